@@ -1,0 +1,1 @@
+//! The XDP programs: load, attach, publish a generation, read counters.

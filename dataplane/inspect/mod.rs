@@ -1,0 +1,1 @@
+//! Inspection: WASM modules that read frames in place.

@@ -1,0 +1,114 @@
+//! What the dataplane is told at start. Control parses files and flags into this; nothing here is parsed again.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::Action;
+
+/// How frames get from the driver into the UMEM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModeRequest {
+    /// Zero-copy where the driver has it, else copy, else skb.
+    #[default]
+    Auto,
+    /// Zero-copy with native XDP, or refuse to start.
+    ZeroCopy,
+    /// Copy mode with native XDP, or refuse to start.
+    Copy,
+    /// Generic XDP, which every device has.
+    Skb,
+}
+
+/// The mode that an interface got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Zero-copy, native XDP.
+    ZeroCopy,
+    /// Copy, native XDP.
+    Copy,
+    /// Copy, generic XDP.
+    Skb,
+}
+
+/// What happens to traffic that should be inspected and cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailPolicy {
+    /// It goes to the kernel's stack uninspected.
+    #[default]
+    Open,
+    /// It is dropped.
+    Closed,
+}
+
+/// One module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleConfig {
+    /// Unique name, as chains and alerts spell it.
+    pub name: String,
+    /// `.wasm` or `.wat` file.
+    pub path: PathBuf,
+    /// What becomes of a batch that the module fails on.
+    pub on_failure: FailPolicy,
+    /// Longest time for one batch; rounded up to the epoch tick.
+    pub deadline: Duration,
+    /// Largest heap in bytes, a multiple of 64 KiB, below [`secuxflow_abi::HEAP_LIMIT`].
+    pub heap: usize,
+    /// Failures in a row after which the module is taken out of service.
+    pub max_failures: u32,
+    /// JSON text handed to `sxf_init`.
+    pub config: String,
+}
+
+/// A named order of modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// Unique name, as rules spell it.
+    pub name: String,
+    /// Names of modules, first to last.
+    pub modules: Vec<String>,
+}
+
+/// Sizes of the UMEM and its rings. Invariants, checked by [`UmemLayout::check`]: all are powers of two;
+/// `frame_size` is 2048 or 4096; `frames >= 4 * ring` for every worker's rings together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UmemLayout {
+    /// Frames per worker.
+    pub frames: u32,
+    /// Bytes per frame.
+    pub frame_size: u32,
+    /// Entries of each fill, completion, RX and TX ring.
+    pub ring: u32,
+}
+
+/// Everything the dataplane is told at start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlaneConfig {
+    /// Interfaces whose incoming packets are filtered, at least one.
+    pub interfaces: Vec<String>,
+    /// How frames get into the UMEM.
+    pub mode: ModeRequest,
+    /// What happens to traffic that should be inspected and cannot be.
+    pub fail_policy: FailPolicy,
+    /// What happens to packets that no rule matches.
+    pub default_action: Action,
+    /// Modules, each loaded once.
+    pub modules: Vec<ModuleConfig>,
+    /// Chains over those modules.
+    pub chains: Vec<ChainConfig>,
+    /// UMEM and ring sizes.
+    pub umem: UmemLayout,
+    /// Cores of the workers in turn; empty means every core that the process may use.
+    pub cores: Vec<usize>,
+    /// Most packets taken from a ring at once, 1 to [`secuxflow_abi::MAX_BATCH`].
+    pub batch: u32,
+    /// Poll the rings without sleeping.
+    pub busy_poll: bool,
+    /// Capacity of the alert queue.
+    pub alert_queue: u32,
+    /// Directory for the bpf file system in which the XDP links are pinned; mounted there when it is none yet.
+    pub bpffs: PathBuf,
+}

@@ -1,0 +1,187 @@
+//! What the dataplane tells of itself: plain values, read from outside without stopping a worker.
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{FailPolicy, Mode};
+use crate::{rules::RuleId, service::ServiceStatus};
+
+/// Packets and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, Ethernet headers included.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+/// A counter with the label value that tells it from its siblings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named<T> {
+    /// Label value in `snake_case`.
+    pub name: String,
+    /// The counter.
+    #[serde(flatten)]
+    pub value: T,
+}
+
+/// One filtered interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Kernel index.
+    pub ifindex: u32,
+    /// Mode got, and why not a faster one.
+    pub mode: Mode,
+    /// Why a faster mode was not had, for people; empty when there is none.
+    pub mode_reason: String,
+    /// RX queues.
+    pub queues: u32,
+    /// The program is attached and the device is there.
+    pub attached: bool,
+}
+
+/// One socket, by interface or service device and queue. All numbers since it was bound.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SocketStatus {
+    /// Device.
+    pub dev: String,
+    /// Queue.
+    pub queue: u32,
+    /// Worker that owns it.
+    pub worker: u32,
+    /// Mode of the bind: `zero-copy` or `copy`.
+    pub zero_copy: bool,
+    /// `XDP_STATISTICS`: dropped for other reasons than a full ring.
+    pub rx_dropped: u64,
+    /// `XDP_STATISTICS`: invalid descriptors on RX.
+    pub rx_invalid_descs: u64,
+    /// `XDP_STATISTICS`: invalid descriptors on TX.
+    pub tx_invalid_descs: u64,
+    /// `XDP_STATISTICS`: dropped because the RX ring was full.
+    pub rx_ring_full: u64,
+    /// `XDP_STATISTICS`: times the fill ring was empty.
+    pub rx_fill_ring_empty: u64,
+    /// `XDP_STATISTICS`: times the TX ring was empty.
+    pub tx_ring_empty: u64,
+}
+
+/// Quantiles of a latency distribution, nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// Samples.
+    pub count: u64,
+    /// Sum of all samples.
+    pub sum: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Index.
+    pub index: u32,
+    /// Core it is pinned to, where pinning worked.
+    pub core: Option<u32>,
+    /// Frames received from the rings.
+    pub rx: Count,
+    /// Frames handed to a TX ring.
+    pub tx: Count,
+    /// Frames discarded, by reason.
+    pub drops: Vec<Named<Count>>,
+    /// Batches received.
+    pub batches: u64,
+    /// Partial checksums completed.
+    pub checksums_repaired: u64,
+    /// Packets whose rule the kernel could not hand over; the worker classified them itself.
+    pub reclassified: u64,
+    /// Frames now in: `free`, `fill`, `rx`, `tx`, `mailbox`; their sum is the worker's share of the UMEM.
+    pub frames: Vec<Named<u64>>,
+    /// Time from the batch's arrival in user space to its submission to a TX ring.
+    pub latency: Latency,
+}
+
+/// One module, summed over the workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleStatus {
+    /// Its name.
+    pub name: String,
+    /// File it was loaded from.
+    pub path: String,
+    /// SHA-256 of the file, hex.
+    pub sha256: String,
+    /// ABI version.
+    pub abi: u32,
+    /// In service, or taken out after too many failures.
+    pub in_service: bool,
+    /// What becomes of a batch that it fails on.
+    pub on_failure: FailPolicy,
+    /// Chains it is part of.
+    pub chains: Vec<String>,
+    /// Packets it let through.
+    pub passed: Count,
+    /// Packets it dropped.
+    pub dropped: Count,
+    /// Alerts it raised.
+    pub alerts: u64,
+    /// Calls of `sxf_inspect`.
+    pub calls: u64,
+    /// Nanoseconds spent in it.
+    pub time_ns: u64,
+    /// Failures by kind: `trap`, `timeout`, `error`, `bad_verdict`.
+    pub failures: Vec<Named<u64>>,
+}
+
+/// A rule's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// The rule.
+    pub id: RuleId,
+    /// What it matched since it was added.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// Everything, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaneStatus {
+    /// Filtered interfaces.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Number of the live ruleset generation, counted from 1.
+    pub generation: u64,
+    /// Packets by what XDP did: `pass`, `drop`, `inspect`.
+    pub actions: Vec<Named<Count>>,
+    /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,
+    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`.
+    pub events: Vec<Named<u64>>,
+    /// Counters of the rules of the live generation.
+    pub rules: Vec<RuleCount>,
+    /// Workers.
+    pub workers: Vec<WorkerStatus>,
+    /// Sockets.
+    pub sockets: Vec<SocketStatus>,
+    /// Modules.
+    pub modules: Vec<ModuleStatus>,
+    /// Services.
+    pub services: Vec<ServiceStatus>,
+    /// Alerts raised.
+    pub alerts_raised: u64,
+    /// Alerts lost to a full queue.
+    pub alerts_dropped: u64,
+}

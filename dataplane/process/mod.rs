@@ -1,0 +1,1 @@
+//! What becomes of a batch of frames, without a syscall.

@@ -1,0 +1,107 @@
+//! What a service is: where a destination lives.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A link-layer address, written `02:00:00:00:00:01`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Mac {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            *byte = parts
+                .next()
+                .filter(|part| part.len() == 2)
+                .and_then(|part| u8::from_str_radix(part, 16).ok())
+                .ok_or_else(|| format!("mac '{text}': six two-digit hex bytes separated by ':' expected"))?;
+        }
+        if parts.next().is_some() {
+            return Err(format!("mac '{text}': more than six bytes"));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> Self {
+        mac.to_string()
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Where a destination lives: an address, and the device through which it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Unique name: letters, digits, `-`, `_` and `.`, at most 63.
+    pub name: String,
+    /// Destination address of the traffic; unique among services.
+    pub ip: IpAddr,
+    /// Host-side device, usually the container's veth.
+    pub dev: String,
+    /// Container's MAC; found through the neighbour table where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+}
+
+/// Whether inspected traffic can reach a service just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum ServiceState {
+    /// Reachable: device up, socket bound, MAC known.
+    Up,
+    /// Being resolved; traffic follows the fail policy meanwhile.
+    Pending {
+        /// What is being waited for.
+        reason: String,
+    },
+    /// Not reachable; traffic follows the fail policy.
+    Down {
+        /// Why, and how to mend it.
+        reason: String,
+    },
+}
+
+/// A service with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// The service as configured.
+    #[serde(flatten)]
+    pub service: Service,
+    /// Whether it is reachable.
+    #[serde(flatten)]
+    pub state: ServiceState,
+    /// The container's MAC in use.
+    pub resolved_mac: Option<Mac>,
+    /// Packets sent toward it by the workers.
+    pub tx_packets: u64,
+    /// Bytes sent toward it by the workers.
+    pub tx_bytes: u64,
+}

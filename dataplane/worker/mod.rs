@@ -1,0 +1,1 @@
+//! The I/O loop: one pinned thread per queue.
