@@ -1,5 +1,11 @@
 //! Services: where a destination lives, and how its device and MAC are found.
 
 mod model;
+mod netlink;
+mod place;
+mod queues;
 
 pub use model::{Mac, Service, ServiceState, ServiceStatus};
+pub use netlink::{Link, Neighbour, Netlink, NetlinkError};
+pub use place::{Placement, place};
+pub use queues::{Queues, queues};

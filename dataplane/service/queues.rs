@@ -1,0 +1,73 @@
+//! How many RX and TX queues a device really has, by `ETHTOOL_GCHANNELS` (linux/ethtool.h).
+#![allow(unsafe_code, reason = "an ioctl has no safe wrapper in the libraries used here")]
+
+use std::{io, os::fd::AsRawFd};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+
+/// Active queues of a device, each at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queues {
+    /// Queues that receive.
+    pub rx: u32,
+    /// Queues that transmit.
+    pub tx: u32,
+}
+
+/// `struct ethtool_channels` of linux/ethtool.h.
+#[repr(C)]
+#[derive(Default)]
+struct Channels {
+    cmd: u32,
+    max_rx: u32,
+    max_tx: u32,
+    max_other: u32,
+    max_combined: u32,
+    rx: u32,
+    tx: u32,
+    other: u32,
+    combined: u32,
+}
+
+/// Active queues of `dev`; one each where its driver does not tell (a single-queue device).
+///
+/// # Errors
+/// The device does not exist, or its name is longer than the kernel allows.
+pub fn queues(dev: &str) -> io::Result<Queues> {
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let mut channels = Channels { cmd: ETHTOOL_GCHANNELS, ..Channels::default() };
+    // SAFETY: ifreq is plain old data, for which all zeroes is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if dev.len() >= request.ifr_name.len() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(dev.bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut channels).cast();
+    // SAFETY: `request` is a valid ifreq whose data points to a live ethtool_channels of the size the command
+    // writes; both outlive the call.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL, &raw mut request) } != 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::EOPNOTSUPP) => Ok(Queues { rx: 1, tx: 1 }),
+            _ => Err(error),
+        };
+    }
+    Ok(Queues { rx: (channels.rx + channels.combined).max(1), tx: (channels.tx + channels.combined).max(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_has_one_queue_and_nonsense_none() {
+        assert_eq!(queues("lo").unwrap(), Queues { rx: 1, tx: 1 });
+        assert!(queues("sxf-no-such-dev").is_err());
+        assert!(queues("a-name-that-is-far-too-long").is_err());
+    }
+}
