@@ -1,6 +1,7 @@
 //! The dataplane as a whole, as control drives it: start, publish rules, place services, read status, stop.
 
 mod config;
+mod packet;
 mod probe;
 mod status;
 
