@@ -3,6 +3,7 @@
 mod config;
 mod packet;
 mod probe;
+mod registry;
 mod status;
 
 pub use config::{ChainConfig, FailPolicy, Mode, ModeRequest, ModuleConfig, PlaneConfig, UmemLayout};
