@@ -13,8 +13,8 @@ use super::{
     window::{Alias, Window},
 };
 
-/// Epoch ticks for instantiation and everything before the first batch: a second.
-const START_TICKS: u64 = 1_000 / TICK.as_millis() as u64;
+/// Epoch ticks for instantiation, and for each call before the first batch: a second.
+const START_TICKS: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
 
 /// How a call of a module can fail; the label of its counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
