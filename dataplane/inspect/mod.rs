@@ -1,1 +1,25 @@
 //! Inspection: WASM modules that read frames in place.
+//!
+//! [`Inspector`] compiles the modules once and owns what outlives a worker (engine, counters). [`Runner`] is a worker's
+//! own set of instances, each with the UMEM mapped read-only into its memory; [`Runner::run`] takes a batch of packet
+//! descriptors through a chain. The contract with the guests is the crate `secuxflow_abi`.
+
+mod engine;
+mod error;
+mod host;
+mod inspector;
+mod instance;
+mod module;
+mod region;
+mod runner;
+mod stats;
+mod ticker;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::InspectError;
+pub use inspector::Inspector;
+pub use region::{Region, SharedMemory};
+pub use runner::{Outcome, Runner};

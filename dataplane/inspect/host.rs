@@ -1,0 +1,146 @@
+//! The host's side of a guest: its limits, and the functions that it may import.
+
+use arrayvec::{ArrayString, ArrayVec};
+use secuxflow_abi::{HEAP_LIMIT, MAX_MESSAGE, imports};
+use wasmtime::{Caller, Engine, FuncType, Linker, Memory, ResourceLimiter, Result, ValType, bail, format_err};
+
+use super::engine::TABLE_ELEMENTS;
+
+/// Alerts that one call may raise; what is above is counted as dropped.
+pub(super) const MAX_ALERTS: usize = 64;
+/// Log lines kept of `sxf_init`.
+const MAX_LINES: usize = 16;
+
+/// An alert as the guest raised it.
+#[derive(Debug, Clone)]
+pub(super) struct GuestAlert {
+    /// Number of the packet within the call.
+    pub(super) packet: u32,
+    pub(super) severity: u8,
+    pub(super) signature: u32,
+    pub(super) message: ArrayString<MAX_MESSAGE>,
+}
+
+/// A log line of `sxf_init`.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) level: u32,
+    pub(super) text: ArrayString<MAX_MESSAGE>,
+}
+
+/// What a store knows of its guest.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// The guest's memory, once it is instantiated.
+    pub(super) memory: Option<Memory>,
+    /// Packets of the current call; 0 outside `sxf_inspect`, where no alert can be raised and logging is on.
+    pub(super) packets: u32,
+    /// Monotonic time of the current call.
+    pub(super) now_ns: u64,
+    /// Alerts of the current call.
+    pub(super) alerts: ArrayVec<GuestAlert, MAX_ALERTS>,
+    /// Alerts of the current call that found no room.
+    pub(super) alerts_lost: u64,
+    /// Log lines of `sxf_init`.
+    pub(super) lines: Vec<Line>,
+    /// Log lines that were not kept.
+    pub(super) lines_lost: u64,
+    /// Largest heap in bytes.
+    pub(super) heap: usize,
+}
+
+impl Host {
+    /// A guest that may have `heap` bytes.
+    pub(super) fn new(heap: usize) -> Self {
+        Self {
+            memory: None,
+            packets: 0,
+            now_ns: 0,
+            alerts: ArrayVec::new(),
+            alerts_lost: 0,
+            lines: Vec::new(),
+            lines_lost: 0,
+            heap: heap.min(HEAP_LIMIT as usize),
+        }
+    }
+}
+
+impl ResourceLimiter for Host {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        Ok(desired <= self.heap)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}
+
+/// Everything that a guest may import.
+pub(super) fn linker(engine: &Engine) -> Linker<Host> {
+    let mut linker = Linker::new(engine);
+    let define = |linker: &mut Linker<Host>| -> Result<()> {
+        linker.func_wrap(imports::MODULE, imports::ALERT, alert)?;
+        linker.func_wrap(imports::MODULE, imports::LOG, log)?;
+        linker.func_wrap(imports::MODULE, imports::CLOCK, |caller: Caller<'_, Host>| caller.data().now_ns)?;
+        Ok(())
+    };
+    define(&mut linker).expect("a definition fails only when its name is taken, and these are three names");
+    linker
+}
+
+/// Name and type of each import that a guest may have.
+pub(super) fn importable(engine: &Engine) -> [(&'static str, FuncType); 3] {
+    let i32s = |n| std::iter::repeat_n(ValType::I32, n);
+    [
+        (imports::ALERT, FuncType::new(engine, i32s(5), [])),
+        (imports::LOG, FuncType::new(engine, i32s(3), [])),
+        (imports::CLOCK, FuncType::new(engine, [], [ValType::I64])),
+    ]
+}
+
+fn alert(
+    mut caller: Caller<'_, Host>,
+    packet: u32,
+    severity: u32,
+    signature: u32,
+    message: u32,
+    len: u32,
+) -> Result<()> {
+    let packets = caller.data().packets;
+    if packet >= packets {
+        bail!("sxf.alert: packet {packet} of a batch of {packets}");
+    }
+    let Some(severity) = u8::try_from(severity).ok().filter(|s| (1..=4).contains(s)) else {
+        bail!("sxf.alert: severity {severity}, it must be 1 to 4");
+    };
+    let message = text(&caller, "sxf.alert", message, len)?;
+    let host = caller.data_mut();
+    if host.alerts.try_push(GuestAlert { packet, severity, signature, message }).is_err() {
+        host.alerts_lost += 1;
+    }
+    Ok(())
+}
+
+fn log(mut caller: Caller<'_, Host>, level: u32, message: u32, len: u32) -> Result<()> {
+    if !(1..=3).contains(&level) {
+        bail!("sxf.log: level {level}, it must be 1 to 3");
+    }
+    if caller.data().packets != 0 || caller.data().lines.len() >= MAX_LINES {
+        caller.data_mut().lines_lost += 1;
+        return Ok(());
+    }
+    let text = text(&caller, "sxf.log", message, len)?;
+    caller.data_mut().lines.push(Line { level, text });
+    Ok(())
+}
+
+/// A guest's text, cut to [`MAX_MESSAGE`]; it must lie in the heap, not in the window.
+fn text(caller: &Caller<'_, Host>, function: &str, at: u32, len: u32) -> Result<ArrayString<MAX_MESSAGE>> {
+    let memory = caller.data().memory.ok_or_else(|| format_err!("{function}: called before the module is ready"))?;
+    let heap = memory.data(caller);
+    let bytes = usize::try_from(at)
+        .ok()
+        .and_then(|at| heap.get(at..)?.get(..usize::try_from(len).ok()?))
+        .ok_or_else(|| format_err!("{function}: {len} bytes of text at {at:#x} are not in the heap"))?;
+    Ok(crate::alert::cut(&bytes[..bytes.len().min(MAX_MESSAGE)]))
+}

@@ -1,0 +1,201 @@
+//! A module file: read, checked against the ABI, compiled.
+
+use std::fmt::Write as _;
+
+use secuxflow_abi::{ABI_VERSION, HEAP_LIMIT, exports, imports};
+use sha2::{Digest, Sha256};
+use wasmparser::{Parser, Payload};
+use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, ValType};
+
+use super::{
+    InspectError,
+    engine::TICK,
+    host::{self, Host},
+};
+use crate::plane::{FailPolicy, ModuleConfig};
+
+/// Size of a WebAssembly page in bytes.
+const PAGE: usize = 64 << 10;
+
+/// A module, ready to be instantiated.
+pub(super) struct Module {
+    pub(super) name: String,
+    pub(super) path: String,
+    /// SHA-256 of the file, hex.
+    pub(super) sha256: String,
+    pub(super) abi: u32,
+    pub(super) pre: InstancePre<Host>,
+    pub(super) config: String,
+    /// Largest heap in bytes.
+    pub(super) heap: usize,
+    /// Epoch ticks for one batch.
+    pub(super) ticks: u64,
+    pub(super) on_failure: FailPolicy,
+    pub(super) max_failures: u32,
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Module").field("name", &self.name).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Module {
+    /// Read, check and compile.
+    pub(super) fn load(linker: &Linker<Host>, config: &ModuleConfig) -> Result<Self, InspectError> {
+        check_settings(config)?;
+        let name = config.name.clone();
+        let bytes = std::fs::read(&config.path).map_err(|source| InspectError::Read {
+            name: name.clone(),
+            path: config.path.clone(),
+            source,
+        })?;
+        let refused = |problem: String| refused(config, problem);
+        let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
+        check_memory(&binary, config.heap).map_err(refused)?;
+        let engine = linker.engine();
+        let module = wasmtime::Module::new(engine, &binary)
+            .map_err(|e| refused(format!("this host cannot run it: {}", causes(&e))))?;
+        check_imports(engine, &module).map_err(refused)?;
+        check_exports(engine, &module).map_err(refused)?;
+        let pre = linker.instantiate_pre(&module).map_err(|e| refused(causes(&e)))?;
+        Ok(Self {
+            name: config.name.clone(),
+            path: config.path.display().to_string(),
+            sha256: hex(&Sha256::digest(&bytes)),
+            abi: ABI_VERSION,
+            pre,
+            config: config.config.clone(),
+            heap: config.heap,
+            ticks: ticks(config.deadline),
+            on_failure: config.on_failure,
+            max_failures: config.max_failures,
+        })
+    }
+}
+
+/// An error about the module's file.
+pub(super) fn refused(config: &ModuleConfig, problem: String) -> InspectError {
+    InspectError::Refused { name: config.name.clone(), path: config.path.clone(), problem }
+}
+
+/// Epochs that a batch may take: the deadline rounded up to ticks, and one for the tick that is under way.
+fn ticks(deadline: std::time::Duration) -> u64 {
+    u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).clamp(1, 1 << 32) + 1
+}
+
+fn check_settings(config: &ModuleConfig) -> Result<(), InspectError> {
+    let wrong = |setting, problem: String| Err(InspectError::Setting { name: config.name.clone(), setting, problem });
+    if config.name.is_empty() {
+        return wrong("name", "must not be empty".into());
+    }
+    if config.heap == 0 || config.heap > HEAP_LIMIT as usize || !config.heap.is_multiple_of(PAGE) {
+        return wrong(
+            "heap",
+            format!("is {} bytes; it must be a multiple of {PAGE}, at most {HEAP_LIMIT}", config.heap),
+        );
+    }
+    if config.deadline.is_zero() {
+        return wrong("deadline", "must be longer than 0".into());
+    }
+    if config.max_failures == 0 {
+        return wrong("max_failures", "must be 1 at least: the failures after which it is no longer called".into());
+    }
+    if u32::try_from(config.config.len()).is_err() {
+        return wrong("config", "is longer than 4 GiB".into());
+    }
+    Ok(())
+}
+
+/// Refuse a memory that could never be had, before the compiler does so in its own words.
+fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
+    for payload in Parser::new(0).parse_all(binary) {
+        let payload = payload.map_err(|e| format!("not a WebAssembly module: {e}"))?;
+        if let Payload::Version { encoding: wasmparser::Encoding::Component, .. } = payload {
+            return Err("it is a component; build it as a core module (no WASI, no wit-bindgen)".into());
+        }
+        let Payload::MemorySection(memories) = payload else { continue };
+        for memory in memories {
+            let memory = memory.map_err(|e| format!("not a WebAssembly module: {e}"))?;
+            if memory.memory64 || memory.shared {
+                return Err("its memory must be 32-bit and not shared".into());
+            }
+            let initial = memory.initial.saturating_mul(PAGE as u64);
+            if initial > heap as u64 {
+                return Err(format!(
+                    "it asks for {initial} bytes of memory at start, its heap limit is {heap}; raise `heap` (at most \
+                     {HEAP_LIMIT}) or build it with a smaller initial memory"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_imports(engine: &Engine, module: &wasmtime::Module) -> Result<(), String> {
+    let importable = host::importable(engine);
+    for import in module.imports() {
+        let full = format!("{}.{}", import.module(), import.name());
+        let known = importable.iter().find(|(name, _)| import.module() == imports::MODULE && import.name() == *name);
+        let Some((_, wanted)) = known else {
+            let all: Vec<_> = importable.iter().map(|(name, _)| format!("{}.{name}", imports::MODULE)).collect();
+            let wasi = if import.module().starts_with("wasi") { " (build without WASI)" } else { "" };
+            return Err(format!("it imports {full}, which this host does not have{wasi}; it has {}", all.join(", ")));
+        };
+        match import.ty() {
+            ExternType::Func(got) if FuncType::eq(&got, wanted) => {}
+            got => return Err(format!("its import {full} is {}, it must be {}", extern_text(&got), func_text(wanted))),
+        }
+    }
+    Ok(())
+}
+
+fn check_exports(engine: &Engine, module: &wasmtime::Module) -> Result<(), String> {
+    match module.get_export(exports::MEMORY) {
+        Some(ExternType::Memory(_)) => {}
+        Some(other) => return Err(format!("its export memory is {}, not a memory", extern_text(&other))),
+        None => return Err("it does not export its memory; export it under the name memory".into()),
+    }
+    let wanted = |params: usize| FuncType::new(engine, std::iter::repeat_n(ValType::I32, params), [ValType::I32]);
+    let functions = [(exports::ABI_VERSION, 0), (exports::ALLOC, 1), (exports::INIT, 2), (exports::INSPECT, 2)];
+    for (name, wanted) in functions.map(|(name, params)| (name, wanted(params))) {
+        match module.get_export(name) {
+            Some(ExternType::Func(got)) if FuncType::eq(&got, &wanted) => {}
+            Some(got) => {
+                return Err(format!("its export {name} is {}, it must be {}", extern_text(&got), func_text(&wanted)));
+            }
+            None => return Err(format!("it does not export {name}; it must, as {}", func_text(&wanted))),
+        }
+    }
+    Ok(())
+}
+
+fn extern_text(ty: &ExternType) -> String {
+    match ty {
+        ExternType::Func(ty) => func_text(ty),
+        ExternType::Global(_) => "a global".into(),
+        ExternType::Table(_) => "a table".into(),
+        ExternType::Memory(_) => "a memory".into(),
+        _ => "something else".into(),
+    }
+}
+
+/// A function's type as `(i32, i32) -> i32`.
+fn func_text(ty: &FuncType) -> String {
+    let list = |types: Vec<ValType>| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let results = list(ty.results().collect());
+    format!("({}) -> {}", list(ty.params().collect()), if results.is_empty() { "()" } else { &results })
+}
+
+/// An error and its causes on one line.
+pub(super) fn causes(e: &wasmtime::Error) -> String {
+    e.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,1 @@
+//! Behaviour that workers and administrators rely on.

@@ -1,0 +1,150 @@
+//! The window: packet memory mapped read-only into a guest's linear memory.
+//!
+//! ```text
+//! memory base                + 1 GiB              + 2 GiB = WINDOW          + 4 GiB     + 6 GiB
+//!   | heap, grows to its limit | no access           | UMEM, read-only | …    | guard       |
+//!   '---- the pool's business -'                     '---- ours -------'
+//! ```
+//!
+//! # Why this is safe
+//!
+//! **Against guests.** A guest's address is 32 bits wide and a load adds a constant offset; the engine reserves 4 GiB + a
+//! 2 GiB guard per memory and compiles explicit checks for larger offsets, so no access leaves the slot. Loads and stores
+//! are plain moves (no bounds check is compiled), so the page tables decide:
+//! * a load from the window reads a frame; past its end, or between heap and window, it faults, which is a trap;
+//! * a store into the window faults, because every mapping of it that a guest has is `PROT_READ`;
+//! * `memory.fill`, `memory.copy` and `memory.init` are bounds-checked by the host against the heap's size: the window
+//!   is out of bounds in either direction, a trap. (So a guest copies *from* the window with loads.)
+//! * `memory.grow` cannot reach the window: the pool's `max_memory_size` is [`secuxflow_abi::HEAP_LIMIT`], below it, and
+//!   that is asserted in [`engine`](super::engine). Host functions take guest pointers only inside the heap.
+//!
+//! **Against the pool.** The pooling allocator makes a slot as one inaccessible mapping and, from then on, changes
+//! protection, resets and decommits only `base..base + max_memory_size`, the first GiB. What lies above it is never
+//! touched by the allocator, neither while an instance lives nor when its slot is reused. Two things follow. The window
+//! survives everything that the pool does; and it would survive the instance, so that the next instance in the slot, of
+//! another UMEM perhaps, would find the old one's packets. [`Window`] therefore puts back what was there, an
+//! inaccessible private anonymous mapping, when it is dropped, and [`Instance`](super::instance) drops it before its
+//! store, while the slot is still its own. `MAP_FIXED` replaces the range in one step: at no time is it free for another
+//! mapping of the process. If the kernel refuses (out of mappings), the process aborts: going on would break isolation.
+//!
+//! **Against the UMEM's end.** `mremap` with an old length of 0 makes a second mapping of the same shared pages, with a
+//! reference of its own: a window stays readable after the UMEM was unmapped.
+
+use std::{io, ptr::NonNull};
+
+use secuxflow_abi::WINDOW;
+
+use super::{InspectError, Region};
+
+/// A read-only second mapping of a region's pages, from which windows are made, and through which the host reads.
+#[derive(Debug)]
+pub(super) struct Alias {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone and is read-only: moving it to another thread moves two numbers.
+unsafe impl Send for Alias {}
+
+impl Alias {
+    /// Map the region's pages once more, read-only.
+    pub(super) fn new(region: &Region<'_>) -> Result<Self, InspectError> {
+        let len = region.len();
+        let failed = |what: &str, e: io::Error| InspectError::Region { len, problem: format!("{what}: {e}") };
+        // SAFETY: Region's invariant: base..base + len lies in a live MAP_SHARED mapping. An old length of 0 leaves it as
+        // it is and maps the same pages at an address of the kernel's choice.
+        let base = unsafe { libc::mremap(region.base().cast(), 0, len, libc::MREMAP_MAYMOVE) };
+        if base == libc::MAP_FAILED {
+            let e = io::Error::last_os_error();
+            return Err(failed("mremap (the memory must be a MAP_SHARED mapping without huge pages)", e));
+        }
+        let Some(base) = NonNull::new(base.cast()) else {
+            return Err(failed("mremap", io::Error::other("null address")));
+        };
+        let alias = Self { base, len };
+        // SAFETY: the range is the mapping just made, owned by `alias`; nothing holds a reference into it yet.
+        if unsafe { libc::mprotect(base.as_ptr().cast(), len, libc::PROT_READ) } != 0 {
+            return Err(failed("mprotect", io::Error::last_os_error()));
+        }
+        Ok(alias)
+    }
+
+    /// Copy of a frame at UMEM offset `offset`, as much of it as `to` holds; `None` when it is not inside the region.
+    ///
+    /// A copy by volatile reads, not a slice: nothing in the types keeps the UMEM's owner from writing meanwhile, and
+    /// then a wrong byte in an alert is all that may come of it. For the cold path.
+    pub(super) fn copy<'b>(&self, offset: usize, len: usize, to: &'b mut [u8]) -> Option<&'b [u8]> {
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
+        let to = to.get_mut(..len.min(to.len()))?;
+        for (i, byte) in to.iter_mut().enumerate() {
+            // SAFETY: offset + i < offset + len <= self.len was checked, and the mapping is readable as long as self.
+            *byte = unsafe { self.base.as_ptr().add(offset + i).read_volatile() };
+        }
+        Some(to)
+    }
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made in `new` with this length; no reference into it is given out.
+        let result = unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+        debug_assert_eq!(result, 0, "munmap of an own mapping");
+    }
+}
+
+/// A window in one instance's memory; the range is made inaccessible again on drop.
+#[derive(Debug)]
+pub(super) struct Window {
+    at: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: Window is the right to a range of one store's memory and moves together with that store, which is Send.
+unsafe impl Send for Window {}
+
+impl Window {
+    /// Map `alias` into the linear memory that starts at `memory_base`.
+    ///
+    /// # Safety
+    /// `memory_base` must be the base of a live linear memory of an engine made by [`engine`](super::engine::engine),
+    /// and the Window must be dropped before that memory's store.
+    pub(super) unsafe fn map(alias: &Alias, memory_base: *mut u8) -> io::Result<Self> {
+        // SAFETY: the reservation behind memory_base is 4 GiB (the caller's promise), more than WINDOW.
+        let at = unsafe { memory_base.add(WINDOW as usize) };
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: the target lies wholly in the reservation, because Region::new bounds the length to 4 GiB - WINDOW; it
+        // is above the pool's part of the slot, so nothing of the allocator is replaced. The source is a shared mapping
+        // and stays as it is.
+        let got = unsafe { libc::mremap(alias.base.as_ptr().cast(), 0, alias.len, flags, at) };
+        if got == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let at = NonNull::new(at).ok_or_else(|| io::Error::other("null memory base"))?;
+        Ok(Self { at, len: alias.len })
+    }
+
+    /// Enter every page into the page table now, so that a first read of a frame does not fault. Best effort: kernels
+    /// before 5.14 do not know it, and then each page faults once.
+    pub(super) fn populate(&self) {
+        // SAFETY: the range is this window's own mapping; populating for reading changes no content.
+        let result = unsafe { libc::madvise(self.at.as_ptr().cast(), self.len, libc::MADV_POPULATE_READ) };
+        if result != 0 {
+            tracing::debug!("window pages not populated: {}", io::Error::last_os_error());
+        }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        // SAFETY: the range is this window's own mapping inside a slot that is still allocated to its store (promise of
+        // `map`'s caller); replacing it restores what the pool made there.
+        let got = unsafe { libc::mmap(self.at.as_ptr().cast(), self.len, libc::PROT_NONE, flags, -1, 0) };
+        if got == libc::MAP_FAILED {
+            tracing::error!("cannot unmap packet memory from a module: {}", io::Error::last_os_error());
+            std::process::abort();
+        }
+    }
+}
