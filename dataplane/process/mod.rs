@@ -1,1 +1,9 @@
-//! What becomes of a batch of frames, without a syscall.
+//! What becomes of a batch of frames, without a syscall: runs in tests and fuzzers without a NIC.
+
+mod batch;
+mod outcome;
+mod snapshot;
+
+pub use batch::{Classified, Classify, Frames, Inspect, Processor, Tally};
+pub use outcome::{DropReason, Outcome};
+pub use snapshot::{EgressId, Ingress, Route, Snapshot};

@@ -1,8 +1,11 @@
 //! Packets on the wire: header views, checksums, and the rewriting of a forwarded frame.
 
+pub mod checksum;
 mod headers;
+mod rewrite;
 
 pub use headers::{
     ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Fragment, Frame, Headers, MAX_EXT_HEADERS, MAX_VLAN_TAGS, Undecidable,
     is_extension, parse,
 };
+pub use rewrite::{Rewrite, Rewritten, TtlExpired};

@@ -1,1 +1,14 @@
 //! The I/O loop: one pinned thread per queue.
+
+mod command;
+mod core;
+mod error;
+mod latency;
+mod set;
+mod shared;
+mod stats;
+mod thread;
+
+pub use error::WorkerError;
+pub use set::{OpenError, Opened, Options, Workers};
+pub use stats::MAX_SERVICES;

@@ -1,1 +1,22 @@
 //! AF_XDP: the UMEM, its frames as owned tokens, and the sockets.
+
+mod error;
+mod frame;
+mod layout;
+mod mode;
+mod port;
+mod rings;
+mod sockopt;
+mod umem;
+
+pub use error::XskError;
+pub use frame::{Frame, FrameCounts};
+pub use layout::WINDOW_LEN;
+pub use mode::{Bound, PortSpec, bind};
+pub use port::{Port, PortId};
+pub use rings::{Descriptor, KernelRings, Kick, Rings};
+pub use umem::{Metadata, Umem};
+
+pub(crate) use frame::Place;
+pub(crate) use port::Outgoing;
+pub(crate) use sockopt::statistics;

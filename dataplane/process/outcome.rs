@@ -1,0 +1,62 @@
+//! The end of a frame's way through a worker.
+
+use super::EgressId;
+
+/// Why a frame was discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// A module's verdict, or its fail policy.
+    Module,
+    /// No service has the destination address, or its socket is gone.
+    NoService,
+    /// Routed, and its time to live ran out.
+    TtlExpired,
+    /// Longer than the service's device takes.
+    Mtu,
+    /// The TX ring toward the service, or the way to it, is full.
+    TxFull,
+    /// Not an IP packet that could be forwarded.
+    Malformed,
+    /// A rule's verdict, found by the worker itself.
+    Rule,
+}
+
+impl DropReason {
+    /// Every reason, in the order of [`index`](Self::index).
+    pub const ALL: [Self; 7] =
+        [Self::Module, Self::NoService, Self::TtlExpired, Self::Mtu, Self::TxFull, Self::Malformed, Self::Rule];
+
+    /// Label value in metrics and status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::NoService => "no_service",
+            Self::TtlExpired => "ttl_expired",
+            Self::Mtu => "mtu",
+            Self::TxFull => "tx_full",
+            Self::Malformed => "malformed",
+            Self::Rule => "rule",
+        }
+    }
+
+    /// Position in [`ALL`](Self::ALL).
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What to do with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Send it; it is rewritten already.
+    Forward {
+        /// Where.
+        egress: EgressId,
+        /// Index of the service, for its counters.
+        service: u16,
+    },
+    /// Discard it.
+    Drop(DropReason),
+}

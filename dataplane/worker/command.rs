@@ -1,0 +1,45 @@
+//! What a worker is told between two turns.
+
+use std::fmt;
+
+use crossbeam_channel::Sender;
+
+use crate::{
+    process::{EgressId, Inspect},
+    xsk::{KernelRings, Port, PortId},
+};
+
+/// A way out, as one worker sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Egress {
+    /// By a port of its own.
+    Local(PortId),
+    /// By a port of another worker.
+    Remote { worker: u16, port: PortId },
+}
+
+/// See the module.
+pub(super) enum Command<R = KernelRings> {
+    /// Serve this port from now on.
+    Add(Box<Port<R>>),
+    /// Stop serving the port and hand it back, to be closed off the hot path.
+    Remove { id: PortId, reply: Sender<Box<Port<R>>> },
+    /// What a number of a way out means; none forgets it.
+    Egress { id: EgressId, egress: Option<Egress> },
+    /// Inspect by this from the next batch on; the one before is handed back, to be dropped off the hot path.
+    Inspect { inspect: Box<dyn Inspect + Send>, reply: Sender<Box<dyn Inspect + Send>> },
+    /// End.
+    Stop,
+}
+
+impl<R> fmt::Debug for Command<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(_) => f.write_str("Add"),
+            Self::Remove { id, .. } => write!(f, "Remove({id})"),
+            Self::Egress { id, egress } => write!(f, "Egress({id:?}, {egress:?})"),
+            Self::Inspect { .. } => f.write_str("Inspect"),
+            Self::Stop => f.write_str("Stop"),
+        }
+    }
+}

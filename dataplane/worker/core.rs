@@ -1,0 +1,379 @@
+//! One worker's turn: receive, process, transmit, reap, refill. No syscall but the kicks, and those behind a trait.
+
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use super::{
+    command::{Command, Egress},
+    shared::{Mail, Shared},
+};
+use crate::{
+    process::{DropReason, EgressId, Frames, Inspect, Outcome, Processor, Snapshot},
+    xsk::{Frame, Kick, Metadata, Outgoing, Place, Port, PortId, Rings, Umem},
+};
+
+/// Packets that one kick is sure to send in copy mode; later kernels send more.
+const PER_KICK: usize = 32;
+
+/// A port with the frames that wait for room in its TX ring.
+#[derive(Debug)]
+struct Slot<R> {
+    port: Port<R>,
+    pending: VecDeque<Outgoing>,
+    /// Something was submitted that the kernel has not said to have taken over.
+    unkicked: bool,
+    /// The kernel has unbound the socket; only control can help.
+    gone: bool,
+}
+
+/// See the module. Invariant: every frame on `free` is in the ledger as free, every other frame held here as with a
+/// worker.
+pub(super) struct Core<R> {
+    index: u16,
+    batch: usize,
+    umem: Umem,
+    /// Frames that this worker would like to hold.
+    share: usize,
+    free: Vec<Frame>,
+    slots: Vec<Option<Slot<R>>>,
+    /// Slot by port number.
+    by_id: Vec<Option<u16>>,
+    egress: Vec<Option<Egress>>,
+    all: Arc<[Shared]>,
+    processor: Processor,
+    inspect: Box<dyn Inspect + Send>,
+    received: Vec<Frame>,
+}
+
+/// A received batch, as the processor sees it.
+struct Batch<'a> {
+    umem: &'a Umem,
+    frames: &'a mut [Frame],
+    ingress: u16,
+}
+
+impl Frames for Batch<'_> {
+    fn count(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn ingress(&self) -> u16 {
+        self.ingress
+    }
+
+    fn bytes(&self, index: usize) -> &[u8] {
+        self.umem.bytes(&self.frames[index])
+    }
+
+    fn bytes_mut(&mut self, index: usize) -> &mut [u8] {
+        self.umem.bytes_mut(&mut self.frames[index])
+    }
+
+    fn addr(&self, index: usize) -> u32 {
+        self.frames[index].addr()
+    }
+
+    fn take_metadata(&mut self, index: usize) -> Option<Metadata> {
+        self.umem.take_metadata(&mut self.frames[index])
+    }
+}
+
+/// What the loop needs to know to decide how to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// For new frames only.
+    Idle,
+    /// For frames that were sent to come back.
+    Completions,
+    /// For room in a TX ring, or for the kernel to take frames over, or for free frames.
+    Room,
+}
+
+impl<R: Rings> Core<R> {
+    pub(super) fn new(
+        index: u16,
+        batch: usize,
+        umem: Umem,
+        all: Arc<[Shared]>,
+        processor: Processor,
+        inspect: Box<dyn Inspect + Send>,
+    ) -> Self {
+        let share = umem.layout().frames as usize;
+        Self {
+            index,
+            batch,
+            free: Vec::with_capacity(share * all.len()),
+            share,
+            umem,
+            slots: Vec::new(),
+            by_id: Vec::new(),
+            egress: vec![None; usize::from(EgressId::LIMIT)],
+            all,
+            processor,
+            inspect,
+            received: Vec::with_capacity(batch),
+        }
+    }
+
+    /// This worker's own part of what all see.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.all[usize::from(self.index)]
+    }
+
+    /// Ports that can be polled: descriptor, and whether there is something to receive.
+    pub(super) fn pollable(&self) -> impl Iterator<Item = (std::os::fd::RawFd, bool)> + '_ {
+        let live = self.slots.iter().flatten().filter(|slot| !slot.gone);
+        live.filter_map(|slot| Some((slot.port.fd()?, slot.port.ingress().is_some())))
+    }
+
+    /// Mark the ports with this descriptor as unbound by the kernel.
+    pub(super) fn hung_up(&mut self, fd: std::os::fd::RawFd) {
+        for slot in self.slots.iter_mut().flatten().filter(|slot| slot.port.fd() == Some(fd)) {
+            slot.gone = true;
+        }
+    }
+
+    /// Carry out a command; true for the one to stop. A caller that no longer waits for the answer is no error.
+    pub(super) fn command(&mut self, command: Command<R>) -> bool {
+        match command {
+            Command::Add(port) => self.add(*port),
+            Command::Remove { id, reply } => {
+                if let Some(port) = self.remove(id) {
+                    let _ = reply.send(Box::new(port));
+                }
+            }
+            Command::Egress { id, egress } => {
+                if let Some(entry) = self.egress.get_mut(usize::from(id.0)) {
+                    *entry = egress;
+                }
+            }
+            Command::Inspect { inspect, reply } => {
+                let _ = reply.send(mem::replace(&mut self.inspect, inspect));
+            }
+            Command::Stop => return true,
+        }
+        false
+    }
+
+    fn add(&mut self, port: Port<R>) {
+        let id = usize::from(port.id().0);
+        let ring = self.umem.layout().ring as usize;
+        let slot = Slot { port, pending: VecDeque::with_capacity(ring), unkicked: false, gone: false };
+        let index = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[index] = Some(slot);
+        if self.by_id.len() <= id {
+            self.by_id.resize(id + 1, None);
+        }
+        self.by_id[id] = u16::try_from(index).ok();
+    }
+
+    fn remove(&mut self, id: PortId) -> Option<Port<R>> {
+        let index = self.by_id.get_mut(usize::from(id.0))?.take()?;
+        let mut slot = self.slots[usize::from(index)].take()?;
+        for out in slot.pending.drain(..) {
+            self.discard(out.frame, DropReason::NoService);
+        }
+        Some(slot.port)
+    }
+
+    /// One turn. `now` reads the monotonic clock in nanoseconds. Returns whether there was anything to do.
+    pub(super) fn turn(&mut self, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
+        let mut busy = false;
+        for index in 0..self.slots.len() {
+            busy |= self.receive(index, snapshot, now);
+        }
+        busy |= self.take_mail();
+        self.balance();
+        let target = self.fill_target();
+        for index in 0..self.slots.len() {
+            busy |= self.serve(index, target, now);
+        }
+        self.show_frames();
+        busy
+    }
+
+    /// Receive a batch from one port and process it.
+    fn receive(&mut self, index: usize, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
+        let Some(slot) = &mut self.slots[index] else { return false };
+        let Some(ingress) = slot.port.ingress() else { return false };
+        let mut frames = mem::take(&mut self.received);
+        let count = slot.port.receive(self.batch, &mut frames);
+        if count > 0 {
+            let received_ns = now();
+            let mut batch = Batch { umem: &self.umem, frames: &mut frames, ingress };
+            let tally = self.processor.run(snapshot, &mut batch, &mut *self.inspect);
+            self.shared().stats.batch(count, &tally);
+            for (position, frame) in frames.drain(..).enumerate() {
+                match self.processor.outcomes()[position] {
+                    Outcome::Forward { egress, service } => {
+                        self.dispatch(egress, Outgoing { frame, service, received_ns });
+                    }
+                    Outcome::Drop(reason) => self.discard(frame, reason),
+                }
+            }
+        }
+        self.received = frames;
+        count > 0
+    }
+
+    /// Send a frame on its way out, here or by way of another worker.
+    fn dispatch(&mut self, egress: EgressId, out: Outgoing) {
+        match self.egress.get(usize::from(egress.0)).copied().flatten() {
+            Some(Egress::Local(port)) => self.enqueue(port, out),
+            Some(Egress::Remote { worker, port }) => {
+                let Some(owner) = self.all.get(usize::from(worker)) else {
+                    return self.discard(out.frame, DropReason::NoService);
+                };
+                self.umem.note(&out.frame, Place::Mailbox);
+                match owner.mailbox.push(Mail { port, out }) {
+                    Ok(()) => owner.ring(),
+                    Err(mail) => self.discard(mail.out.frame, DropReason::TxFull),
+                }
+            }
+            None => self.discard(out.frame, DropReason::NoService),
+        }
+    }
+
+    /// Take frames that other workers want sent, at most a mailbox full.
+    fn take_mail(&mut self) -> bool {
+        let mut count = 0;
+        while count < self.shared().mailbox.capacity() {
+            let Some(Mail { port, out }) = self.shared().mailbox.pop() else { break };
+            self.umem.note(&out.frame, Place::Rx);
+            self.enqueue(port, out);
+            count += 1;
+        }
+        count > 0
+    }
+
+    /// Let a frame wait for room in a port's TX ring, unless too many wait there already.
+    fn enqueue(&mut self, id: PortId, out: Outgoing) {
+        let fair = self.fair_share();
+        let ring = self.umem.layout().ring as usize;
+        let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
+        match slot.and_then(|index| self.slots[usize::from(index)].as_mut()) {
+            None | Some(Slot { gone: true, .. }) => self.discard(out.frame, DropReason::NoService),
+            Some(slot) if slot.pending.len() >= ring || slot.held() >= fair => {
+                self.discard(out.frame, DropReason::TxFull);
+            }
+            Some(slot) => slot.pending.push_back(out),
+        }
+    }
+
+    /// Most frames that one port may hold for sending: its part of half the worker's share, so that ports that do not
+    /// get rid of their frames never starve the fill rings, which have the other half.
+    fn fair_share(&self) -> usize {
+        (self.share / 2 / self.slots.len().max(1)).max(1)
+    }
+
+    /// Frames to keep in each fill ring.
+    fn fill_target(&self) -> u32 {
+        let receivers = self.slots.iter().flatten().filter(|slot| slot.port.ingress().is_some()).count();
+        let part = u32::try_from(self.share / 2 / receivers.max(1)).unwrap_or(u32::MAX);
+        part.min(self.umem.layout().ring)
+    }
+
+    /// Submit what waits, kick once for it, take back what was sent, refill.
+    fn serve(&mut self, index: usize, fill_target: u32, now: &impl Fn() -> u64) -> bool {
+        let stats = &self.all[usize::from(self.index)].stats;
+        let Some(slot) = &mut self.slots[index] else { return false };
+        let mut busy = false;
+        if !slot.pending.is_empty() && !slot.gone {
+            let mut run = (0, 0);
+            let time = now();
+            let submitted = slot.port.send(&mut slot.pending, |out| {
+                stats.sent(out.service, out.frame.packet_len());
+                if out.received_ns != run.0 {
+                    stats.latency.record(time.saturating_sub(run.0), run.1);
+                    run = (out.received_ns, 0);
+                }
+                run.1 += 1;
+            });
+            stats.latency.record(time.saturating_sub(run.0), run.1);
+            slot.unkicked |= submitted > 0;
+            busy |= submitted > 0;
+        }
+        if slot.unkicked {
+            let calls = u32::try_from(1 + slot.port.sending() as usize / PER_KICK).unwrap_or(1);
+            match slot.port.kick(calls) {
+                Kick::Done => slot.unkicked = false,
+                Kick::Again | Kick::Down => {}
+                Kick::Gone => slot.gone = true,
+            }
+        }
+        busy |= slot.port.reap(&mut self.free) > 0;
+        if slot.gone {
+            while let Some(out) = self.slots[index].as_mut().and_then(|slot| slot.pending.pop_front()) {
+                self.discard(out.frame, DropReason::NoService);
+            }
+        } else if slot.port.ingress().is_some() {
+            slot.port.fill(&mut self.free, fill_target);
+        }
+        busy
+    }
+
+    /// Hold about the share: frames that came by other workers go back to the pool, missing ones are taken from it.
+    fn balance(&mut self) {
+        let held: usize = self.free.len() + self.slots.iter().flatten().map(Slot::all).sum::<usize>();
+        for _ in self.share..held {
+            let Some(frame) = self.free.pop() else { break };
+            self.umem.put_back(frame);
+        }
+        for _ in held..self.share {
+            let Some(frame) = self.umem.take_free() else { break };
+            self.free.push(frame);
+        }
+    }
+
+    fn discard(&mut self, frame: Frame, reason: DropReason) {
+        self.shared().stats.dropped(reason, frame.packet_len());
+        self.umem.note(&frame, Place::Free);
+        self.free.push(frame);
+    }
+
+    fn show_frames(&self) {
+        let sum = |of: fn(&Slot<R>) -> u64| self.slots.iter().flatten().map(of).sum::<u64>();
+        self.shared().stats.set_frames([
+            self.free.len() as u64,
+            sum(|slot| slot.port.filled().into()),
+            sum(|slot| slot.pending.len() as u64),
+            sum(|slot| slot.port.sending().into()),
+            self.shared().mailbox.len() as u64,
+        ]);
+    }
+
+    /// What there is to wait for.
+    pub(super) fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::Idle;
+        for slot in self.slots.iter().flatten().filter(|slot| !slot.gone) {
+            let starved = slot.port.ingress().is_some() && slot.port.filled() == 0;
+            if !slot.pending.is_empty() || slot.unkicked || starved {
+                return Waiting::Room;
+            }
+            if slot.port.sending() > 0 {
+                waiting = Waiting::Completions;
+            }
+        }
+        waiting
+    }
+
+    #[cfg(test)]
+    pub(super) fn port_mut(&mut self, id: PortId) -> Option<&mut Port<R>> {
+        let index = self.by_id.get(usize::from(id.0)).copied().flatten()?;
+        self.slots[usize::from(index)].as_mut().map(|slot| &mut slot.port)
+    }
+}
+
+impl<R: Rings> Slot<R> {
+    /// Frames held for sending.
+    fn held(&self) -> usize {
+        self.pending.len() + self.port.sending() as usize
+    }
+
+    /// Frames held altogether.
+    fn all(&self) -> usize {
+        self.held() + self.port.filled() as usize
+    }
+}

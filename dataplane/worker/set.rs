@@ -1,0 +1,436 @@
+//! All workers, as the daemon drives them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{
+    WorkerError,
+    command::{Command, Egress},
+    core::Core,
+    latency,
+    shared::Shared,
+};
+use crate::{
+    flow::HashKey,
+    plane::{Count, Latency, Mode, ModeRequest, SocketStatus, WorkerStatus},
+    process::{EgressId, Inspect, Processor, Snapshot},
+    xsk::{self, Bound, FrameCounts, PortId, PortSpec, Umem, XskError},
+};
+
+/// Commands that a worker may be behind.
+const COMMANDS: usize = 256;
+/// How long a worker has to take or answer a command; it does so between two batches.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a driver may use frames of a socket that was closed in zero-copy mode: it is told later, by a work queue.
+const ZERO_COPY_GRACE: Duration = Duration::from_secs(1);
+
+/// How the workers are to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The UMEM of all sockets, made for `workers` workers.
+    pub umem: Umem,
+    /// Number of workers, at least 1.
+    pub workers: u32,
+    /// Cores to pin them to, in turn; empty means every core that the process may use.
+    pub cores: Vec<usize>,
+    /// Most packets taken from a ring at once, 1 to [`secuxflow_abi::MAX_BATCH`].
+    pub batch: u32,
+    /// Never sleep.
+    pub busy_poll: bool,
+}
+
+/// A port that a worker serves.
+#[derive(Debug)]
+struct Served {
+    id: PortId,
+    dev: String,
+    queue: u32,
+    worker: u32,
+    mode: Mode,
+    fd: std::os::fd::RawFd,
+    /// Kernel index of the device when it was opened.
+    ifindex: Option<u32>,
+    /// It is the UMEM's first socket, which the kernel's library keeps open as long as the UMEM.
+    holds_umem: bool,
+}
+
+impl Served {
+    /// Its device is no longer there, nor another one of its name.
+    fn orphaned(&self) -> bool {
+        ifindex(&self.dev) != self.ifindex
+    }
+}
+
+/// Kernel index of a device, none when it is not there.
+fn ifindex(dev: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(dev).ok()
+}
+
+struct Handle {
+    commands: Sender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The workers. Queue `q` of every device is served by worker `q % count`. Dropping it stops them.
+pub struct Workers {
+    umem: Umem,
+    handles: Vec<Handle>,
+    all: Arc<[Shared]>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    ports: Mutex<Vec<Served>>,
+    next_port: AtomicU32,
+    /// The UMEM has its first socket.
+    held: AtomicBool,
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers").field("count", &self.count()).field("ports", &self.served()).finish_non_exhaustive()
+    }
+}
+
+impl Workers {
+    /// Start one thread per worker, worker `i` inspecting by `runners[i]`. They sleep until they get a port.
+    ///
+    /// # Errors
+    /// An option out of range, or a thread or descriptor that the system refuses.
+    pub fn start(
+        options: Options,
+        snapshot: Snapshot,
+        runners: Vec<Box<dyn Inspect + Send>>,
+    ) -> Result<Self, WorkerError> {
+        let Options { umem, workers, cores, batch, busy_poll } = options;
+        let batch = check(workers, batch, runners.len())?;
+        let mailbox = umem.layout().ring as usize;
+        let all = (0..workers)
+            .map(|index| Shared::new(mailbox).map_err(|source| WorkerError::Start { index, what: "eventfd", source }));
+        let all: Arc<[Shared]> = all.collect::<Result<Vec<_>, _>>()?.into();
+        let mut set = Self {
+            umem,
+            handles: Vec::new(),
+            all,
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            ports: Mutex::new(Vec::new()),
+            next_port: AtomicU32::new(0),
+            held: AtomicBool::new(false),
+        };
+        let key = HashKey::random();
+        let cores = Cores::new(&cores);
+        for (index, inspect) in (0..).zip(runners) {
+            let processor = Processor::new(key);
+            let number = u16::try_from(index).unwrap_or(u16::MAX);
+            let core = Core::new(number, batch, set.umem.clone(), set.all.clone(), processor, inspect);
+            let handle = set.spawn(index, core, cores.of(index), busy_poll)?;
+            set.handles.push(handle);
+        }
+        Ok(set)
+    }
+
+    fn spawn(
+        &self,
+        index: u32,
+        core: Core<xsk::KernelRings>,
+        pin: Option<core_affinity::CoreId>,
+        busy_poll: bool,
+    ) -> Result<Handle, WorkerError> {
+        let (commands, receiver): (Sender<Command>, Receiver<Command>) = bounded(COMMANDS);
+        let snapshot = self.snapshot.clone();
+        let body = move || {
+            match pin {
+                Some(id) if core_affinity::set_for_current(id) => {
+                    core.shared().set_core(u32::try_from(id.id).unwrap_or(0));
+                }
+                Some(id) => tracing::warn!(worker = index, core = id.id, "cannot pin the worker; it runs on any core"),
+                None => tracing::warn!(worker = index, "no core is known to pin the worker to; it runs on any core"),
+            }
+            super::thread::run(core, &receiver, snapshot, busy_poll);
+        };
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(body);
+        let thread = thread.map_err(|source| WorkerError::Start { index, what: "thread", source })?;
+        Ok(Handle { commands, thread: Some(thread) })
+    }
+
+    /// Number of workers.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.handles.len()).unwrap_or(0)
+    }
+
+    /// The worker that serves a queue.
+    #[must_use]
+    pub fn owner(&self, queue: u32) -> u32 {
+        queue % self.count().max(1)
+    }
+
+    /// Workers whose thread has ended without being told to; none in a healthy daemon.
+    #[must_use]
+    pub fn dead(&self) -> Vec<u32> {
+        let ended = |handle: &Handle| handle.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        (0..).zip(&self.handles).filter(|(_, handle)| ended(handle)).map(|(index, _)| index).collect()
+    }
+
+    /// Let the workers go by `snapshot` from their next batch on.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// The snapshot that the workers go by.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Bind a socket and hand it to the worker that serves its queue. The first one settles the mode of all, see
+    /// [`xsk::bind`]. Put the descriptor into the XSKMAP when this has returned.
+    ///
+    /// # Errors
+    /// The bind's refusal, or a worker that takes no commands.
+    pub fn open(&self, spec: &PortSpec, request: ModeRequest) -> Result<Opened, OpenError> {
+        let number = self.next_port.fetch_add(1, Relaxed);
+        let id = PortId(u16::try_from(number).map_err(|_| WorkerError::PortsExhausted)?);
+        let Bound { port, mode, reason } = xsk::bind(&self.umem, id, spec, request)?;
+        let fd = port.fd().unwrap_or(-1);
+        let worker = self.owner(spec.queue);
+        let served = Served {
+            id,
+            dev: spec.dev.clone(),
+            queue: spec.queue,
+            worker,
+            mode,
+            fd,
+            ifindex: ifindex(&spec.dev),
+            holds_umem: !self.held.swap(true, Relaxed),
+        };
+        let mut ports = self.served();
+        self.tell(worker, Command::Add(Box::new(port)))?;
+        ports.push(served);
+        Ok(Opened { id, worker, fd, mode, reason })
+    }
+
+    /// Close a port and take back all frames that were in its rings. Take it out of the XSKMAP and of every egress
+    /// first. In zero-copy mode this takes a second.
+    ///
+    /// # Errors
+    /// No such port, the UMEM's first one while its device is there, or a worker that does not answer; the port is then
+    /// still there.
+    pub fn close(&self, id: PortId) -> Result<(), WorkerError> {
+        let mut ports = self.served();
+        let position = ports.iter().position(|port| port.id == id).ok_or(WorkerError::UnknownPort(id))?;
+        let Served { worker, mode, .. } = ports[position];
+        if ports[position].holds_umem && !ports[position].orphaned() {
+            return Err(WorkerError::HoldsUmem { port: id, dev: ports[position].dev.clone() });
+        }
+        let (reply, answer) = bounded(1);
+        self.tell(worker, Command::Remove { id, reply })?;
+        let port = answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
+        ports.remove(position);
+        drop(ports);
+        drop(port);
+        if mode == Mode::ZeroCopy {
+            thread::sleep(ZERO_COPY_GRACE);
+        }
+        // SAFETY: the worker has handed the port back and it is dropped, which closed the socket, or its device is
+        // gone, which unbound it; the kernel takes a socket out of the receive path before either is over, and the grace
+        // above is the driver's.
+        let frames = unsafe { self.umem.reclaim(id) };
+        tracing::debug!(%id, frames, "port closed, frames taken back");
+        Ok(())
+    }
+
+    /// Let `egress` stand for `ports`, the sockets on the queues of one device. A worker that owns one of them uses it,
+    /// the others share them out; no ports forget the egress. Packets on their way to a worker are not lost by a change.
+    ///
+    /// # Errors
+    /// A number out of range, an unknown port, or a worker that takes no commands.
+    pub fn set_egress(&self, egress: EgressId, ports: &[PortId]) -> Result<(), WorkerError> {
+        if egress.0 >= EgressId::LIMIT {
+            return Err(WorkerError::Egress(egress));
+        }
+        let served = self.served();
+        let owner = |&id: &PortId| {
+            let port = served.iter().find(|port| port.id == id).ok_or(WorkerError::UnknownPort(id))?;
+            Ok((id, port.worker))
+        };
+        let owners = ports.iter().map(owner).collect::<Result<Vec<_>, WorkerError>>()?;
+        for worker in 0..self.count() {
+            let own = owners.iter().find(|(_, owner)| *owner == worker).map(|(port, _)| Egress::Local(*port));
+            let other = || {
+                let (port, owner) = owners.get(worker as usize % owners.len().max(1))?;
+                Some(Egress::Remote { worker: u16::try_from(*owner).ok()?, port: *port })
+            };
+            self.tell(worker, Command::Egress { id: egress, egress: own.or_else(other) })?;
+        }
+        Ok(())
+    }
+
+    /// Let `worker` inspect by `inspect` from its next batch on. No packet is lost; the one before is dropped here.
+    ///
+    /// # Errors
+    /// A worker that does not answer.
+    pub fn set_inspect(&self, worker: u32, inspect: Box<dyn Inspect + Send>) -> Result<(), WorkerError> {
+        let (reply, answer) = bounded(1);
+        self.tell(worker, Command::Inspect { inspect, reply })?;
+        answer.recv_timeout(ANSWER).map(drop).map_err(|_| WorkerError::Unresponsive(worker))
+    }
+
+    /// Every worker's counters.
+    #[must_use]
+    pub fn status(&self) -> Vec<WorkerStatus> {
+        (0..).zip(self.all.iter()).map(|(index, shared)| shared.stats.read(index, shared.core())).collect()
+    }
+
+    /// Every socket's counters.
+    ///
+    /// # Errors
+    /// A socket whose statistics the kernel does not give.
+    pub fn sockets(&self) -> Result<Vec<SocketStatus>, XskError> {
+        let status = |port: &Served| {
+            let statistics = xsk::statistics(port.fd).map_err(|source| XskError::Option {
+                dev: port.dev.clone(),
+                queue: port.queue,
+                option: "XDP_STATISTICS",
+                source,
+            })?;
+            Ok(SocketStatus {
+                dev: port.dev.clone(),
+                queue: port.queue,
+                worker: port.worker,
+                zero_copy: port.mode == Mode::ZeroCopy,
+                rx_dropped: statistics.rx_dropped,
+                rx_invalid_descs: statistics.rx_invalid_descs,
+                tx_invalid_descs: statistics.tx_invalid_descs,
+                rx_ring_full: statistics.rx_ring_full,
+                rx_fill_ring_empty: statistics.rx_fill_ring_empty,
+                tx_ring_empty: statistics.tx_ring_empty,
+            })
+        };
+        // The lock keeps `close` from giving a descriptor back while it is read.
+        self.served().iter().map(status).collect()
+    }
+
+    /// Packets sent toward the service with this index, by all workers, since they were started.
+    #[must_use]
+    pub fn service(&self, service: u16) -> Count {
+        let mut sum = Count::default();
+        for shared in &*self.all {
+            sum += shared.stats.service(service);
+        }
+        sum
+    }
+
+    /// Latency over all workers.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        latency::merge(self.all.iter().map(|shared| &shared.stats.latency))
+    }
+
+    /// Batches whose chain panicked: a fault in the host, whatever the module did.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.all.iter().map(|shared| shared.stats.panics()).sum()
+    }
+
+    /// Where the frames of the UMEM are.
+    #[must_use]
+    pub fn frames(&self) -> FrameCounts {
+        self.umem.counts()
+    }
+
+    fn served(&self) -> MutexGuard<'_, Vec<Served>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, worker: u32, command: Command) -> Result<(), WorkerError> {
+        let unresponsive = WorkerError::Unresponsive(worker);
+        let Some(handle) = self.handles.get(worker as usize) else { return Err(unresponsive) };
+        handle.commands.send_timeout(command, ANSWER).map_err(|_| unresponsive)?;
+        self.all[worker as usize].ring();
+        Ok(())
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for worker in 0..self.count() {
+            if let Err(error) = self.tell(worker, Command::Stop) {
+                tracing::error!(%error, "cannot stop a worker");
+                // It will never end: waiting for it would hang the daemon's exit.
+                if let Some(handle) = self.handles.get_mut(worker as usize) {
+                    handle.thread = None;
+                }
+            }
+        }
+        for handle in &mut self.handles {
+            if handle.thread.take().is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a worker ended by a panic");
+            }
+        }
+    }
+}
+
+/// A socket that a worker serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its number.
+    pub id: PortId,
+    /// The worker that serves it.
+    pub worker: u32,
+    /// Its descriptor, for the XSKMAP; valid until [`Workers::close`].
+    pub fd: std::os::fd::RawFd,
+    /// The mode it got.
+    pub mode: Mode,
+    /// Why it is not a faster one; empty when there is nothing to say.
+    pub reason: String,
+}
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The socket could not be bound.
+    #[error(transparent)]
+    Xsk(#[from] XskError),
+    /// The worker does not take it.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// Check the options; the batch size in the end.
+fn check(workers: u32, batch: u32, runners: usize) -> Result<usize, WorkerError> {
+    let refuse = |option, value, rule: &str| Err(WorkerError::Option { option, value, rule: rule.into() });
+    if !(1..=256).contains(&workers) {
+        return refuse("workers", workers.into(), "must lie between 1 and 256");
+    }
+    if runners != workers as usize {
+        return refuse("runners", runners as u64, "there must be one for each worker");
+    }
+    match usize::try_from(batch) {
+        Ok(batch) if (1..=secuxflow_abi::MAX_BATCH).contains(&batch) => Ok(batch),
+        _ => refuse("batch", batch.into(), "must lie between 1 and 512"),
+    }
+}
+
+/// The cores to pin to.
+struct Cores(Vec<core_affinity::CoreId>);
+
+impl Cores {
+    fn new(asked: &[usize]) -> Self {
+        Self(match asked {
+            [] => core_affinity::get_core_ids().unwrap_or_default(),
+            asked => asked.iter().map(|&id| core_affinity::CoreId { id }).collect(),
+        })
+    }
+
+    fn of(&self, worker: u32) -> Option<core_affinity::CoreId> {
+        self.0.get(worker as usize % self.0.len().max(1)).copied()
+    }
+}

@@ -1,0 +1,128 @@
+//! Counters of one worker: it alone writes them, anyone reads them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::latency::{self, Recorder};
+use crate::{
+    plane::{Count, Named, WorkerStatus},
+    process::{DropReason, Tally},
+};
+
+/// Services that have counters of their own; higher indices are forwarded but not counted singly.
+pub const MAX_SERVICES: usize = 1024;
+
+/// Names of the places that a worker's frames are in, in the order of [`Stats::set_frames`].
+const PLACES: [&str; 5] = ["free", "fill", "rx", "tx", "mailbox"];
+
+/// Add to a counter that no other thread writes: no locked instruction needed.
+pub(super) fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+/// Packets and bytes.
+#[derive(Debug, Default)]
+pub(super) struct Pair {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Pair {
+    fn add(&self, packets: u64, bytes: u64) {
+        add(&self.packets, packets);
+        add(&self.bytes, bytes);
+    }
+
+    fn read(&self) -> Count {
+        Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Stats {
+    rx: Pair,
+    tx: Pair,
+    drops: [Pair; DropReason::ALL.len()],
+    batches: AtomicU64,
+    checksums_repaired: AtomicU64,
+    reclassified: AtomicU64,
+    panics: AtomicU64,
+    frames: [AtomicU64; PLACES.len()],
+    services: Box<[Pair]>,
+    pub(super) latency: Recorder,
+}
+
+impl Stats {
+    pub(super) fn new() -> Self {
+        Self {
+            rx: Pair::default(),
+            tx: Pair::default(),
+            drops: Default::default(),
+            batches: AtomicU64::new(0),
+            checksums_repaired: AtomicU64::new(0),
+            reclassified: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            frames: Default::default(),
+            services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
+            latency: Recorder::new(),
+        }
+    }
+
+    /// A batch of `packets` was received and processed.
+    pub(super) fn batch(&self, packets: usize, tally: &Tally) {
+        self.rx.add(packets as u64, tally.bytes);
+        add(&self.batches, 1);
+        add(&self.checksums_repaired, tally.checksums_repaired);
+        add(&self.reclassified, tally.reclassified);
+        add(&self.panics, tally.panics);
+    }
+
+    /// A packet was discarded.
+    pub(super) fn dropped(&self, reason: DropReason, bytes: u16) {
+        self.drops[reason.index()].add(1, bytes.into());
+    }
+
+    /// A packet was put on a TX ring toward `service`.
+    pub(super) fn sent(&self, service: u16, bytes: u16) {
+        self.tx.add(1, bytes.into());
+        if let Some(pair) = self.services.get(usize::from(service)) {
+            pair.add(1, bytes.into());
+        }
+    }
+
+    /// Frames by place: free, fill, rx, tx, mailbox.
+    pub(super) fn set_frames(&self, counts: [u64; PLACES.len()]) {
+        for (gauge, count) in self.frames.iter().zip(counts) {
+            gauge.store(count, Relaxed);
+        }
+    }
+
+    /// Packets sent toward `service`.
+    pub(super) fn service(&self, service: u16) -> Count {
+        self.services.get(usize::from(service)).map_or_else(Count::default, Pair::read)
+    }
+
+    /// Chains that panicked.
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.load(Relaxed)
+    }
+
+    /// Everything, as status has it.
+    pub(super) fn read(&self, index: u32, core: Option<u32>) -> WorkerStatus {
+        let drops =
+            DropReason::ALL.iter().map(|r| Named { name: r.name().into(), value: self.drops[r.index()].read() });
+        let frames = PLACES.iter().zip(&self.frames);
+        WorkerStatus {
+            index,
+            core,
+            rx: self.rx.read(),
+            tx: self.tx.read(),
+            drops: drops.collect(),
+            batches: self.batches.load(Relaxed),
+            checksums_repaired: self.checksums_repaired.load(Relaxed),
+            reclassified: self.reclassified.load(Relaxed),
+            frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
+            latency: latency::merge([&self.latency]),
+        }
+    }
+}

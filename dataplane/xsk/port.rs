@@ -1,0 +1,172 @@
+//! A socket on one queue of one device, spoken to in tokens: what goes into a ring is consumed, what comes out is new.
+
+use std::{collections::VecDeque, fmt, os::fd::RawFd};
+
+use super::{Descriptor, Frame, KernelRings, Kick, Place, Rings, Umem};
+
+/// Number of a port, unique while the daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortId(pub u16);
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "port {}", self.0)
+    }
+}
+
+/// A frame on its way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) frame: Frame,
+    /// Index of the service it goes to.
+    pub(crate) service: u16,
+    /// When its batch was received, `CLOCK_MONOTONIC` nanoseconds.
+    pub(crate) received_ns: u64,
+}
+
+/// A socket's rings, in tokens. Invariant: `filled` and `sending` are the numbers of frames that the ledger has in this
+/// port's rings.
+#[derive(Debug)]
+pub struct Port<R = KernelRings> {
+    id: PortId,
+    umem: Umem,
+    rings: R,
+    /// Index of the ingress interface, for ports that receive.
+    ingress: Option<u16>,
+    filled: u32,
+    sending: u32,
+    /// As many descriptors as a ring holds.
+    scratch: Box<[Descriptor]>,
+}
+
+impl<R: Rings> Port<R> {
+    pub(crate) fn new(id: PortId, umem: Umem, rings: R, ingress: Option<u16>) -> Self {
+        let scratch = vec![Descriptor::default(); umem.layout().ring as usize].into();
+        Self { id, umem, rings, ingress, filled: 0, sending: 0, scratch }
+    }
+
+    /// Number.
+    #[must_use]
+    pub fn id(&self) -> PortId {
+        self.id
+    }
+
+    /// Index of the ingress interface, none for a port that only sends.
+    #[must_use]
+    pub fn ingress(&self) -> Option<u16> {
+        self.ingress
+    }
+
+    /// Descriptor of the socket, for the XSKMAP and for poll.
+    #[must_use]
+    pub fn fd(&self) -> Option<RawFd> {
+        self.rings.fd()
+    }
+
+    /// Frames in the fill and RX rings.
+    pub(crate) fn filled(&self) -> u32 {
+        self.filled
+    }
+
+    /// Frames in the TX and completion rings.
+    pub(crate) fn sending(&self) -> u32 {
+        self.sending
+    }
+
+    /// Take at most `max` received frames; they are appended to `into`.
+    pub(crate) fn receive(&mut self, max: usize, into: &mut Vec<Frame>) -> usize {
+        let max = max.min(self.scratch.len());
+        let count = self.rings.received(&mut self.scratch[..max]);
+        let before = into.len();
+        for descriptor in &self.scratch[..count] {
+            // A descriptor that the ledger does not have in the fill ring is the kernel's mistake; to believe it would
+            // make two owners of one frame.
+            into.extend(self.umem.claim(descriptor.addr, descriptor.len, Place::Fill(self.id), Place::Rx));
+        }
+        let claimed = into.len() - before;
+        self.filled -= u32::try_from(claimed).unwrap_or(self.filled).min(self.filled);
+        claimed
+    }
+
+    /// Put free frames on the fill ring until it holds `target` or either runs out.
+    pub(crate) fn fill(&mut self, free: &mut Vec<Frame>, target: u32) {
+        let want = target.saturating_sub(self.filled).min(u32::try_from(free.len()).unwrap_or(u32::MAX));
+        if want == 0 {
+            return;
+        }
+        let want = want.min(self.rings.fill_room(want)) as usize;
+        let want = want.min(self.scratch.len());
+        let rest = free.len() - want;
+        for (slot, frame) in self.scratch.iter_mut().zip(&free[rest..]) {
+            *slot = Descriptor { addr: frame.addr(), len: 0 };
+            self.umem.note(frame, Place::Fill(self.id));
+        }
+        let submitted = self.rings.submit_fill(&self.scratch[..want]);
+        for frame in &free[rest + submitted..] {
+            self.umem.note(frame, Place::Free);
+        }
+        free.drain(rest..rest + submitted).for_each(drop);
+        self.filled += u32::try_from(submitted).unwrap_or(0);
+        self.rings.kick_fill();
+    }
+
+    /// Put as many of `pending`, oldest first, on the TX ring as it has room for; the rest stays. `sent` is told of each.
+    pub(crate) fn send(&mut self, pending: &mut VecDeque<Outgoing>, mut sent: impl FnMut(&Outgoing)) -> usize {
+        let want = u32::try_from(pending.len()).unwrap_or(u32::MAX);
+        let room = self.rings.tx_room(want) as usize;
+        let count = room.min(pending.len()).min(self.scratch.len());
+        if count == 0 {
+            return 0;
+        }
+        for (slot, out) in self.scratch.iter_mut().zip(pending.iter().take(count)) {
+            *slot = Descriptor { addr: out.frame.addr(), len: out.frame.packet_len().into() };
+            self.umem.note(&out.frame, Place::Tx(self.id));
+        }
+        let submitted = self.rings.submit_tx(&self.scratch[..count]);
+        for out in pending.iter().take(count).skip(submitted) {
+            self.umem.note(&out.frame, Place::Rx);
+        }
+        for out in pending.drain(..submitted) {
+            sent(&out);
+        }
+        self.sending += u32::try_from(submitted).unwrap_or(0);
+        submitted
+    }
+
+    /// Take back frames that were sent; they are appended to `free`.
+    pub(crate) fn reap(&mut self, free: &mut Vec<Frame>) -> usize {
+        if self.sending == 0 {
+            return 0;
+        }
+        let count = self.rings.completed(&mut self.scratch);
+        let before = free.len();
+        for descriptor in &self.scratch[..count] {
+            free.extend(self.umem.claim(descriptor.addr, 0, Place::Tx(self.id), Place::Free));
+        }
+        let claimed = free.len() - before;
+        self.sending -= u32::try_from(claimed).unwrap_or(self.sending).min(self.sending);
+        claimed
+    }
+
+    /// Make the kernel send, when it waits for that. One call sends a limited number, so it is called again while it
+    /// says so, at most `calls` times.
+    pub(crate) fn kick(&mut self, calls: u32) -> Kick {
+        let mut kick = Kick::Done;
+        for _ in 0..calls {
+            if !self.rings.tx_wants_kick() {
+                return Kick::Done;
+            }
+            kick = self.rings.kick_tx();
+            if kick != Kick::Again {
+                break;
+            }
+        }
+        kick
+    }
+
+    /// The rings alone, to be closed or, in tests, looked at.
+    #[cfg(test)]
+    pub(crate) fn rings_mut(&mut self) -> &mut R {
+        &mut self.rings
+    }
+}
