@@ -4,28 +4,20 @@ use ipnet::IpNet;
 use secuxflow::rules::{Action, Matcher, PortRange, Protocol, Rule, RuleError, RuleId};
 use serde::{Deserialize, Serialize};
 
-/// A port or range: a JSON number or a string such as `8000-8080`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum PortText {
-    Number(i64),
-    Text(String),
-}
-
 /// Unchecked rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RuleSpec {
     pub(crate) src: Option<String>,
     pub(crate) dst: Option<String>,
-    pub(crate) port: Option<PortText>,
-    pub(crate) sport: Option<PortText>,
+    pub(crate) port: Option<String>,
+    pub(crate) sport: Option<String>,
     pub(crate) proto: Option<String>,
     pub(crate) action: Option<String>,
     pub(crate) chain: Option<String>,
     pub(crate) priority: Option<i32>,
     pub(crate) comment: Option<String>,
-    pub(crate) enabled: Option<bool>,
+    pub(crate) enabled: bool,
 }
 
 impl RuleSpec {
@@ -64,7 +56,7 @@ impl RuleSpec {
             matcher,
             action,
             comment: self.comment.clone(),
-            enabled: self.enabled.unwrap_or(true),
+            enabled: self.enabled,
         })
     }
 }
@@ -75,11 +67,10 @@ fn net(field: &'static str, text: Option<&str>) -> Result<Option<IpNet>, RuleErr
     parsed.map(Some).map_err(|_| RuleError::field(field, text, "an address or prefix such as 10.0.0.0/8 expected"))
 }
 
-fn port(field: &'static str, text: Option<&PortText>) -> Result<Option<PortRange>, RuleError> {
+fn port(field: &'static str, text: Option<&String>) -> Result<Option<PortRange>, RuleError> {
     let text = match text {
         None => return Ok(None),
-        Some(PortText::Number(n)) => n.to_string(),
-        Some(PortText::Text(text)) => text.clone(),
+        Some(text) => text.clone(),
     };
     let (first, last) = text.split_once('-').unwrap_or((&text, &text));
     match (first.parse(), last.parse()) {
@@ -104,7 +95,7 @@ fn proto(text: &str) -> Result<Protocol, RuleError> {
 impl From<&Rule> for RuleSpec {
     fn from(rule: &Rule) -> Self {
         let range = |r: PortRange| {
-            PortText::Text(if r.first == r.last { r.first.to_string() } else { format!("{}-{}", r.first, r.last) })
+            if r.first == r.last { r.first.to_string() } else { format!("{}-{}", r.first, r.last) }
         };
         let (action, chain) = match &rule.action {
             Action::Pass => ("pass", None),
@@ -126,7 +117,7 @@ impl From<&Rule> for RuleSpec {
             chain,
             priority: Some(rule.priority),
             comment: rule.comment.clone(),
-            enabled: Some(rule.enabled),
+            enabled: rule.enabled,
         }
     }
 }

@@ -173,7 +173,12 @@ mod tests {
     use super::*;
 
     fn rule(id: u32) -> Rule {
-        let spec = RuleSpec { action: Some("drop".into()), dst: Some("10.0.0.0/8".into()), ..RuleSpec::default() };
+        let spec = RuleSpec {
+            action: Some("drop".into()),
+            dst: Some("10.0.0.0/8".into()),
+            enabled: true,
+            ..RuleSpec::default()
+        };
         spec.check(RuleId(id), &[]).unwrap()
     }
 

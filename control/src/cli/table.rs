@@ -13,7 +13,6 @@ use super::output::Show;
 use crate::{
     api::{Alerts, Modules, Removed, RuleAdded, Rules, Services, Status},
     config::Config,
-    rulespec::PortText,
 };
 
 /// A table whose columns named in `numbers` are set to the right.
@@ -97,27 +96,22 @@ impl Show for Status {
 
 impl Show for Rules {
     fn show(&self) -> String {
-        let port = |port: Option<&PortText>| match port {
-            None => "any".to_owned(),
-            Some(PortText::Number(number)) => number.to_string(),
-            Some(PortText::Text(text)) => text.clone(),
-        };
         let rows = self.rules.iter().map(|info| {
             let rule = &info.rule;
             let mut action = rule.action.clone().unwrap_or_default();
             if let Some(chain) = &rule.chain {
                 action = format!("{action} {chain}");
             }
-            if rule.enabled == Some(false) {
+            if !rule.enabled {
                 action.push_str(" (disabled)");
             }
             [
                 info.id.to_string(),
                 rule.priority.unwrap_or_default().to_string(),
                 or_any(rule.src.as_ref()),
-                port(rule.sport.as_ref()),
+                or_any(rule.sport.as_ref()),
                 or_any(rule.dst.as_ref()),
-                port(rule.port.as_ref()),
+                or_any(rule.port.as_ref()),
                 or_any(rule.proto.as_ref()),
                 action,
                 info.count.packets.to_string(),

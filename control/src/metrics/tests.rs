@@ -111,3 +111,37 @@ fn the_documentation_is_the_table() {
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), text, "run UPDATE_DOCS=1 cargo test -p secuxflow-control");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_has_the_series_of_now_and_no_others() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let dir = tempfile::tempdir().unwrap();
+    let overrides = crate::config::Overrides {
+        interfaces: vec!["eth0".into()],
+        state: Some(dir.path().join("state.json")),
+        ..Default::default()
+    };
+    let config = crate::config::load(None, &overrides).unwrap();
+    let store = std::sync::Arc::new(crate::alerts::AlertStore::new(1));
+    let backend = crate::testing::Lab::new().backend();
+    let admin = std::sync::Arc::new(super::Admin::new(&config, backend, crate::state::State::default(), store));
+    let listener = super::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(super::serve(listener, std::sync::Arc::clone(&admin), std::future::pending()));
+    let scrape = || async {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    };
+    let rule = RuleSpec { action: Some("drop".into()), enabled: true, ..RuleSpec::default() };
+    admin.add_rule(&crate::api::AddRule { id: None, rule }).unwrap();
+    let text = scrape().await;
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("text/plain; version=0.0.4"), "{text}");
+    assert!(text.contains("secuxflow_rule_packets_total{rule=\"rule-1\",action=\"drop\"} 3"), "{text}");
+    admin.clear_rules().unwrap();
+    assert!(!scrape().await.contains("rule-1"), "a deleted rule's series are gone");
+    server.abort();
+}
