@@ -1,1 +1,14 @@
 //! The XDP programs: load, attach, publish a generation, read counters.
+
+mod attach;
+mod counters;
+mod error;
+mod filter;
+mod mount;
+mod slots;
+mod sys;
+pub(crate) mod types;
+
+pub use error::BpfError;
+pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
+pub use types::{METADATA_LEN, Metadata};

@@ -1,5 +1,16 @@
 //! Rules: model → order → compile → publish, and the reference model that everything is tested against.
 
+mod compile;
 mod model;
+mod order;
+mod reference;
+mod spec;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub(crate) use compile::{Tables, compile};
 pub use model::{Action, MAX_RULES, Matcher, PortRange, Protocol, Rule, RuleError, RuleId, Ruleset};
+pub use order::{ordered, precedence};
+pub use reference::{Cause, Classifier, Decision, Outcome};
+pub use spec::{RuleRecord, RuleSpec};

@@ -121,8 +121,9 @@ pub struct Matcher {
     pub proto: Option<Protocol>,
 }
 
-/// One rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One rule. Its serialised form is [`super::RuleRecord`], checked on the way in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "super::RuleRecord", try_from = "super::RuleRecord")]
 pub struct Rule {
     /// Identity.
     pub id: RuleId,

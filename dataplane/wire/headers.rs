@@ -50,8 +50,20 @@ pub enum Undecidable {
     Truncated,
     /// An IP header whose version or header length is impossible.
     BadHeader,
-    /// More IPv6 extension headers than are walked.
+    /// More VLAN tags or IPv6 extension headers than are walked.
     LongChain,
+}
+
+impl Undecidable {
+    /// The reason, for people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Truncated => "the frame ends inside a header",
+            Self::BadHeader => "an ip header with an impossible version or length",
+            Self::LongChain => "more vlan tags or extension headers than are walked",
+        }
+    }
 }
 
 /// What a frame carries.
@@ -117,6 +129,8 @@ pub fn parse(frame: &[u8]) -> Frame {
         ETH_P_IP => ipv4(frame, l3, vlan_tags),
         ETH_P_IPV6 => ipv6(frame, l3, vlan_tags),
         ETH_P_ARP => Frame::Neighbour,
+        // More tags than are looked behind may hide an IP packet.
+        ETH_P_8021Q | ETH_P_8021AD => Frame::Undecidable(Undecidable::LongChain, None),
         _ => Frame::NonIp,
     }
 }
@@ -203,7 +217,9 @@ fn ipv6(frame: &[u8], l3: usize, vlan_tags: u8) -> Frame {
     transport(frame, ends, next, fragment, vlan_tags, src, dst)
 }
 
-fn is_extension(protocol: u8) -> bool {
+/// Whether the IPv6 next-header value is one of the extension headers that are walked.
+#[must_use]
+pub fn is_extension(protocol: u8) -> bool {
     matches!(protocol, IPPROTO_HOPOPTS | IPPROTO_ROUTING | IPPROTO_FRAGMENT | IPPROTO_AH | IPPROTO_DSTOPTS)
 }
 
@@ -264,7 +280,9 @@ fn transport(
     let Some(length) = transport_len(protocol, segment) else {
         return Frame::Undecidable(Undecidable::Truncated, Some(headers));
     };
-    if protocol == IPPROTO_ICMPV6 && !src.is_ipv4() && NDISC_TYPES.contains(&segment[0]) {
+    // Neighbour discovery is never fragmented, RFC 6980: a fragment that pretends to be goes by the rules.
+    let neighbour = protocol == IPPROTO_ICMPV6 && src.is_ipv6() && NDISC_TYPES.contains(&segment[0]);
+    if neighbour && fragment == Fragment::None {
         return Frame::Neighbour;
     }
     if matches!(protocol, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_SCTP) {

@@ -4,5 +4,5 @@ mod headers;
 
 pub use headers::{
     ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Fragment, Frame, Headers, MAX_EXT_HEADERS, MAX_VLAN_TAGS, Undecidable,
-    parse,
+    is_extension, parse,
 };

@@ -1,0 +1,404 @@
+//! The kernel's part as control drives it: one entry program, the maps that all generations share, the live generation.
+
+use std::{
+    net::IpAddr,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    path::Path,
+    sync::Once,
+};
+
+use bytemuck::bytes_of;
+use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, Program, ProgramInput};
+
+use super::{
+    BpfError,
+    attach::{self, Attached},
+    counters, mount,
+    slots::Slots,
+    types::{Address, Config, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, Rodata, ServiceEntry},
+};
+use crate::{
+    plane::{Count, FailPolicy, Named, RuleCount},
+    rules::{Ruleset, Tables, compile},
+};
+
+/// Most interfaces that may be filtered.
+pub const MAX_INTERFACES: u32 = Limits::SXF_INTERFACES.0;
+/// Most queues of one interface that inspection is possible on.
+pub const MAX_QUEUES: u32 = Limits::SXF_QUEUES.0;
+const _: () = assert!(MAX_INTERFACES * MAX_QUEUES == Limits::SXF_SOCKETS.0);
+
+/// The loaded XDP programs and their maps. Dropping it leaves what is attached in place, by its pins: the fail policy
+/// outlives the daemon. [`Filter::detach_all`] is the orderly end.
+#[derive(Debug)]
+pub struct Filter {
+    entry: Object,
+    /// Keeps the live generation's maps findable; the kernel keeps the program itself by the program array.
+    live: Option<Object>,
+    shared: Shared,
+    slots: Slots,
+    generation: u64,
+    fail_policy: FailPolicy,
+    attached: Vec<Attached>,
+}
+
+/// Maps that every generation uses.
+#[derive(Debug)]
+struct Shared {
+    programs: MapHandle,
+    xsks: MapHandle,
+    ports: MapHandle,
+    services: MapHandle,
+    rule_counts: MapHandle,
+    actions: MapHandle,
+    events: MapHandle,
+}
+
+impl Filter {
+    /// Load the entry program. Nothing is attached, and there is no generation yet: publish one before attaching, or
+    /// packets meet the fail policy.
+    ///
+    /// # Errors
+    /// The kernel refuses, for lack of capabilities or features.
+    pub fn load(fail_policy: FailPolicy) -> Result<Self, BpfError> {
+        quiet();
+        let mut open = open(ENTRY_OBJECT, "sxf_entry")?;
+        set_rodata(&mut open, &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
+        let entry = load(open, "loading the entry program")?;
+        let shared = Shared::of(&entry)?;
+        Ok(Self { entry, live: None, shared, slots: Slots::new(), generation: 0, fail_policy, attached: Vec::new() })
+    }
+
+    /// Make `ruleset` what packets meet: a new generation with tables of its own is loaded and filled, then replaces the
+    /// live one at once. `chains` are the chains' names in the order of the workers' configuration. Counters of rules
+    /// that stay go on counting. On an error the live generation stays. The answer counts generations from 1.
+    ///
+    /// # Errors
+    /// A rule names a missing chain, there are too many rules, or the kernel refuses.
+    pub fn publish(&mut self, ruleset: &Ruleset, chains: &[String]) -> Result<u64, BpfError> {
+        let mut slots = self.slots.clone();
+        let taken = slots.assign(ruleset);
+        let tables = compile(ruleset, chains, |id| slots.of(id))?;
+        for slot in taken {
+            counters::zero(&self.shared.rule_counts, slot)?;
+        }
+        let generation = self.load_generation(&tables)?;
+        let fd = program(&generation, "sxf_generation")?.as_fd().as_raw_fd();
+        update(&self.shared.programs, &0_u32.to_ne_bytes(), &fd.to_ne_bytes(), "publishing the generation")?;
+        self.slots = slots;
+        self.live = Some(generation);
+        self.generation += 1;
+        Ok(self.generation)
+    }
+
+    /// Number of the live generation, 0 before the first.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Attach to the interface `name` in native mode, or in generic mode (`skb`), by a link pinned in `bpffs`, where a bpf
+    /// file system is mounted when there is none. A link that an earlier daemon left there is taken over. The answer is
+    /// the interface's index.
+    ///
+    /// # Errors
+    /// No such interface, another XDP program there, no native XDP, too large an MTU, missing capabilities.
+    pub fn attach(&mut self, name: &str, skb: bool, bpffs: &Path) -> Result<u32, BpfError> {
+        mount::ensure(bpffs)?;
+        let entry = program(&self.entry, "sxf_entry")?;
+        let attached = Attached::new(&entry, &self.shared.programs, name, skb, bpffs)?;
+        let ifindex = attached.ifindex;
+        self.attached.retain(|other| other.ifindex != ifindex);
+        self.attached.push(attached);
+        Ok(ifindex)
+    }
+
+    /// Whether the program runs on the interface; not so once the interface is gone.
+    #[must_use]
+    pub fn is_attached(&self, ifindex: u32) -> bool {
+        self.attached.iter().any(|attached| attached.ifindex == ifindex && attached.is_live())
+    }
+
+    /// Detach links in `bpffs` that are not of this filter: an earlier daemon's, for interfaces no longer configured.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or the kernel refuses.
+    pub fn detach_others(&self, bpffs: &Path) -> Result<(), BpfError> {
+        attach::detach_others(bpffs, &self.attached)
+    }
+
+    /// Detach from every interface, remove the pins, and unmount the bpf file systems that were mounted by
+    /// [`Filter::attach`], of this process or an earlier one.
+    ///
+    /// # Errors
+    /// The first that went wrong; everything else is undone all the same.
+    pub fn detach_all(&mut self) -> Result<(), BpfError> {
+        let mut dirs: Vec<_> = self.attached.iter().map(|attached| attached.dir.clone()).collect();
+        dirs.sort_unstable();
+        dirs.dedup();
+        let mut first = Ok(());
+        for attached in self.attached.drain(..) {
+            first = first.and(attached.detach());
+        }
+        for dir in dirs {
+            first = first.and(mount::remove(&dir));
+        }
+        first
+    }
+
+    /// Make packets of `ifindex` inspectable; `ingress` is the interface's place in the configuration, 0 to
+    /// [`MAX_INTERFACES`] - 1, and the `port` of [`Filter::set_socket`].
+    ///
+    /// # Errors
+    /// `ingress` is too large, or the kernel refuses.
+    pub fn set_port(&self, ifindex: u32, ingress: u32) -> Result<(), BpfError> {
+        let port = Port { first_socket: socket_index(ingress, 0)?, ingress };
+        update(&self.shared.ports, &ifindex.to_ne_bytes(), bytes_of(&port), "registering an interface")
+    }
+
+    /// Forget an interface that is gone; its packets follow the fail policy.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remove_port(&self, ifindex: u32) -> Result<(), BpfError> {
+        delete(&self.shared.ports, &ifindex.to_ne_bytes(), "forgetting an interface")
+    }
+
+    /// Send packets for inspection from queue `queue` of the interface at place `port` to the AF_XDP socket `socket`.
+    ///
+    /// # Errors
+    /// `port` or `queue` is too large, or `socket` is no AF_XDP socket.
+    pub fn set_socket(&self, port: u32, queue: u32, socket: RawFd) -> Result<(), BpfError> {
+        let index = socket_index(port, queue)?;
+        update(&self.shared.xsks, &index.to_ne_bytes(), &socket.to_ne_bytes(), "registering an af_xdp socket")
+    }
+
+    /// Take a socket out; packets for it follow the fail policy. Closing a socket does the same.
+    ///
+    /// # Errors
+    /// `port` or `queue` is too large, or the kernel refuses.
+    pub fn clear_socket(&self, port: u32, queue: u32) -> Result<(), BpfError> {
+        let index = socket_index(port, queue)?;
+        delete(&self.shared.xsks, &index.to_ne_bytes(), "taking an af_xdp socket out")
+    }
+
+    /// Say whether inspected packets for `ip` can reach their destination. When not, they follow the fail policy.
+    ///
+    /// # Errors
+    /// More services than fit, or the kernel refuses.
+    pub fn set_service(&self, ip: IpAddr, up: bool) -> Result<(), BpfError> {
+        let entry = ServiceEntry { up: up.into() };
+        update(&self.shared.services, bytes_of(&address(ip)), bytes_of(&entry), "registering a service (1024 fit)")
+    }
+
+    /// Forget a service; inspected packets for it follow the fail policy.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remove_service(&self, ip: IpAddr) -> Result<(), BpfError> {
+        delete(&self.shared.services, bytes_of(&address(ip)), "forgetting a service")
+    }
+
+    /// What each rule matched since it was added, by id. A rule that was never enabled is not listed.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn rule_counts(&self) -> Result<Vec<RuleCount>, BpfError> {
+        let count = |slot| counters::packets(&self.shared.rule_counts, slot);
+        self.slots.all().into_iter().map(|(id, slot)| Ok(RuleCount { id, count: count(slot)? })).collect()
+    }
+
+    /// Packets that the default action decided on.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn default_count(&self) -> Result<Count, BpfError> {
+        counters::packets(&self.shared.rule_counts, Limits::SXF_DEFAULT_SLOT.0)
+    }
+
+    /// Packets by what XDP did: `pass`, `drop`, `inspect`. What followed the fail policy counts as what came of it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn actions(&self) -> Result<Vec<Named<Count>>, BpfError> {
+        counters::actions(&self.shared.actions)
+    }
+
+    /// Packets by the odd things XDP met, named as in [`crate::plane::PlaneStatus::events`].
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn events(&self) -> Result<Vec<Named<u64>>, BpfError> {
+        counters::events(&self.shared.events)
+    }
+
+    /// Run the programs on `packet` as if queue `queue` of `ifindex` had received it. The answer is the `XDP_*` action
+    /// and the packet afterwards, metadata in front of it.
+    ///
+    /// # Errors
+    /// `packet` is shorter than an Ethernet header or longer than a page holds, or there is no such interface or queue.
+    pub fn test_run(&self, packet: &[u8], ifindex: u32, queue: u32) -> Result<(u32, Vec<u8>), BpfError> {
+        let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let mut context: [u32; 6] = [0, length, 0, ifindex, queue, 0];
+        let mut out = vec![0; packet.len() + METADATA_LEN];
+        let input = ProgramInput {
+            context_in: Some(bytemuck::bytes_of_mut(&mut context)),
+            data_in: Some(packet),
+            data_out: Some(&mut out),
+            ..Default::default()
+        };
+        let missing = || BpfError::Object("no program sxf_entry".to_owned());
+        let entry = self.entry.progs_mut().find(|program| program.name() == "sxf_entry").ok_or_else(missing)?;
+        let output =
+            entry.test_run(input).map_err(|error| BpfError::libbpf("running the program on a test packet", &error))?;
+        let action = output.return_value;
+        let packet = output.data.map_or_else(Vec::new, |data| data.to_vec());
+        Ok((action, packet))
+    }
+
+    fn load_generation(&self, tables: &Tables) -> Result<Object, BpfError> {
+        let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
+        let (v4, v6) = (length(&tables.v4), length(&tables.v6));
+        let config = Config {
+            default_verdict: tables.default,
+            rules4: v4,
+            rules6: v6,
+            fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
+        };
+        set_rodata(&mut open, bytes_of(&Rodata { config }))?;
+        self.shared.lend(&mut open)?;
+        for mut map in open.maps_mut() {
+            let entries = match map.name().to_str() {
+                Some("rules4") => v4,
+                Some("rules6") => v6,
+                _ => continue,
+            };
+            map.set_max_entries(entries.max(1)).map_err(|error| BpfError::libbpf("sizing a rule table", &error))?;
+        }
+        let generation = load(open, "loading a generation (needs linux 5.17)")?;
+        fill(&generation, "rules4", bytemuck::cast_slice(&tables.v4), v4)?;
+        fill(&generation, "rules6", bytemuck::cast_slice(&tables.v6), v6)?;
+        Ok(generation)
+    }
+}
+
+impl Shared {
+    fn of(entry: &Object) -> Result<Self, BpfError> {
+        let handle = |name: &str| {
+            let map = find_map(entry, name)?;
+            MapHandle::try_from(&map).map_err(|error| BpfError::libbpf(format!("map {name}"), &error))
+        };
+        Ok(Self {
+            programs: handle("programs")?,
+            xsks: handle("xsks")?,
+            ports: handle("ports")?,
+            services: handle("services")?,
+            rule_counts: handle("rule_counts")?,
+            actions: handle("actions")?,
+            events: handle("events")?,
+        })
+    }
+
+    /// Make `generation` use these maps rather than make its own.
+    fn lend(&self, generation: &mut OpenObject) -> Result<(), BpfError> {
+        for mut map in generation.maps_mut() {
+            let handle = match map.name().to_str() {
+                Some("programs") => &self.programs,
+                Some("xsks") => &self.xsks,
+                Some("ports") => &self.ports,
+                Some("services") => &self.services,
+                Some("rule_counts") => &self.rule_counts,
+                Some("actions") => &self.actions,
+                Some("events") => &self.events,
+                _ => continue,
+            };
+            map.reuse_fd(handle.as_fd()).map_err(|error| BpfError::libbpf("sharing a map", &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// libbpf writes to stderr unless told otherwise.
+fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        libbpf_rs::set_print(Some((PrintLevel::Debug, |level, text| {
+            tracing::debug!(target: "libbpf", ?level, "{}", text.trim_end());
+        })));
+    });
+}
+
+fn open(object: &[u8], name: &str) -> Result<OpenObject, BpfError> {
+    let failed = |error| BpfError::libbpf(format!("opening the object {name}"), &error);
+    ObjectBuilder::default().name(name).map_err(failed)?.open_memory(object).map_err(failed)
+}
+
+fn load(open: OpenObject, doing: &str) -> Result<Object, BpfError> {
+    open.load().map_err(|error| BpfError::libbpf(doing, &error))
+}
+
+fn set_rodata(open: &mut OpenObject, value: &[u8]) -> Result<(), BpfError> {
+    let missing = || BpfError::Object("no constants of the expected size".to_owned());
+    let is_rodata = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.ends_with(".rodata"));
+    let mut map = open.maps_mut().find(|map| is_rodata(map.name())).ok_or_else(missing)?;
+    let bytes = map.initial_value_mut().filter(|bytes| bytes.len() == value.len()).ok_or_else(missing)?;
+    bytes.copy_from_slice(value);
+    Ok(())
+}
+
+fn find_map<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Map<'a>, BpfError> {
+    let missing = || BpfError::Object(format!("no map {name}"));
+    object.maps().find(|map| map.name() == name).ok_or_else(missing)
+}
+
+fn program<'a>(object: &'a Object, name: &str) -> Result<Program<'a>, BpfError> {
+    let missing = || BpfError::Object(format!("no program {name}"));
+    object.progs().find(|program| program.name() == name).ok_or_else(missing)
+}
+
+fn fill(generation: &Object, table: &str, values: &[u8], count: u32) -> Result<(), BpfError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let keys: Vec<u32> = (0..count).collect();
+    find_map(generation, table)?
+        .update_batch(bytemuck::cast_slice(&keys), values, count, MapFlags::ANY, MapFlags::ANY)
+        .map_err(|error| BpfError::libbpf(format!("filling the table {table}"), &error))
+}
+
+fn update(map: &MapHandle, key: &[u8], value: &[u8], doing: &str) -> Result<(), BpfError> {
+    map.update(key, value, MapFlags::ANY).map_err(|error| BpfError::libbpf(doing, &error))
+}
+
+/// Delete an entry; one that is not there is as good as deleted.
+fn delete(map: &MapHandle, key: &[u8], doing: &str) -> Result<(), BpfError> {
+    match map.delete(key) {
+        Err(error) if error.kind() != libbpf_rs::ErrorKind::NotFound => Err(BpfError::libbpf(doing, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn socket_index(port: u32, queue: u32) -> Result<u32, BpfError> {
+    let too_many = |what, given, most| Err(BpfError::TooMany { what, given, most });
+    if port >= MAX_INTERFACES {
+        return too_many("interface number", port, MAX_INTERFACES);
+    }
+    if queue >= MAX_QUEUES {
+        return too_many("queue number", queue, MAX_QUEUES);
+    }
+    Ok(port * MAX_QUEUES + queue)
+}
+
+fn address(ip: IpAddr) -> Address {
+    let bytes = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    };
+    Address { bytes }
+}
+
+/// Number of rules, which the compiler has held to [`crate::rules::MAX_RULES`].
+fn length<T>(rules: &[T]) -> u32 {
+    u32::try_from(rules.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,57 @@
+//! The few BPF system calls that libbpf-rs does not offer.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+};
+
+use libbpf_rs::libbpf_sys;
+
+/// Which program a link runs, and on which device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LinkInfo {
+    /// Kernel's number of the program.
+    pub(super) program: u32,
+    /// Device, 0 once it is gone.
+    pub(super) ifindex: u32,
+}
+
+/// Attach `program` to a device by a link, in native or generic (`skb`) mode. Closing the link detaches.
+pub(super) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) -> io::Result<OwnedFd> {
+    let options = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
+        flags: if skb { libbpf_sys::XDP_FLAGS_SKB_MODE } else { libbpf_sys::XDP_FLAGS_DRV_MODE },
+        ..Default::default()
+    };
+    // SAFETY: `program` is borrowed, so its fd is open during the call; `options` outlives it and says its own size.
+    let fd =
+        unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), ifindex, libbpf_sys::BPF_XDP, &raw const options) };
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the kernel has just made this fd for us, and nothing else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Pin a link or map at `path`, which lies on a bpf file system.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &std::ffi::CStr) -> io::Result<()> {
+    // SAFETY: the fd is borrowed and open during the call; `path` is nul-terminated and outlives it.
+    answer(unsafe { libbpf_sys::bpf_obj_pin(object.as_raw_fd(), path.as_ptr()) })
+}
+
+/// What the kernel knows of an XDP link.
+pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    let mut info = libbpf_sys::bpf_link_info::default();
+    let mut size = u32::try_from(size_of_val(&info)).map_err(io::Error::other)?;
+    // SAFETY: the fd is borrowed and open; the kernel writes at most `size` bytes, the size of `info`, into it.
+    answer(unsafe { libbpf_sys::bpf_link_get_info_by_fd(link.as_raw_fd(), &raw mut info, &raw mut size) })?;
+    // SAFETY: every member of the union is plain integers and it was zero before the call, so all bytes of it are
+    // initialised; for a link of another type the number means nothing, and no device will be compared equal by it.
+    let ifindex = unsafe { info.__bindgen_anon_1.xdp.ifindex };
+    Ok(LinkInfo { program: info.prog_id, ifindex })
+}
+
+/// libbpf answers 0 or a negative error number.
+fn answer(code: i32) -> io::Result<()> {
+    if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(()) }
+}

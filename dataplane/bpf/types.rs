@@ -1,0 +1,85 @@
+//! The types that the XDP programs share with user space, taken from the generated skeleton, and their bytes.
+
+use bytemuck::{Pod, Zeroable};
+
+// Generated code, of which only `types` is used; the objects are loaded without the skeleton, whose borrows would tie
+// every generation to the one that opened it.
+#[allow(
+    dead_code,
+    missing_docs,
+    missing_debug_implementations,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/skeleton.rs"));
+}
+
+pub(crate) use skeleton::types::{
+    rodata as Rodata, sxf_action as Act, sxf_address as Address, sxf_config as Config, sxf_count as CountEntry,
+    sxf_event as Event, sxf_l4_match as L4Match, sxf_limits as Limits, sxf_magic as Magic, sxf_metadata as RawMetadata,
+    sxf_port as Port, sxf_rule4 as Rule4, sxf_rule6 as Rule6, sxf_service as ServiceEntry, sxf_verdict as VerdictEntry,
+};
+
+/// The entry program's object file.
+pub(crate) const ENTRY_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/entry.bpf.o"));
+/// The generation program's object file.
+pub(crate) const GENERATION_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/generation.bpf.o"));
+
+macro_rules! plain {
+    ($($name:ident { $($field:ident),+ },)+) => {$(
+        // SAFETY: `bpf/common.h` builds the struct from integers and arrays of them only, for which all bit patterns,
+        // zero included, are values.
+        unsafe impl Zeroable for $name {}
+        // SAFETY: as above, and the assertion below holds the struct to be exactly its fields, without padding.
+        unsafe impl Pod for $name {}
+        const _: () = {
+            const fn size_of_field<T>(_: fn(&$name) -> &T) -> usize {
+                size_of::<T>()
+            }
+            assert!(size_of::<$name>() == 0 $(+ size_of_field(|v: &$name| &v.$field))+);
+        };
+    )+};
+}
+
+plain! {
+    CountEntry { packets, bytes },
+    VerdictEntry { rule, slot, chain, action, reserved },
+    L4Match { sport_first, sport_last, port_first, port_last, protocol, any_protocol, needs_ports, reserved },
+    Rule4 { src, src_mask, dst, dst_mask, l4, verdict },
+    Rule6 { src, src_mask, dst, dst_mask, l4, verdict },
+    Config { default_verdict, rules4, rules6, fail_closed },
+    Rodata { config },
+    Port { first_socket, ingress },
+    Address { bytes },
+    ServiceEntry { up },
+    RawMetadata { magic, chain, rule },
+}
+
+/// Bytes in front of a redirected frame that may hold [`Metadata`].
+pub const METADATA_LEN: usize = size_of::<RawMetadata>();
+
+/// What the kernel says of a packet that it sends to inspection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// Index of the chain.
+    pub chain: u16,
+    /// Number of the rule, 0 for none.
+    pub rule: u32,
+}
+
+impl Metadata {
+    /// Read the [`METADATA_LEN`] bytes in front of a frame; `None` when the kernel wrote nothing there, and the packet
+    /// has to be classified again.
+    #[must_use]
+    pub fn read(bytes: &[u8; METADATA_LEN]) -> Option<Self> {
+        let raw: RawMetadata = bytemuck::pod_read_unaligned(bytes);
+        (u32::from(raw.magic) == Magic::SXF_MAGIC.0).then_some(Self { chain: raw.chain, rule: raw.rule })
+    }
+}

@@ -1,0 +1,193 @@
+//! The reference model: the first match by linear search, and why. The kernel's tables are tested against it, workers
+//! fall back on it, and test inspection explains with it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Action, Matcher, Protocol, Rule, RuleError, RuleId, Ruleset, compile::chain_index, ordered, precedence};
+use crate::wire::{Fragment, Frame, Headers, Undecidable, is_extension};
+
+/// What to do with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// On to the kernel's stack.
+    Pass,
+    /// Discard.
+    Drop,
+    /// Through a chain of modules.
+    Inspect {
+        /// Index of the chain in the configuration.
+        chain: u16,
+    },
+}
+
+/// What decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The rule named in the decision.
+    Rule,
+    /// No rule matches: the default action.
+    Default,
+    /// ARP and neighbour discovery always pass.
+    Neighbour,
+    /// What is neither IP nor ARP always passes.
+    NonIp,
+    /// The packet cannot be classified, so it goes to inspection.
+    Undecidable(Undecidable),
+    /// A fragment without ports, which a rule with ports might have matched, so it goes to inspection.
+    LaterFragment,
+}
+
+/// A packet's fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// The rule that matched.
+    pub rule: Option<RuleId>,
+    /// What to do.
+    pub action: Outcome,
+    /// What decided.
+    pub cause: Cause,
+}
+
+/// An owned, ordered ruleset.
+#[derive(Debug, Clone)]
+pub struct Classifier {
+    rules: Vec<(Rule, Outcome)>,
+    default: Outcome,
+}
+
+/// How a rule stands to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    No,
+    Yes,
+    /// As far as can be seen of a later fragment; the rest was in the first.
+    Unknown,
+}
+
+impl Classifier {
+    /// A classifier over the enabled rules of `ruleset`.
+    ///
+    /// # Errors
+    /// A rule or the default action names a chain that is not in `chains`.
+    pub fn new(ruleset: &Ruleset, chains: &[String]) -> Result<Self, RuleError> {
+        let rules = ordered(ruleset).into_iter();
+        let rules = rules.map(|rule| Ok((rule.clone(), outcome(&rule.action, chains)?))).collect::<Result<_, _>>()?;
+        Ok(Self { rules, default: outcome(&ruleset.default_action, chains)? })
+    }
+
+    /// What happens to `frame`. Does not allocate.
+    #[must_use]
+    pub fn classify(&self, frame: &Frame) -> Decision {
+        let headers = match frame {
+            Frame::Ip(headers) => headers,
+            Frame::Neighbour => return Decision::without_rule(Outcome::Pass, Cause::Neighbour),
+            Frame::NonIp => return Decision::without_rule(Outcome::Pass, Cause::NonIp),
+            Frame::Undecidable(why, _) => {
+                return Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::Undecidable(*why));
+            }
+        };
+        for (rule, action) in &self.rules {
+            match matches(&rule.matcher, headers) {
+                Match::No => {}
+                Match::Yes => return Decision { rule: Some(rule.id), action: *action, cause: Cause::Rule },
+                Match::Unknown => {
+                    return Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::LaterFragment);
+                }
+            }
+        }
+        Decision::without_rule(self.default, Cause::Default)
+    }
+
+    /// Every rule that matches, in order, and the field that puts it before the next; for people.
+    #[must_use]
+    pub fn explain(&self, frame: &Frame) -> Vec<String> {
+        let headers = match frame {
+            Frame::Ip(headers) => headers,
+            Frame::Neighbour => return vec!["arp and neighbour discovery always pass".to_owned()],
+            Frame::NonIp => return vec!["neither ip nor arp: always passes".to_owned()],
+            Frame::Undecidable(why, _) => return vec![format!("{}: goes to inspection", why.words())],
+        };
+        let matching = self.rules.iter().map(|(rule, _)| (rule, matches(&rule.matcher, headers)));
+        let matching: Vec<(&Rule, Match)> = matching.filter(|(_, how)| *how != Match::No).collect();
+        let mut lines = Vec::with_capacity(matching.len() + 1);
+        for (index, (rule, how)) in matching.iter().enumerate() {
+            let mut line = format!("{} ({}) matches", rule.id, action_words(&rule.action));
+            if *how == Match::Unknown {
+                line = format!(
+                    "{} ({}) may match, but a later fragment does not show it: goes to inspection",
+                    rule.id,
+                    action_words(&rule.action)
+                );
+            }
+            if let Some((next, _)) = matching.get(index + 1) {
+                line.push_str(&format!(", before {} by {}", next.id, precedence_words(rule, next)));
+            }
+            lines.push(line);
+        }
+        if lines.is_empty() {
+            lines.push("no rule matches: the default action".to_owned());
+        }
+        lines
+    }
+}
+
+impl Decision {
+    fn without_rule(action: Outcome, cause: Cause) -> Self {
+        Self { rule: None, action, cause }
+    }
+}
+
+fn outcome(action: &Action, chains: &[String]) -> Result<Outcome, RuleError> {
+    Ok(match action {
+        Action::Pass => Outcome::Pass,
+        Action::Drop => Outcome::Drop,
+        Action::Inspect { chain } => Outcome::Inspect { chain: chain_index(chain, chains)? },
+    })
+}
+
+fn matches(matcher: &Matcher, packet: &Headers) -> Match {
+    let inside = |prefix: Option<IpNet>, address: IpAddr| prefix.is_none_or(|net| net.contains(&address));
+    if !inside(matcher.src, packet.src) || !inside(matcher.dst, packet.dst) {
+        return Match::No;
+    }
+    let later = packet.fragment == Fragment::Later;
+    // Behind a later fragment's extension header the protocol cannot be seen either.
+    let hidden = later && packet.src.is_ipv6() && is_extension(packet.protocol);
+    if matcher.proto.is_some_and(|proto| proto.0 != packet.protocol) {
+        return if hidden { Match::Unknown } else { Match::No };
+    }
+    if matcher.port.is_none() && matcher.sport.is_none() {
+        return Match::Yes;
+    }
+    if hidden || (later && Protocol(packet.protocol).has_ports()) {
+        return Match::Unknown;
+    }
+    let port = matcher.port.is_none_or(|range| range.contains(packet.dst_port));
+    let sport = matcher.sport.is_none_or(|range| range.contains(packet.src_port));
+    if Protocol(packet.protocol).has_ports() && port && sport { Match::Yes } else { Match::No }
+}
+
+fn action_words(action: &Action) -> String {
+    match action {
+        Action::Pass => "pass".to_owned(),
+        Action::Drop => "drop".to_owned(),
+        Action::Inspect { chain } => format!("inspect by chain {chain}"),
+    }
+}
+
+/// The field that puts `first` before `second`, with both values.
+fn precedence_words(first: &Rule, second: &Rule) -> String {
+    let (_, field) = precedence(first, second);
+    let (a, b) = (&first.matcher, &second.matcher);
+    let net = |prefix: Option<IpNet>| prefix.map_or_else(|| "any".to_owned(), |net| net.to_string());
+    match field {
+        "priority" => format!("priority: {} is higher than {}", first.priority, second.priority),
+        "dst" => format!("dst: {} is more specific than {}", net(a.dst), net(b.dst)),
+        "src" => format!("src: {} is more specific than {}", net(a.src), net(b.src)),
+        "port" | "sport" => format!("{field}: fewer ports"),
+        "proto" => "proto: one protocol before any".to_owned(),
+        _ => "id: the lower one".to_owned(),
+    }
+}
