@@ -24,7 +24,7 @@ use secuxflow::{
 };
 use serde::{Deserialize, Serialize, de};
 
-use crate::rulespec::RuleSpec;
+use secuxflow::rules::RuleSpec;
 
 /// Largest request body in bytes.
 pub(crate) const MAX_BODY: usize = 1 << 20;

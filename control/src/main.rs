@@ -13,7 +13,6 @@ mod daemon;
 mod error;
 mod metrics;
 mod probe;
-mod rulespec;
 mod server;
 mod state;
 #[cfg(test)]

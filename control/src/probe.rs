@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use secuxflow::{
     plane::Probe,
-    rules::{Protocol, RuleId},
+    rules::{Protocol, RuleId, RuleSpec},
     service::Service,
 };
 
-use crate::{api::Inspect, error::ApiError, rulespec::RuleSpec};
+use crate::{api::Inspect, error::ApiError};
 
 /// Longest payload in bytes.
 const MAX_PAYLOAD: usize = 1400;

@@ -10,12 +10,10 @@ use std::{
 };
 
 use secuxflow::{
-    rules::{Rule, RuleError, RuleId},
+    rules::{Rule, RuleError, RuleId, RuleRecord},
     service::Service,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::rulespec::RuleSpec;
 
 /// Version of the file's layout.
 const VERSION: u32 = 1;
@@ -81,15 +79,8 @@ impl Default for State {
 struct StoredState {
     version: u32,
     next_rule: u32,
-    rules: Vec<StoredRule>,
+    rules: Vec<RuleRecord>,
     services: Vec<Service>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredRule {
-    id: RuleId,
-    rule: RuleSpec,
 }
 
 /// Read the state file at `path`; one that does not exist is an empty state.
@@ -108,11 +99,11 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
         return Err(damaged(path, format!("version {} where {VERSION} is understood", stored.version)));
     }
     let mut state = State { next_rule: stored.next_rule, rules: Vec::new(), services: stored.services };
-    for StoredRule { id, rule } in stored.rules {
+    for RuleRecord { id, spec } in stored.rules {
         if state.rules.last().is_some_and(|last| last.id >= id) || id.0 >= state.next_rule {
             return Err(damaged(path, format!("{id} is out of order")));
         }
-        let rule = rule.check(id, chains);
+        let rule = spec.check(id, chains);
         state.rules.push(rule.map_err(|source| StateError::Rule { path: path.to_owned(), id, source })?);
     }
     Ok(state)
@@ -123,7 +114,7 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
 /// # Errors
 /// [`StateError::Write`]; the old file is then untouched.
 pub(crate) fn save(path: &Path, state: &State) -> Result<(), StateError> {
-    let rules = state.rules.iter().map(|rule| StoredRule { id: rule.id, rule: rule.into() }).collect();
+    let rules = state.rules.iter().cloned().map(RuleRecord::from).collect();
     let stored = StoredState { version: VERSION, next_rule: state.next_rule, rules, services: state.services.clone() };
     let write = || {
         let mut text = serde_json::to_vec_pretty(&stored)?;
@@ -170,6 +161,8 @@ fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
 
 #[cfg(test)]
 mod tests {
+    use secuxflow::rules::RuleSpec;
+
     use super::*;
 
     fn rule(id: u32) -> Rule {
@@ -207,7 +200,7 @@ mod tests {
             "",
             "{",
             r#"{"version":2,"next_rule":1,"rules":[],"services":[]}"#,
-            r#"{"version":1,"next_rule":1,"rules":[{"id":"rule-1","rule":{"action":"drop"}}],"services":[]}"#,
+            r#"{"version":1,"next_rule":1,"rules":[{"id":"rule-1","action":"drop"}],"services":[]}"#,
             r#"{"version":1,"next_rule":1,"rules":[],"services":[],"more":0}"#,
         ] {
             fs::write(&path, text).unwrap();

@@ -24,7 +24,7 @@ fn mistakes_are_exit_code_4_and_named_by_key() {
         ("interfaces = [\"eth0\"]\n[workers]\nbatch = 4096", "workers.batch: 4096 is not within 1 to 512"),
         ("interfaces = [\"eth0\"]\n[metrics]\nlisten = \"here\"", "metrics.listen: 'here'"),
         ("interfaces = [\"eth0\"]\nmode = \"turbo\"", "unknown variant `turbo`"),
-        ("interfaces = [\"eth0\"]\nfail_policy = 1", "invalid type"),
+        ("interfaces = [\"eth0\"]\nfail_policy = 1", "line 2"),
         ("interfaces = [\"eth0\"]\n[[module]]\nname = \"a\"\npath = \"a.wasm\"", "module[0].path"),
         ("interfaces = [\"eth0\"]\n[[chain]]\nname = \"default\"\nmodules = [\"a\"]", "there is no module 'a'"),
         ("interfaces = [\"eth0\"]\n[[chain]]\nname = \"a\"", "must be named 'default'"),

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt::Write, fs, path::Path};
 
 use jiff::Timestamp;
-use secuxflow::plane::FailPolicy;
+use secuxflow::{plane::FailPolicy, rules::RuleSpec};
 
 use super::{
     collect::collect,
@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     api::{RuleInfo, Status},
-    rulespec::RuleSpec,
     testing::full_status,
 };
 
