@@ -1,2 +1,25 @@
-//! x
-fn main() {}
+//! `secuxflow`: the daemon, and the command line that talks to it.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod alerts;
+mod api;
+mod backend;
+mod capability;
+mod cli;
+mod client;
+mod config;
+mod daemon;
+mod error;
+mod metrics;
+mod probe;
+mod server;
+mod state;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run().into()
+}

@@ -27,7 +27,6 @@ pub struct Named<T> {
     /// Label value in `snake_case`.
     pub name: String,
     /// The counter.
-    #[serde(flatten)]
     pub value: T,
 }
 

@@ -1,0 +1,345 @@
+//! What an administrator may do, whatever it arrives by: each change goes to the dataplane, then to the state file, and
+//! is taken back when either refuses.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use secuxflow::{
+    alert::AlertQueue,
+    plane::{FailPolicy, ProbeReport, RuleCount},
+    rules::{Action, MAX_RULES, RuleError, RuleId, Ruleset},
+    service::Service,
+};
+
+use crate::{
+    alerts::AlertStore,
+    api::{AddRule, Alerts, ErrorCode, Inspect, Modules, RuleAdded, RuleInfo, Rules, Services, Status},
+    backend::Backend,
+    config::Config,
+    error::ApiError,
+    probe,
+    state::{self, State},
+};
+
+/// Shape of every answer.
+type Answer<T> = Result<T, ApiError>;
+
+/// What the configuration fixes for the life of the daemon.
+#[derive(Debug, Clone)]
+struct Fixed {
+    config: Option<String>,
+    fail_policy: FailPolicy,
+    default_action: Action,
+    chains: Vec<String>,
+    state_path: PathBuf,
+    started: Timestamp,
+    since: Instant,
+}
+
+/// The daemon's state and its dataplane.
+pub(crate) struct Admin {
+    // None once the daemon stops: a connection that lingers must not keep the dataplane alive.
+    backend: RwLock<Option<Box<dyn Backend>>>,
+    queue: Arc<AlertQueue>,
+    fixed: Fixed,
+    // Held across a whole change, so that dataplane, file and memory change together and in one order.
+    state: Mutex<State>,
+    alerts: Arc<AlertStore>,
+}
+
+/// `state`'s rules as the dataplane takes them.
+pub(crate) fn ruleset(state: &State, default_action: &Action) -> Ruleset {
+    Ruleset { rules: state.rules.clone(), default_action: default_action.clone() }
+}
+
+impl Admin {
+    /// Take over a `backend` that was started with `state`.
+    pub(crate) fn new(config: &Config, backend: Box<dyn Backend>, state: State, alerts: Arc<AlertStore>) -> Self {
+        let fixed = Fixed {
+            config: config.origin.as_ref().map(|path| path.display().to_string()),
+            fail_policy: config.plane.fail_policy,
+            default_action: config.plane.default_action.clone(),
+            chains: config.chain_names(),
+            state_path: config.state.clone(),
+            started: Timestamp::now(),
+            since: Instant::now(),
+        };
+        let queue = backend.alerts();
+        Self { backend: RwLock::new(Some(backend)), queue, fixed, state: Mutex::new(state), alerts }
+    }
+
+    /// Do `work` with the dataplane.
+    fn with<T>(&self, work: impl FnOnce(&dyn Backend) -> T) -> Answer<T> {
+        let backend = self.backend.read().unwrap_or_else(PoisonError::into_inner);
+        let stopping = || ApiError::new(ErrorCode::Internal, "the daemon is stopping");
+        backend.as_deref().map(work).ok_or_else(stopping)
+    }
+
+    /// Let the dataplane look for changed links and neighbours.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub(crate) fn tick(&self) -> Answer<()> {
+        self.with(|backend| backend.tick())
+    }
+
+    /// The alert store.
+    pub(crate) fn alerts(&self) -> &Arc<AlertStore> {
+        &self.alerts
+    }
+
+    /// Shut the dataplane down once the calls under way are done; later ones are refused.
+    pub(crate) fn shutdown(&self) {
+        let backend = self.backend.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(backend) = backend {
+            backend.shutdown();
+        }
+    }
+
+    fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The daemon and its dataplane.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub(crate) fn status(&self) -> Answer<Status> {
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.fixed.started.to_string(),
+            uptime_seconds: self.fixed.since.elapsed().as_secs(),
+            config: self.fixed.config.clone(),
+            fail_policy: self.fixed.fail_policy,
+            default_action: action_name(&self.fixed.default_action).to_owned(),
+            rule_count: self.state().rules.len(),
+            alert_write_errors: self.alerts.write_errors(),
+            plane: self.with(|backend| backend.status())?,
+        })
+    }
+
+    /// Moment the daemon was started.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.fixed.started
+    }
+
+    /// All rules with their counters.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub(crate) fn rules(&self) -> Answer<Rules> {
+        let counts = self.with(|backend| backend.status().rules)?;
+        Ok(self.count_rules(&counts))
+    }
+
+    /// All rules with these counters.
+    pub(crate) fn count_rules(&self, counts: &[RuleCount]) -> Rules {
+        let state = self.state();
+        let info = |rule: &secuxflow::rules::Rule| RuleInfo {
+            id: rule.id,
+            rule: rule.into(),
+            count: counts.iter().find(|count| count.id == rule.id).map(|count| count.count).unwrap_or_default(),
+        };
+        Rules { rules: state.rules.iter().map(info).collect() }
+    }
+
+    /// Add a rule.
+    ///
+    /// # Errors
+    /// The rule is not valid, its id is or was taken, there are too many, or the change cannot be made.
+    pub(crate) fn add_rule(&self, request: &AddRule) -> Answer<RuleAdded> {
+        self.change(|state| {
+            let id = request.id.unwrap_or(RuleId(state.next_rule));
+            if state.rules.iter().any(|rule| rule.id == id) {
+                return Err(ApiError::field(ErrorCode::Conflict, "id", format!("{id} exists; delete it first")));
+            }
+            if id.0 < state.next_rule {
+                let message =
+                    format!("{id} was used before; leave the id out, or take rule-{} or above", state.next_rule);
+                return Err(ApiError::field(ErrorCode::Conflict, "id", message));
+            }
+            let Some(next) = id.0.checked_add(1) else {
+                return Err(ApiError::invalid("id", format!("{id}: no number is left after it")));
+            };
+            let rule = request.rule.check(id, &self.fixed.chains)?;
+            let warnings = warnings(&rule, &state.services);
+            state.rules.push(rule);
+            state.next_rule = next;
+            let count = state.rules.iter().filter(|rule| rule.enabled).count();
+            if count > MAX_RULES {
+                return Err(RuleError::TooMany { count }.into());
+            }
+            Ok(RuleAdded { id, warnings })
+        })
+    }
+
+    /// Delete the rule `id`.
+    ///
+    /// # Errors
+    /// There is none of that id, or the change cannot be made.
+    pub(crate) fn delete_rule(&self, id: RuleId) -> Answer<usize> {
+        self.change(|state| {
+            let before = state.rules.len();
+            state.rules.retain(|rule| rule.id != id);
+            match before - state.rules.len() {
+                0 => Err(ApiError::field(ErrorCode::NotFound, "id", format!("there is no rule {id}; see `rule list`"))),
+                removed => Ok(removed),
+            }
+        })
+    }
+
+    /// Delete every rule.
+    ///
+    /// # Errors
+    /// The change cannot be made.
+    pub(crate) fn clear_rules(&self) -> Answer<usize> {
+        self.change(|state| Ok(std::mem::take(&mut state.rules).len()))
+    }
+
+    /// All services.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub(crate) fn services(&self) -> Answer<Services> {
+        self.with(|backend| Services { services: backend.status().services })
+    }
+
+    /// Add a service.
+    ///
+    /// # Errors
+    /// The service is not valid, its name or address is taken, or the change cannot be made.
+    pub(crate) fn add_service(&self, service: &Service) -> Answer<Service> {
+        check_service(service)?;
+        self.change(|state| {
+            for known in &state.services {
+                if known.name == service.name {
+                    let message = format!("there is a service '{}' already; delete it first", known.name);
+                    return Err(ApiError::field(ErrorCode::Conflict, "name", message));
+                }
+                if known.ip == service.ip {
+                    let message = format!("{} belongs to the service '{}' already", known.ip, known.name);
+                    return Err(ApiError::field(ErrorCode::Conflict, "ip", message));
+                }
+            }
+            state.services.push(service.clone());
+            Ok(service.clone())
+        })
+    }
+
+    /// Delete the service `name`.
+    ///
+    /// # Errors
+    /// There is none of that name, or the change cannot be made.
+    pub(crate) fn delete_service(&self, name: &str) -> Answer<usize> {
+        self.change(|state| {
+            let before = state.services.len();
+            state.services.retain(|service| service.name != name);
+            match before - state.services.len() {
+                0 => {
+                    let message = format!("there is no service '{name}'; see `service list`");
+                    Err(ApiError::field(ErrorCode::NotFound, "name", message))
+                }
+                removed => Ok(removed),
+            }
+        })
+    }
+
+    /// All modules.
+    ///
+    /// # Errors
+    /// The daemon is stopping.
+    pub(crate) fn modules(&self) -> Answer<Modules> {
+        self.with(|backend| Modules { modules: backend.status().modules })
+    }
+
+    /// What would happen to a packet.
+    ///
+    /// # Errors
+    /// The tuple is not valid, or the dataplane cannot try it.
+    pub(crate) fn inspect(&self, request: &Inspect) -> Answer<ProbeReport> {
+        let probe = probe::check(request, &self.state().services)?;
+        self.with(|backend| backend.probe(&probe))?.map_err(|message| ApiError::new(ErrorCode::Dataplane, message))
+    }
+
+    /// The latest alerts, at most `limit`.
+    pub(crate) fn alert_list(&self, limit: usize) -> Alerts {
+        Alerts { alerts: self.alerts.latest(limit), raised: self.queue.raised(), dropped: self.queue.dropped() }
+    }
+
+    /// Make one change: compute it on a copy, apply it, store it, and only then believe it.
+    fn change<T>(&self, edit: impl FnOnce(&mut State) -> Answer<T>) -> Answer<T> {
+        let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = current.clone();
+        let answer = edit(&mut next)?;
+        // The backend changes all or nothing, and an edit touches rules or services, not both: a refusal left no trace.
+        self.apply(&current, &next)?;
+        if let Err(error) = state::save(&self.fixed.state_path, &next) {
+            self.take_back(&next, &current);
+            return Err(ApiError::new(ErrorCode::State, format!("{error}; nothing was changed")));
+        }
+        *current = next;
+        Ok(answer)
+    }
+
+    /// Bring the dataplane from one state to another, touching only what differs.
+    fn apply(&self, from: &State, to: &State) -> Answer<()> {
+        let refused = |message| ApiError::new(ErrorCode::Dataplane, message);
+        if from.services != to.services {
+            self.with(|backend| backend.set_services(&to.services))?.map_err(refused)?;
+        }
+        if from.rules != to.rules {
+            let rules = ruleset(to, &self.fixed.default_action);
+            let generation = self.with(|backend| backend.apply_rules(&rules))?.map_err(refused)?;
+            tracing::debug!(generation, rules = to.rules.len(), "ruleset is live");
+        }
+        Ok(())
+    }
+
+    fn take_back(&self, from: &State, to: &State) {
+        if let Err(error) = self.apply(from, to) {
+            tracing::error!("a refused change could not be taken back, restart the daemon: {error}");
+        }
+    }
+}
+
+/// The word for an action.
+pub(crate) fn action_name(action: &Action) -> &'static str {
+    match action {
+        Action::Pass => "pass",
+        Action::Drop => "drop",
+        Action::Inspect { .. } => "inspect",
+    }
+}
+
+fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> {
+    let covered = |service: &Service| rule.matcher.dst.is_none_or(|dst| dst.contains(&service.ip));
+    if !matches!(rule.action, Action::Inspect { .. }) || services.iter().any(covered) {
+        return Vec::new();
+    }
+    let dst = rule.matcher.dst.map_or_else(|| "any destination".to_owned(), |dst| dst.to_string());
+    vec![format!(
+        "no service lives in {dst}: inspected packets have nowhere to go and follow the fail policy; \
+         see `secuxflow service add --help`"
+    )]
+}
+
+fn check_service(service: &Service) -> Answer<()> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if service.name.is_empty() || service.name.len() > 63 || !service.name.chars().all(fits) {
+        let message = format!("name '{}': 1 to 63 letters, digits, '-', '_' or '.' expected", service.name);
+        return Err(ApiError::invalid("name", message));
+    }
+    if service.ip.is_unspecified() || service.ip.is_multicast() {
+        return Err(ApiError::invalid("ip", format!("ip '{}': the address of one host expected", service.ip)));
+    }
+    if service.dev.is_empty() || service.dev.len() > 15 || service.dev.contains(|c: char| c == '/' || c.is_whitespace())
+    {
+        return Err(ApiError::invalid("dev", format!("dev '{}': the name of a device expected", service.dev)));
+    }
+    Ok(())
+}

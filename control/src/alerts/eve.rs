@@ -1,0 +1,186 @@
+//! An alert as a record whose field names follow Suricata's EVE where it has them.
+
+use jiff::{Timestamp, tz::Offset};
+use secuxflow::alert::{AlertEvent, AlertKind, Verdict};
+use serde::Serialize;
+
+use crate::backend::Names;
+
+/// EVE's `gid` of our signatures: Suricata's own detection engine is 1, so ours keep out of its way.
+const GID: u32 = 9477;
+
+/// One record.
+#[derive(Debug, Serialize)]
+pub(super) struct Eve<'a> {
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_iface: Option<&'a str>,
+    event_type: &'static str,
+    #[serde(flatten)]
+    tuple: Option<Tuple>,
+    alert: Alert<'a>,
+    secuxflow: Extra<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tuple {
+    src_ip: std::net::IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_port: Option<u16>,
+    dest_ip: std::net::IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_port: Option<u16>,
+    proto: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Alert<'a> {
+    action: &'static str,
+    gid: u32,
+    signature_id: u32,
+    rev: u32,
+    signature: &'a str,
+    category: &'static str,
+    severity: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct Extra<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<&'a str>,
+    kind: &'static str,
+}
+
+/// `event` as a record, its indices replaced by `names`.
+pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
+    let (kind, category) = match event.kind {
+        AlertKind::Signature => ("signature", "Module signature"),
+        AlertKind::ModuleFailure => ("module_failure", "Module failure"),
+        AlertKind::ModuleDisabled => ("module_disabled", "Module taken out of service"),
+        AlertKind::Dataplane => ("dataplane", "Dataplane event"),
+    };
+    Eve {
+        timestamp: timestamp(event.time_ns),
+        // EVE readers take flow_id for a signed 64-bit number.
+        flow_id: event.flow.map(|flow| flow.id & (u64::MAX >> 1)),
+        in_iface: name(&names.interfaces, event.ingress),
+        event_type: "alert",
+        tuple: event.flow.map(|flow| {
+            let ports = matches!(flow.protocol, 6 | 17 | 132);
+            Tuple {
+                src_ip: flow.src,
+                src_port: ports.then_some(flow.src_port),
+                dest_ip: flow.dst,
+                dest_port: ports.then_some(flow.dst_port),
+                proto: protocol(flow.protocol),
+            }
+        }),
+        alert: Alert {
+            action: match event.verdict {
+                Verdict::Pass => "allowed",
+                Verdict::Drop => "blocked",
+            },
+            gid: GID,
+            signature_id: event.signature,
+            rev: 1,
+            signature: &event.message,
+            category,
+            severity: event.severity,
+        },
+        secuxflow: Extra {
+            rule: (event.rule != 0).then(|| secuxflow::rules::RuleId(event.rule).to_string()),
+            chain: name(&names.chains, event.chain),
+            module: name(&names.modules, event.module),
+            kind,
+        },
+    }
+}
+
+fn name(names: &[String], index: Option<u16>) -> Option<&str> {
+    index.and_then(|index| names.get(usize::from(index))).map(String::as_str)
+}
+
+/// RFC 3339 with microseconds and a numeric offset, as EVE has it: `2026-01-02T03:04:05.000006+0000`.
+fn timestamp(ns: u64) -> String {
+    let time = Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::MAX);
+    let time = Offset::UTC.to_datetime(time);
+    format!("{}.{:06}+00:00", time.strftime("%Y-%m-%dT%H:%M:%S"), time.subsec_nanosecond() / 1000)
+}
+
+/// Suricata's spelling of a protocol.
+fn protocol(number: u8) -> String {
+    match number {
+        1 => "ICMP".to_owned(),
+        6 => "TCP".to_owned(),
+        17 => "UDP".to_owned(),
+        58 => "IPv6-ICMP".to_owned(),
+        132 => "SCTP".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secuxflow::alert::AlertFlow;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn names() -> Names {
+        Names { interfaces: vec!["eth0".into()], chains: vec!["default".into()], modules: vec!["waf".into()] }
+    }
+
+    #[test]
+    fn a_signature_has_the_fields_of_eve() {
+        let flow = AlertFlow {
+            id: u64::MAX,
+            src: "10.0.0.1".parse().unwrap(),
+            dst: "10.0.0.2".parse().unwrap(),
+            src_port: 40000,
+            dst_port: 80,
+            protocol: 6,
+        };
+        let event = AlertEvent {
+            time_ns: 1_767_323_045_000_006_999,
+            kind: AlertKind::Signature,
+            flow: Some(flow),
+            rule: 7,
+            ingress: Some(0),
+            chain: Some(0),
+            module: Some(0),
+            severity: 1,
+            signature: 1001,
+            verdict: Verdict::Drop,
+            message: secuxflow::alert::cut(b"attack"),
+        };
+        let names = names();
+        let record = serde_json::to_value(eve(&event, &names)).unwrap();
+        let expected = json!({
+            "timestamp": "2026-01-02T03:04:05.000006+00:00", "flow_id": i64::MAX, "in_iface": "eth0",
+            "event_type": "alert", "src_ip": "10.0.0.1", "src_port": 40000, "dest_ip": "10.0.0.2", "dest_port": 80,
+            "proto": "TCP",
+            "alert": {"action": "blocked", "gid": GID, "signature_id": 1001, "rev": 1, "signature": "attack",
+                      "category": "Module signature", "severity": 1},
+            "secuxflow": {"rule": "rule-7", "chain": "default", "module": "waf", "kind": "signature"},
+        });
+        assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn an_event_without_a_packet_has_no_tuple() {
+        let names = names();
+        let event = AlertEvent { module: Some(9), ..AlertEvent::dataplane(2, "service web is down") };
+        let record = serde_json::to_value(eve(&event, &names)).unwrap();
+        assert_eq!(record["alert"]["action"], "allowed");
+        assert_eq!(record["secuxflow"], json!({"kind": "dataplane"}), "an index without a name is left out");
+        for field in ["src_ip", "src_port", "proto", "flow_id", "in_iface"] {
+            assert_eq!(record.get(field), None::<&Value>, "{field}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the daemon needs of a dataplane, and the one place where the real one is started.
+
+use std::sync::Arc;
+
+use secuxflow::{
+    alert::AlertQueue,
+    plane::{PlaneConfig, PlaneStatus, Probe, ProbeReport},
+    rules::Ruleset,
+    service::Service,
+};
+
+/// Names behind the indices that alerts carry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Filtered interfaces.
+    pub(crate) interfaces: Vec<String>,
+    /// Chains.
+    pub(crate) chains: Vec<String>,
+    /// Modules.
+    pub(crate) modules: Vec<String>,
+}
+
+/// A running dataplane. Every method may block for some milliseconds (a ruleset is compiled, a device is bound), so it
+/// is called outside the async executor. Errors are messages for people.
+pub(crate) trait Backend: Send + Sync {
+    /// Make `rules` the live ruleset, all or nothing; returns its generation.
+    fn apply_rules(&self, rules: &Ruleset) -> Result<u64, String>;
+    /// Make `services` the known services, all or nothing.
+    fn set_services(&self, services: &[Service]) -> Result<(), String>;
+    /// Counters and states of this moment.
+    fn status(&self) -> PlaneStatus;
+    /// What would happen to a packet.
+    fn probe(&self, probe: &Probe) -> Result<ProbeReport, String>;
+    /// The queue that the workers put alerts into.
+    fn alerts(&self) -> Arc<AlertQueue>;
+    /// Names behind the indices in alerts.
+    fn names(&self) -> Names;
+    /// Look for changed links and neighbours; called twice a second.
+    fn tick(&self);
+    /// Detach, stop the workers and release everything.
+    fn shutdown(self: Box<Self>);
+}
+
+/// Start the dataplane with what the configuration and the state file say.
+///
+/// # Errors
+/// Whatever keeps the dataplane from starting, naming the interface, module or setting.
+pub(crate) fn start_backend(
+    config: &PlaneConfig,
+    rules: &Ruleset,
+    services: &[Service],
+) -> anyhow::Result<Box<dyn Backend>> {
+    // SEAM: the dataplane's facade is started here and nowhere else.
+    let (_, _, _) = (config, rules, services);
+    anyhow::bail!("no dataplane in this build")
+}

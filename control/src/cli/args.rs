@@ -1,0 +1,251 @@
+//! Commands and flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{FailPolicyName, ModeName, Overrides};
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  refused by the daemon, or failed
+  2  the command line is wrong; or `secuxflow` alone without a default configuration
+  3  the daemon cannot be reached
+  4  the configuration is not valid
+  5  the daemon cannot start (capability, interface, module, socket or state file)";
+
+/// Inline packet security for containers: XDP rules, AF_XDP workers, WASM inspection in place.
+#[derive(Debug, Parser)]
+#[command(name = "secuxflow", version, after_help = EXIT_CODES, infer_subcommands = false)]
+pub(crate) struct Cli {
+    /// Print JSON instead of tables.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The daemon's socket [default: /run/secuxflow/secuxflow.sock].
+    #[arg(long, global = true, env = "SECUXFLOW_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Everything that can be asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon in the foreground.
+    Run(RunFlags),
+    /// Check a configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a shell's completion script.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// Commands that ask the daemon.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Show the daemon, its interfaces, workers and modules.
+    Status,
+    /// Add, list and delete rules.
+    #[command(subcommand)]
+    Rule(RuleCommand),
+    /// Say where destinations live.
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// Show modules.
+    #[command(subcommand)]
+    Module(ModuleCommand),
+    /// Try a packet without sending one: which rule wins and why, which modules run, what each says.
+    Inspect(InspectFlags),
+    /// Show alerts.
+    #[command(subcommand)]
+    Alert(AlertCommand),
+}
+
+/// `secuxflow run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunFlags {
+    /// Configuration file [default: /etc/secuxflow/secuxflow.toml where it exists].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Interface to filter; may be given more than once.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    interface: Vec<String>,
+    /// How frames get from the driver into user space.
+    #[arg(long, value_enum)]
+    mode: Option<ModeName>,
+    /// What happens to traffic that should be inspected and cannot be.
+    #[arg(long, value_enum)]
+    fail_policy: Option<FailPolicyName>,
+    /// Group that may use the socket besides root.
+    #[arg(long, value_name = "GROUP")]
+    socket_group: Option<String>,
+    /// Address of the metrics endpoint, or off.
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    metrics: Option<String>,
+    /// File that rules and services survive a restart in.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// File that alerts are appended to, or off.
+    #[arg(long, value_name = "FILE|off")]
+    alert_file: Option<String>,
+    /// Log filter: error, warn, info, debug, trace.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+impl RunFlags {
+    /// What these flags put over the file.
+    pub(super) fn overrides(&self, socket: Option<PathBuf>) -> Overrides {
+        Overrides {
+            interfaces: self.interface.clone(),
+            mode: self.mode,
+            fail_policy: self.fail_policy,
+            socket,
+            socket_group: self.socket_group.clone(),
+            metrics: self.metrics.clone(),
+            state: self.state.clone(),
+            alert_file: self.alert_file.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
+/// `secuxflow config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Report every mistake in a configuration file, or what it says.
+    Check {
+        /// The file [default: /etc/secuxflow/secuxflow.toml].
+        file: Option<PathBuf>,
+    },
+}
+
+/// `secuxflow rule`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuleCommand {
+    /// Add a rule and print its id.
+    Add(Box<RuleFlags>),
+    /// List rules with their counters.
+    List,
+    /// Delete a rule.
+    Delete {
+        /// Its id, as in rule-1.
+        #[arg(long)]
+        id: String,
+    },
+    /// Delete every rule.
+    Clear,
+}
+
+/// `secuxflow rule add`. What is left out matches anything.
+#[derive(Debug, Args)]
+pub(crate) struct RuleFlags {
+    /// Source address or prefix, as in 192.168.1.0/24.
+    #[arg(long, value_name = "CIDR")]
+    pub(super) src: Option<String>,
+    /// Destination address or prefix.
+    #[arg(long, value_name = "CIDR")]
+    pub(super) dst: Option<String>,
+    /// Destination port or range, as in 8000-8080.
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<String>,
+    /// Source port or range.
+    #[arg(long, value_name = "PORT")]
+    pub(super) sport: Option<String>,
+    /// Protocol: tcp, udp, icmp, ... or a number.
+    #[arg(long)]
+    pub(super) proto: Option<String>,
+    /// What to do: drop, pass or inspect.
+    #[arg(long)]
+    pub(super) action: String,
+    /// Chain of modules for inspect [default: default].
+    #[arg(long)]
+    pub(super) chain: Option<String>,
+    /// Higher wins [default: 0].
+    #[arg(long, allow_negative_numbers = true)]
+    pub(super) priority: Option<i32>,
+    /// Text for people.
+    #[arg(long)]
+    pub(super) comment: Option<String>,
+    /// Keep the rule, but let it match nothing.
+    #[arg(long)]
+    pub(super) disabled: bool,
+    /// Choose the id; numbers once used are refused.
+    #[arg(long)]
+    pub(super) id: Option<String>,
+}
+
+/// `secuxflow service`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Say where a destination lives.
+    Add {
+        /// Unique name.
+        name: String,
+        /// Destination address.
+        #[arg(long)]
+        ip: String,
+        /// Host-side device, usually the container's veth.
+        #[arg(long)]
+        dev: String,
+        /// The container's MAC; found by itself where it is not given.
+        #[arg(long)]
+        mac: Option<String>,
+    },
+    /// List services and whether they can be reached.
+    List,
+    /// Delete a service.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// `secuxflow module`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModuleCommand {
+    /// List modules with their verdicts, time and failures.
+    List,
+}
+
+/// `secuxflow alert`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertCommand {
+    /// List the latest alerts, oldest first.
+    List {
+        /// Most alerts to show.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show alerts as they come, until Ctrl-C.
+    Follow,
+}
+
+/// `secuxflow inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectFlags {
+    /// Source address.
+    #[arg(long)]
+    pub(super) ip: String,
+    /// Destination address [default: the first service of the same family].
+    #[arg(long)]
+    pub(super) dst: Option<String>,
+    /// Source port [default: 40000].
+    #[arg(long)]
+    pub(super) sport: Option<u32>,
+    /// Destination port.
+    #[arg(long)]
+    pub(super) port: Option<u32>,
+    /// Protocol: tcp, udp, icmp, ... or a number.
+    #[arg(long)]
+    pub(super) proto: String,
+    /// Transport payload; \r, \n, \t, \\ and \xNN stand for bytes.
+    #[arg(long)]
+    pub(super) payload: Option<String>,
+}

@@ -1,0 +1,83 @@
+//! Exit codes, and which failure ends in which.
+
+use std::{io, process::ExitCode};
+
+use crate::{
+    api::{ErrorBody, ErrorCode},
+    client::ClientError,
+    config::ConfigError,
+    daemon::StartError,
+};
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Refused by the daemon, or failed.
+    Failed = 1,
+    /// The command line is wrong; clap's own code too.
+    Usage = 2,
+    /// The daemon cannot be reached.
+    Unreachable = 3,
+    /// The configuration is not valid.
+    Config = 4,
+    /// The daemon cannot start.
+    Start = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The daemon was asked and did not do it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The configuration is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon cannot start, or not stop cleanly.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Output cannot be written; a broken pipe is the reader's wish and no failure.
+    #[error("output: {0}")]
+    Output(io::Error),
+    /// The async runtime cannot be made.
+    #[error("{0}")]
+    Runtime(io::Error),
+    /// The stream of alerts ended.
+    #[error("the daemon ended the stream; it is stopping")]
+    StreamEnded,
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(ClientError::Unreachable { .. } | ClientError::Denied { .. } | ClientError::Broken(_))
+            | Self::StreamEnded => Exit::Unreachable,
+            Self::Config(_) | Self::Start(StartError::Config(_)) => Exit::Config,
+            Self::Start(StartError::Serve(_)) => Exit::Failed,
+            Self::Start(_) => Exit::Start,
+            Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Client(_) | Self::Output(_) | Self::Runtime(_) => Exit::Failed,
+        }
+    }
+
+    /// The failure as the API would tell it, for `--json`.
+    pub(super) fn body(&self) -> ErrorBody {
+        if let Self::Client(ClientError::Refused(body)) = self {
+            return body.clone();
+        }
+        let code = match self.exit() {
+            Exit::Config => ErrorCode::Invalid,
+            _ => ErrorCode::Internal,
+        };
+        ErrorBody { code, field: None, message: self.to_string() }
+    }
+}

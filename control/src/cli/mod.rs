@@ -1,0 +1,70 @@
+//! The command line: what may be asked for, and the exit codes that answer.
+
+mod args;
+mod ask;
+mod exit;
+mod output;
+mod table;
+
+use std::path::Path;
+
+use clap::{CommandFactory, Parser};
+
+pub(crate) use args::{Cli, Command};
+pub(crate) use exit::Exit;
+
+use crate::{config, daemon};
+
+/// Run the process's command line; the result is its exit code.
+pub(crate) fn run() -> Exit {
+    let cli = Cli::parse();
+    let out = output::Output::new(cli.json);
+    match cli.command {
+        None => begin(&out, cli.socket),
+        Some(Command::Run(flags)) => out.report(start(flags.config.as_deref(), &flags.overrides(cli.socket))),
+        Some(Command::Config(args::ConfigCommand::Check { file })) => {
+            let file = file.unwrap_or_else(|| config::DEFAULT_PATH.into());
+            out.report(check(&out, &file))
+        }
+        Some(Command::Completions { shell }) => out.report(completions(&out, shell)),
+        Some(Command::Client(command)) => {
+            let socket = cli.socket.unwrap_or_else(|| config::DEFAULT_SOCKET.into());
+            out.report(ask::run(socket, command, &out))
+        }
+    }
+}
+
+/// `secuxflow` alone: the daemon where it is configured, else how to begin.
+fn begin(out: &output::Output, socket: Option<std::path::PathBuf>) -> Exit {
+    let default = Path::new(config::DEFAULT_PATH);
+    if default.exists() {
+        let overrides = config::Overrides { socket, ..config::Overrides::default() };
+        return out.report(start(Some(default), &overrides));
+    }
+    let help = Cli::command().render_long_help();
+    let text = format!(
+        "There is no {} yet, so no daemon was started. To begin:\n\
+         \x20 copy config/secuxflow.example.toml there, name your interface in it, and run `secuxflow` again;\n\
+         \x20 or, without a file: `secuxflow run --interface eth0`.\n\n{help}",
+        config::DEFAULT_PATH
+    );
+    match out.text(&text) {
+        Ok(()) => Exit::Usage,
+        Err(failure) => out.report(Err(failure)),
+    }
+}
+
+fn start(file: Option<&Path>, overrides: &config::Overrides) -> Result<(), exit::Failure> {
+    Ok(daemon::main(file, overrides)?)
+}
+
+fn check(out: &output::Output, file: &Path) -> Result<(), exit::Failure> {
+    let config = config::load(Some(file), &config::Overrides::default())?;
+    out.answer(&table::ConfigSummary::of(&config))
+}
+
+fn completions(out: &output::Output, shell: clap_complete::Shell) -> Result<(), exit::Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "secuxflow", &mut script);
+    out.text(&String::from_utf8_lossy(&script))
+}

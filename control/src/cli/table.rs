@@ -1,0 +1,311 @@
+//! Answers as tables and lines.
+
+use std::fmt::Write;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use secuxflow::{
+    plane::{FailPolicy, Mode, ProbeReport},
+    service::{Service, ServiceState},
+};
+use serde::{Deserialize, Serialize};
+
+use super::output::Show;
+use crate::{
+    api::{Alerts, Modules, Removed, RuleAdded, Rules, Services, Status},
+    config::Config,
+};
+
+/// A table whose columns named in `numbers` are set to the right.
+fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>, numbers: &[&str]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(head);
+    let align = head.map(|name| if numbers.contains(&name) { CellAlignment::Right } else { CellAlignment::Left });
+    for row in rows {
+        table.add_row(row.into_iter().zip(align).map(|(text, align)| Cell::new(text).set_alignment(align)));
+    }
+    for (column, align) in table.column_iter_mut().zip(align) {
+        column.set_cell_alignment(align);
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn or_any(text: Option<&String>) -> String {
+    text.map_or_else(|| "any".to_owned(), Clone::clone)
+}
+
+fn policy(policy: FailPolicy) -> &'static str {
+    match policy {
+        FailPolicy::Open => "open",
+        FailPolicy::Closed => "closed",
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::ZeroCopy => "zero-copy",
+        Mode::Copy => "copy",
+        Mode::Skb => "skb",
+    }
+}
+
+impl Show for Status {
+    fn show(&self) -> String {
+        let Self { version, pid, started, uptime_seconds, plane, .. } = self;
+        let mut text = format!(
+            "secuxflow {version}, process {pid}, up {uptime_seconds} s since {started}\n\
+             {} rules (generation {}), default action {}, fail policy {}\n\
+             {} alerts, {} dropped, {} not written\n\n",
+            self.rule_count,
+            plane.generation,
+            self.default_action,
+            policy(self.fail_policy),
+            plane.alerts_raised,
+            plane.alerts_dropped,
+            self.alert_write_errors,
+        );
+        let interfaces = plane.interfaces.iter().map(|interface| {
+            let attached = if interface.attached { "yes" } else { "no" };
+            let reason = interface.mode_reason.clone();
+            [interface.name.clone(), mode(interface.mode).into(), interface.queues.to_string(), attached.into(), reason]
+        });
+        text += &table(["INTERFACE", "MODE", "QUEUES", "ATTACHED", "WHY NOT FASTER"], interfaces, &["QUEUES"]);
+        text.push('\n');
+        let actions = plane.actions.iter();
+        let actions = actions.map(|a| [a.name.clone(), a.value.packets.to_string(), a.value.bytes.to_string()]);
+        text += &table(["ACTION", "PACKETS", "BYTES"], actions, &["PACKETS", "BYTES"]);
+        text.push('\n');
+        let workers = plane.workers.iter().map(|worker| {
+            let core = worker.core.map_or_else(|| "-".to_owned(), |core| core.to_string());
+            let dropped: u64 = worker.drops.iter().map(|reason| reason.value.packets).sum();
+            let us = |ns: u64| format!("{}.{}", ns / 1000, ns % 1000 / 100);
+            [
+                worker.index.to_string(),
+                core,
+                worker.rx.packets.to_string(),
+                worker.tx.packets.to_string(),
+                dropped.to_string(),
+                us(worker.latency.p50),
+                us(worker.latency.p99),
+            ]
+        });
+        let head = ["WORKER", "CORE", "RX", "TX", "DROPPED", "P50 us", "P99 us"];
+        text += &table(head, workers, &head);
+        text
+    }
+}
+
+impl Show for Rules {
+    fn show(&self) -> String {
+        let rows = self.rules.iter().map(|info| {
+            let rule = &info.rule;
+            let mut action = rule.action.clone().unwrap_or_default();
+            if let Some(chain) = &rule.chain {
+                action = format!("{action} {chain}");
+            }
+            if !rule.enabled {
+                action.push_str(" (disabled)");
+            }
+            [
+                info.id.to_string(),
+                rule.priority.unwrap_or_default().to_string(),
+                or_any(rule.src.as_ref()),
+                or_any(rule.sport.as_ref()),
+                or_any(rule.dst.as_ref()),
+                or_any(rule.port.as_ref()),
+                or_any(rule.proto.as_ref()),
+                action,
+                info.count.packets.to_string(),
+                info.count.bytes.to_string(),
+                rule.comment.clone().unwrap_or_default(),
+            ]
+        });
+        let head = ["ID", "PRIO", "SRC", "SPORT", "DST", "PORT", "PROTO", "ACTION", "PACKETS", "BYTES", "COMMENT"];
+        table(head, rows, &["PRIO", "PACKETS", "BYTES"])
+    }
+}
+
+impl Show for RuleAdded {
+    fn show(&self) -> String {
+        format!("{}\n", self.id)
+    }
+}
+
+impl Show for Removed {
+    fn show(&self) -> String {
+        format!("{} removed\n", self.removed)
+    }
+}
+
+impl Show for Services {
+    fn show(&self) -> String {
+        let rows = self.services.iter().map(|status| {
+            let (state, reason) = match &status.state {
+                ServiceState::Up => ("up", String::new()),
+                ServiceState::Pending { reason } => ("pending", reason.clone()),
+                ServiceState::Down { reason } => ("down", reason.clone()),
+            };
+            let mac = status.resolved_mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
+            let Service { name, ip, dev, .. } = &status.service;
+            let packets = status.tx_packets.to_string();
+            [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), packets, status.tx_bytes.to_string(), reason]
+        });
+        let head = ["NAME", "IP", "DEV", "MAC", "STATE", "PACKETS", "BYTES", "REASON"];
+        table(head, rows, &["PACKETS", "BYTES"])
+    }
+}
+
+/// The service that was added.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ServiceAdded(Service);
+
+impl Show for ServiceAdded {
+    fn show(&self) -> String {
+        format!("{}\n", self.0.name)
+    }
+}
+
+impl Show for Modules {
+    fn show(&self) -> String {
+        let rows = self.modules.iter().map(|module| {
+            let failures: u64 = module.failures.iter().map(|kind| kind.value).sum();
+            let packets = module.passed.packets + module.dropped.packets;
+            let ns = module.time_ns.checked_div(packets).map_or_else(|| "-".to_owned(), |ns| ns.to_string());
+            [
+                module.name.clone(),
+                if module.in_service { "in service" } else { "taken out" }.to_owned(),
+                policy(module.on_failure).to_owned(),
+                module.chains.join(","),
+                module.passed.packets.to_string(),
+                module.dropped.packets.to_string(),
+                module.alerts.to_string(),
+                failures.to_string(),
+                ns,
+                module.path.clone(),
+            ]
+        });
+        let head =
+            ["NAME", "STATE", "ON FAILURE", "CHAINS", "PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET", "FILE"];
+        table(head, rows, &["PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET"])
+    }
+}
+
+/// What a test inspection found.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Probed(ProbeReport);
+
+impl Show for Probed {
+    fn show(&self) -> String {
+        let ProbeReport { rule, action, chain, reasons, modules, service, verdict, cause } = &self.0;
+        let by = rule.map_or_else(|| "the default action, for no rule matches".to_owned(), |rule| rule.to_string());
+        let mut lines = vec![format!("verdict  {verdict} ({cause})"), format!("decided  by {by}: {action}")];
+        lines.extend(reasons.iter().map(|reason| format!("why      {reason}")));
+        lines.extend(chain.iter().map(|chain| format!("chain    {chain}")));
+        for said in modules {
+            lines.push(format!("module   {}: {}", said.module, said.verdict));
+            for alert in &said.alerts {
+                let message = alert.message.escape_debug();
+                lines.push(format!("  alert  severity {}, signature {}: {message}", alert.severity, alert.signature));
+            }
+        }
+        if chain.is_some() && modules.is_empty() {
+            lines.push("module   none ran".to_owned());
+        }
+        lines.extend(service.iter().map(|service| format!("service  {service}")));
+        lines.push("no packet was sent\n".to_owned());
+        lines.join("\n")
+    }
+}
+
+impl Show for Alerts {
+    fn show(&self) -> String {
+        let mut text = String::new();
+        for alert in &self.alerts {
+            text += &alert_words(alert);
+            text.push('\n');
+        }
+        writeln!(text, "{} shown, {} raised, {} dropped", self.alerts.len(), self.raised, self.dropped)
+            .expect("a String takes every write");
+        text
+    }
+}
+
+/// One line of the alert stream for people.
+pub(super) fn alert_line(line: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(alert) => match alert.get("missed") {
+            Some(missed) => format!("({missed} alerts went by unseen: this reader is too slow)"),
+            None => alert_words(&alert),
+        },
+        Err(_) => line.to_owned(),
+    }
+}
+
+fn alert_words(alert: &serde_json::Value) -> String {
+    let word = |path: &str| match alert.pointer(path) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    };
+    let mut text = format!("{} [{}] {}", word("/timestamp"), word("/alert/severity"), word("/alert/action"));
+    if alert.get("src_ip").is_some() {
+        let end = |ip: &str, port: &str| match (word(ip), word(port)) {
+            (ip, port) if port.is_empty() => ip,
+            (ip, port) if ip.contains(':') => format!("[{ip}]:{port}"),
+            (ip, port) => format!("{ip}:{port}"),
+        };
+        let (src, dst) = (end("/src_ip", "/src_port"), end("/dest_ip", "/dest_port"));
+        text += &format!(" {} {src} -> {dst}", word("/proto"));
+    }
+    let origin = ["/secuxflow/rule", "/secuxflow/chain", "/secuxflow/module"].map(word);
+    let origin: Vec<_> = origin.into_iter().filter(|word| !word.is_empty()).collect();
+    let origin = if origin.is_empty() { word("/secuxflow/kind") } else { origin.join("/") };
+    format!("{text} {origin} {}: {}", word("/alert/signature_id"), word("/alert/signature"))
+}
+
+/// What a valid configuration says.
+#[derive(Debug, Serialize)]
+pub(super) struct ConfigSummary {
+    valid: bool,
+    file: String,
+    interfaces: Vec<String>,
+    modules: Vec<String>,
+    chains: Vec<String>,
+    socket: String,
+    metrics: String,
+    state: String,
+}
+
+impl ConfigSummary {
+    /// `config` in words.
+    pub(super) fn of(config: &Config) -> Self {
+        let chains = config.plane.chains.iter();
+        Self {
+            valid: true,
+            file: config.origin.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            interfaces: config.plane.interfaces.clone(),
+            modules: config.plane.modules.iter().map(|module| module.name.clone()).collect(),
+            chains: chains.map(|chain| format!("{} [{}]", chain.name, chain.modules.join(", "))).collect(),
+            socket: config.socket.path.display().to_string(),
+            metrics: config.metrics.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+            state: config.state.display().to_string(),
+        }
+    }
+}
+
+impl Show for ConfigSummary {
+    fn show(&self) -> String {
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        format!(
+            "{}: valid\ninterfaces  {}\nmodules     {}\nchains      {}\nsocket      {}\nmetrics     {}\nstate       {}\n",
+            self.file,
+            list(&self.interfaces),
+            list(&self.modules),
+            list(&self.chains),
+            self.socket,
+            self.metrics,
+            self.state,
+        )
+    }
+}

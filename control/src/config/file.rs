@@ -1,0 +1,189 @@
+//! The configuration as it is written: TOML keys and their types, before any rule is checked.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use secuxflow::plane::{FailPolicy, ModeRequest};
+use serde::Deserialize;
+
+use super::Overrides;
+
+/// `mode`: how frames get from the driver into the UMEM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ModeName {
+    /// The fastest that the driver has.
+    #[default]
+    Auto,
+    /// Zero-copy, or refuse to start.
+    ZeroCopy,
+    /// Copy mode with native XDP, or refuse to start.
+    Copy,
+    /// Generic XDP, which every device has.
+    Skb,
+}
+
+impl From<ModeName> for ModeRequest {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Auto => Self::Auto,
+            ModeName::ZeroCopy => Self::ZeroCopy,
+            ModeName::Copy => Self::Copy,
+            ModeName::Skb => Self::Skb,
+        }
+    }
+}
+
+/// `fail_policy` and `on_failure`: what happens to traffic that should be inspected and cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailPolicyName {
+    /// It passes uninspected.
+    #[default]
+    #[serde(alias = "fail_open")]
+    #[value(alias = "fail_open")]
+    Open,
+    /// It is dropped.
+    #[serde(alias = "fail_closed")]
+    #[value(alias = "fail_closed")]
+    Closed,
+}
+
+impl From<FailPolicyName> for FailPolicy {
+    fn from(name: FailPolicyName) -> Self {
+        match name {
+            FailPolicyName::Open => Self::Open,
+            FailPolicyName::Closed => Self::Closed,
+        }
+    }
+}
+
+/// `default_action`: what happens to packets that no rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DefaultAction {
+    #[default]
+    Pass,
+    Drop,
+    Inspect,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawConfig {
+    pub(super) interfaces: Vec<String>,
+    pub(super) mode: ModeName,
+    pub(super) fail_policy: FailPolicyName,
+    pub(super) default_action: DefaultAction,
+    pub(super) default_chain: Option<String>,
+    pub(super) state: Option<PathBuf>,
+    pub(super) bpffs: Option<PathBuf>,
+    pub(super) log: Option<String>,
+    pub(super) socket: RawSocket,
+    pub(super) metrics: RawMetrics,
+    pub(super) alerts: RawAlerts,
+    pub(super) umem: RawUmem,
+    pub(super) workers: RawWorkers,
+    #[serde(rename = "module")]
+    pub(super) modules: Vec<RawModule>,
+    #[serde(rename = "chain")]
+    pub(super) chains: Vec<RawChain>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSocket {
+    pub(super) path: Option<PathBuf>,
+    pub(super) group: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMetrics {
+    pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAlerts {
+    pub(super) file: Option<String>,
+    pub(super) ring: Option<i64>,
+    pub(super) queue: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawUmem {
+    pub(super) frames: Option<i64>,
+    pub(super) frame_size: Option<i64>,
+    pub(super) ring: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWorkers {
+    pub(super) cores: Vec<usize>,
+    pub(super) batch: Option<i64>,
+    pub(super) busy_poll: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawModule {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    #[serde(default)]
+    pub(super) on_failure: FailPolicyName,
+    pub(super) deadline_ms: Option<i64>,
+    pub(super) heap_mib: Option<i64>,
+    pub(super) max_failures: Option<i64>,
+    #[serde(default)]
+    pub(super) config: toml::Table,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChain {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) modules: Vec<String>,
+}
+
+impl RawConfig {
+    /// Make relative paths relative to `base`, the folder of the file they were written in.
+    pub(super) fn resolve(&mut self, base: &Path) {
+        for path in [&mut self.state, &mut self.bpffs, &mut self.socket.path].into_iter().flatten() {
+            *path = base.join(&*path);
+        }
+        for module in &mut self.modules {
+            module.path = base.join(&module.path);
+        }
+        if let Some(file) = &mut self.alerts.file
+            && file != super::check::OFF
+        {
+            *file = base.join(&*file).to_string_lossy().into_owned();
+        }
+    }
+
+    /// Put values of the command line over those of the file.
+    pub(super) fn put_over(&mut self, flags: &Overrides) {
+        if !flags.interfaces.is_empty() {
+            self.interfaces.clone_from(&flags.interfaces);
+        }
+        self.mode = flags.mode.unwrap_or(self.mode);
+        self.fail_policy = flags.fail_policy.unwrap_or(self.fail_policy);
+        put(&mut self.socket.path, flags.socket.as_ref());
+        put(&mut self.socket.group, flags.socket_group.as_ref());
+        put(&mut self.metrics.listen, flags.metrics.as_ref());
+        put(&mut self.alerts.file, flags.alert_file.as_ref());
+        put(&mut self.state, flags.state.as_ref());
+        put(&mut self.log, flags.log.as_ref());
+    }
+}
+
+fn put<T: Clone>(place: &mut Option<T>, flag: Option<&T>) {
+    if let Some(value) = flag {
+        *place = Some(value.clone());
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a request was refused, and the HTTP status that says so.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use secuxflow::rules::RuleError;
+
+use crate::api::{ErrorBody, ErrorCode, Failure};
+
+/// A refused request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ApiError {
+    /// Kind, for programs.
+    pub(crate) code: ErrorCode,
+    /// Field it is about.
+    pub(crate) field: Option<String>,
+    /// What is wrong and how to mend it.
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    /// An error that is about no field.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, field: None, message: message.into() }
+    }
+
+    /// An error about one field.
+    pub(crate) fn field(code: ErrorCode, field: &str, message: impl Into<String>) -> Self {
+        Self { code, field: Some(field.to_owned()), message: message.into() }
+    }
+
+    /// A value that breaks a rule.
+    pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::field(ErrorCode::Invalid, field, message)
+    }
+
+    /// A body that is not what the API documents; the field is the one that serde names.
+    pub(crate) fn body(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        let named = message.contains("field `").then(|| message.split('`').nth(1)).flatten();
+        Self { code: ErrorCode::BadRequest, field: named.map(str::to_owned), message }
+    }
+
+    /// HTTP status of the error's kind.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Dataplane | ErrorCode::State | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<RuleError> for ApiError {
+    fn from(error: RuleError) -> Self {
+        let message = error.to_string();
+        match error {
+            RuleError::Field { field, .. } => Self::invalid(field, message),
+            RuleError::Conflict { fields, .. } => Self::invalid(fields, message),
+            RuleError::TooMany { .. } => Self::new(ErrorCode::Invalid, message),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let error = ErrorBody { code: self.code, field: self.field, message: self.message };
+        (status, Json(Failure { error })).into_response()
+    }
+}

@@ -1,0 +1,50 @@
+//! Request bodies: JSON of a bounded size, with refusals that name the field.
+
+use axum::extract::{FromRequest, Request};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    api::{ErrorCode, MAX_BODY},
+    error::ApiError,
+};
+
+/// Bytes read, and thrown away, of a body that is too large: a client that only reads after it wrote everything gets
+/// the answer instead of a broken pipe.
+const MAX_DISCARD: usize = 16 << 20;
+
+/// A request's body, as `T`. The content type does not matter.
+#[derive(Debug)]
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = read(request).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|e| ApiError::body(&e))
+    }
+}
+
+async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
+    let mut body = request.into_body();
+    let (mut bytes, mut discarded) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("the body broke off: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if discarded > 0 || bytes.len() + data.len() > MAX_BODY {
+            discarded += bytes.len() + data.len();
+            bytes = Vec::new();
+            if discarded > MAX_DISCARD {
+                break;
+            }
+        } else {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if discarded > 0 {
+        let message = format!("the request body is larger than {MAX_BODY} bytes (1 MiB); send one change at a time");
+        return Err(ApiError::new(ErrorCode::BodyTooLarge, message));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,399 @@
+//! The API over a real Unix socket, above a dataplane in memory.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::SeqCst,
+    time::Duration,
+};
+
+use secuxflow::alert::AlertEvent;
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::*;
+use crate::{
+    alerts::{self, AlertStore},
+    client::{Client, ClientError},
+    config::{Config, Overrides, load},
+    state::{self, State},
+    testing::Lab,
+};
+
+/// A server in a directory of its own, stopped when dropped.
+struct Server {
+    dir: tempfile::TempDir,
+    lab: Arc<Lab>,
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<std::io::Result<()>>>,
+    store: Arc<AlertStore>,
+    _socket: ControlSocket,
+}
+
+fn config(dir: &Path) -> Config {
+    let overrides = Overrides {
+        interfaces: vec!["eth0".into()],
+        socket: Some(dir.join("s.sock")),
+        state: Some(dir.join("state.json")),
+        ..Overrides::default()
+    };
+    load(None, &overrides).unwrap()
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir) -> Self {
+        let config = config(dir.path());
+        let (socket, listener) = ControlSocket::bind(&config.socket.path, None).unwrap();
+        let (lab, store) = (Lab::new(), Arc::new(AlertStore::new(4)));
+        let state = state::load(&config.state, &config.chain_names()).unwrap();
+        let backend = lab.backend();
+        backend.apply_rules(&crate::admin::ruleset(&state, &config.plane.default_action)).unwrap();
+        let admin = Arc::new(Admin::new(&config, backend, state, Arc::clone(&store)));
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, admin, async move {
+            let _gone = stopped.wait_for(|stop| *stop).await;
+        }));
+        Self { dir, lab, stop, task: Some(task), store, _socket: socket }
+    }
+
+    async fn restart(mut self) -> Self {
+        self.stop.send(true).unwrap();
+        self.task.take().unwrap().await.unwrap().unwrap();
+        let Self { dir, _socket, .. } = self;
+        drop(_socket);
+        Self::start_in(dir).await
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("s.sock")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.path())
+    }
+
+    /// Status and body of one request, by hand: no code is shared with the client.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let (socket, body) = (self.path(), body.to_owned());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let text = tokio::task::spawn_blocking(move || {
+            let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            text
+        });
+        let text = text.await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    async fn add(&self, rule: Value) -> (u16, Value) {
+        self.ask("POST", "/v1/rules", &rule.to_string()).await
+    }
+
+    /// A refused rule: status, code, field and message.
+    async fn refused(&self, rule: Value) -> (u16, String, String, String) {
+        let before = fs::read_to_string(self.dir.path().join("state.json")).ok();
+        let (status, body) = self.add(rule).await;
+        assert_eq!(fs::read_to_string(self.dir.path().join("state.json")).ok(), before, "a refusal changes nothing");
+        let text = |name: &str| body["error"][name].as_str().unwrap_or_default().to_owned();
+        (status, text("code"), text("field"), text("message"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_added_listed_deleted_and_cleared() {
+    let server = Server::start().await;
+    let rule = json!({"src": "192.168.1.0/24", "dst": "10.0.0.5", "port": 80, "proto": "tcp", "action": "drop"});
+    let (status, added) = server.add(rule).await;
+    assert_eq!((status, &added), (201, &json!({"id": "rule-1", "warnings": []})));
+    assert_eq!(server.add(json!({"action": "pass", "port": "8000-8080"})).await.1["id"], "rule-2");
+    assert_eq!(server.lab.rule_ids(), [1, 2]);
+
+    let (_, listed) = server.ask("GET", "/v1/rules", "").await;
+    let first = &listed["rules"][0];
+    assert_eq!(
+        (&first["id"], &first["src"], &first["port"]),
+        (&json!("rule-1"), &json!("192.168.1.0/24"), &json!("80"))
+    );
+    assert_eq!((&first["packets"], &first["bytes"]), (&json!(3), &json!(180)));
+
+    assert_eq!(server.ask("DELETE", "/v1/rules/rule-1", "").await, (200, json!({"removed": 1})));
+    assert_eq!(server.lab.rule_ids(), [2]);
+    assert_eq!(server.ask("DELETE", "/v1/rules", "").await, (200, json!({"removed": 1})));
+    assert_eq!(server.lab.rule_ids(), [0; 0]);
+    assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-3", "numbers are not used again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_may_be_chosen_once_and_must_be_known_to_be_deleted() {
+    let server = Server::start().await;
+    assert_eq!(server.add(json!({"id": "rule-7", "action": "drop"})).await.1["id"], "rule-7");
+    let (status, code, field, message) = server.refused(json!({"id": "rule-7", "action": "drop"})).await;
+    assert_eq!((status, &*code, &*field), (409, "conflict", "id"));
+    assert!(message.contains("rule-7"), "{message}");
+    assert_eq!(server.refused(json!({"id": "rule-3", "action": "drop"})).await.0, 409);
+    assert_eq!(server.refused(json!({"id": "seven", "action": "drop"})).await.0, 400);
+    assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-8");
+
+    let (status, body) = server.ask("DELETE", "/v1/rules/rule-99", "").await;
+    assert_eq!((status, &body["error"]["field"]), (404, &json!("id")));
+    assert!(body["error"]["message"].as_str().unwrap().contains("rule-99"));
+    assert_eq!(server.ask("DELETE", "/v1/rules/x", "").await.0, 422);
+    assert_eq!(server.lab.rule_ids(), [7, 8]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_rule_is_refused_by_the_field_s_name() {
+    let server = Server::start().await;
+    for (rule, field) in [
+        (json!({"action": "drop", "src": "192.168.1.0/33"}), "src"),
+        (json!({"action": "drop", "dst": "example"}), "dst"),
+        (json!({"action": "drop", "proto": "tcp", "port": 70000}), "port"),
+        (json!({"action": "drop", "proto": "icmp", "port": 80}), "port"),
+        (json!({"action": "inspect", "chain": "none"}), "chain"),
+        (json!({"action": "burn"}), "action"),
+        (json!({}), "action"),
+    ] {
+        let told = server.refused(rule.clone()).await;
+        assert_eq!((told.0, &*told.1), (422, "invalid"), "{rule}");
+        assert!(told.2.contains(field) && told.3.contains(field), "{rule}: {told:?}");
+    }
+    let told = server.refused(json!({"action": "drop", "colour": 1})).await;
+    assert_eq!((told.0, &*told.1, &*told.2), (400, "bad_request", "colour"));
+    let (status, body) = server.ask("POST", "/v1/rules", "{\"action\"").await;
+    assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")));
+    assert_eq!(server.lab.rule_ids(), [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_four_megabytes_is_too_large() {
+    let server = Server::start().await;
+    let (status, body) = server.add(json!({"action": "drop", "comment": "x".repeat(4 << 20)})).await;
+    assert_eq!((status, &body["error"]["code"]), (413, &json!("body_too_large")));
+    assert!(body["error"]["message"].as_str().unwrap().contains("1 MiB"));
+    assert_eq!(server.ask("GET", "/v1/rules", "").await.0, 200, "the daemon goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_and_methods_are_refused_in_json() {
+    let server = Server::start().await;
+    let (status, body) = server.ask("GET", "/v2/rules", "").await;
+    assert_eq!((status, &body["error"]["code"]), (404, &json!("not_found")));
+    let (status, body) = server.ask("PUT", "/v1/rules", "").await;
+    assert_eq!((status, &body["error"]["code"]), (405, &json!("method_not_allowed")));
+    let (status, body) = server.ask("GET", "/v1/alerts?limit=x", "").await;
+    assert_eq!((status, &body["error"]["field"]), (400, &json!("limit")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_added_once_listed_and_deleted() {
+    let server = Server::start().await;
+    let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
+    assert_eq!(server.ask("POST", "/v1/services", &web.to_string()).await, (201, web));
+    for (service, status, field) in [
+        (json!({"name": "web", "ip": "10.77.2.3", "dev": "v"}), 409, "name"),
+        (json!({"name": "more", "ip": "10.77.2.2", "dev": "v"}), 409, "ip"),
+        (json!({"name": "a b", "ip": "10.77.2.3", "dev": "v"}), 422, "name"),
+        (json!({"name": "any", "ip": "0.0.0.0", "dev": "v"}), 422, "ip"),
+        (json!({"name": "dev", "ip": "10.77.2.3", "dev": "a/b"}), 422, "dev"),
+        (json!({"name": "key", "ip": "10.77.2.3", "dev": "v", "port": 1}), 400, "port"),
+    ] {
+        let (got, body) = server.ask("POST", "/v1/services", &service.to_string()).await;
+        assert_eq!((got, &body["error"]["field"]), (status, &json!(field)), "{service}: {body}");
+    }
+    let (_, listed) = server.ask("GET", "/v1/services", "").await;
+    assert_eq!((&listed["services"][0]["name"], &listed["services"][0]["state"]), (&json!("web"), &json!("up")));
+    assert_eq!(server.ask("DELETE", "/v1/services/none", "").await.0, 404);
+    assert_eq!(server.ask("DELETE", "/v1/services/web", "").await, (200, json!({"removed": 1})));
+    assert!(server.lab.services.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspecting_without_a_service_warns() {
+    let server = Server::start().await;
+    let rule = json!({"action": "inspect", "dst": "10.77.2.0/24"});
+    let (_, added) = server.add(rule.clone()).await;
+    assert!(added["warnings"][0].as_str().unwrap().contains("10.77.2.0/24"), "{added}");
+    let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
+    assert_eq!(server.ask("POST", "/v1/services", &web.to_string()).await.0, 201);
+    assert_eq!(server.add(rule).await.1["warnings"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_and_services_survive_a_restart() {
+    let server = Server::start().await;
+    server.add(json!({"action": "drop", "src": "10.0.0.0/8", "comment": "kept"})).await;
+    server.add(json!({"action": "pass"})).await;
+    server.ask("DELETE", "/v1/rules/rule-2", "").await;
+    let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
+    server.ask("POST", "/v1/services", &web.to_string()).await;
+
+    let server = server.restart().await;
+    assert_eq!(server.lab.rule_ids(), [1]);
+    let (_, listed) = server.ask("GET", "/v1/rules", "").await;
+    assert_eq!(listed["rules"][0]["comment"], "kept");
+    assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-3");
+    let state = state::load(&server.dir.path().join("state.json"), &[]).unwrap();
+    assert_eq!(state.services[0].name, "web");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_the_dataplane_refuses_is_not_stored() {
+    let server = Server::start().await;
+    server.add(json!({"action": "drop"})).await;
+    server.lab.refuse.store(true, SeqCst);
+    let (status, code, _, message) = server.refused(json!({"action": "pass"})).await;
+    assert_eq!((status, &*code, &*message), (500, "dataplane", "the kernel refused the program"));
+    assert_eq!(server.ask("DELETE", "/v1/rules/rule-1", "").await.0, 500);
+    server.lab.refuse.store(false, SeqCst);
+    assert_eq!(server.lab.rule_ids(), [1]);
+    assert_eq!(server.add(json!({"action": "pass"})).await.1["id"], "rule-2", "the refused rule took no number");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_cannot_be_stored_is_taken_back() {
+    let server = Server::start().await;
+    server.add(json!({"action": "drop"})).await;
+    // A directory in the file's place refuses the rename, also to root.
+    let path = server.dir.path().join("state.json");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir_all(path.join("in the way")).unwrap();
+    let (status, body) = server.add(json!({"action": "pass"})).await;
+    assert_eq!((status, &body["error"]["code"]), (500, &json!("state")));
+    assert_eq!(server.lab.rule_ids(), [1], "the dataplane is as before");
+    let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
+    assert_eq!(server.ask("POST", "/v1/services", &web.to_string()).await.0, 500);
+    assert!(server.lab.services.lock().unwrap().is_empty());
+    let (_, listed) = server.ask("GET", "/v1/rules", "").await;
+    assert_eq!(listed["rules"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspect_answers_or_names_the_field() {
+    let server = Server::start().await;
+    let request = json!({"ip": "192.168.1.1", "dst": "10.0.0.5", "port": 443, "proto": "tcp", "payload": "a\\x00"});
+    let (status, report) = server.ask("POST", "/v1/inspect", &request.to_string()).await;
+    assert_eq!((status, &report["modules"][0]["module"]), (200, &json!("waf")));
+    assert_eq!(report["cause"], "2 bytes of payload");
+    for (request, status, field) in [
+        (json!({"ip": "192.168.1.1", "port": 443, "proto": "tcp"}), 422, "dst"),
+        (json!({"ip": "x", "port": 443, "proto": "tcp"}), 422, "ip"),
+        (json!({"ip": "192.168.1.1", "proto": "tcp", "ttl": 1}), 400, "ttl"),
+    ] {
+        let (got, body) = server.ask("POST", "/v1/inspect", &request.to_string()).await;
+        assert_eq!((got, &body["error"]["field"]), (status, &json!(field)), "{request}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_listed_and_followed_until_the_daemon_stops() {
+    let server = Server::start().await;
+    let raise = |text: &str| {
+        server.lab.queue.push(AlertEvent::dataplane(2, text));
+        let names = crate::backend::Names::default();
+        alerts::drain(None, &server.lab.queue, &names, &server.store, &std::sync::Mutex::new(None));
+    };
+    raise("before");
+    let mut lines = server.client().stream("/v1/alerts/stream").await.unwrap();
+    raise("after");
+    let line = tokio::time::timeout(Duration::from_secs(5), lines.next()).await.unwrap().unwrap().unwrap();
+    let alert: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(alert["alert"]["signature"], "after");
+
+    let (_, listed) = server.ask("GET", "/v1/alerts?limit=1", "").await;
+    assert_eq!(listed["alerts"], json!([alert]));
+    assert_eq!((&listed["raised"], &listed["dropped"]), (&json!(2), &json!(0)));
+
+    server.store.close();
+    let end = tokio::time::timeout(Duration::from_secs(5), lines.next()).await.unwrap().unwrap();
+    assert_eq!(end, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_does_not_hold_up_the_stop() {
+    let mut server = Server::start().await;
+    let _lines = server.client().stream("/v1/alerts/stream").await.unwrap();
+    server.store.close();
+    server.stop.send(true).unwrap();
+    let task = server.task.take().unwrap();
+    tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_tells_refusal_from_absence() {
+    let server = Server::start().await;
+    let refused = server.client().delete::<Value>("/v1/rules/rule-9").await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(ref body) if body.field.as_deref() == Some("id")), "{refused}");
+    let nobody = Client::new(server.dir.path().join("none")).get::<Value>("/v1/status").await.unwrap_err();
+    assert!(matches!(nobody, ClientError::Unreachable { .. }), "{nobody}");
+    let status: crate::api::Status = server.client().get("/v1/status").await.unwrap();
+    assert_eq!(status.plane.interfaces[0].name, "eth0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_shutdown_requests_are_refused_and_the_dataplane_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::new();
+    let admin = Admin::new(&config(dir.path()), lab.backend(), State::default(), Arc::new(AlertStore::new(1)));
+    admin.shutdown();
+    assert!(lab.stopped.load(SeqCst));
+    assert!(admin.status().unwrap_err().message.contains("stopping"));
+    assert!(admin.clear_rules().is_ok(), "nothing to clear is nothing to do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_socket_is_for_root_and_its_group_and_goes_with_its_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/s.sock");
+    let lock = Lock::take(&path, "socket").unwrap();
+    let (socket, _listener) = ControlSocket::bind(&path, Some("root")).unwrap();
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.permissions().mode() & 0o777, found.gid()), (0o660, 0));
+    assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o755);
+    drop((socket, lock));
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+    let error = ControlSocket::bind(&path, Some("no-such-group")).unwrap_err().to_string();
+    assert!(error.contains("socket.group") && error.contains("no-such-group"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_daemon_s_socket_is_replaced_and_a_live_one_s_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "left behind, as by a daemon that was killed");
+    fs::write(dir.path().join("s.sock.lock"), "99999\n").unwrap();
+    let lock = Lock::take(&path, "socket").unwrap();
+    let (_socket, _listener) = ControlSocket::bind(&path, None).unwrap();
+
+    let error = Lock::take(&path, "socket").unwrap_err().to_string();
+    assert!(error.contains("s.sock is in use") && error.contains(&std::process::id().to_string()), "{error}");
+    let error = ControlSocket::bind(&path, None).unwrap_err().to_string();
+    assert!(error.contains("in use"), "{error}");
+    assert!(path.exists());
+    drop(lock);
+    drop(Lock::take(&path, "socket").unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_socket_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.sock");
+    fs::write(&path, "precious").unwrap();
+    let error = ControlSocket::bind(&path, None).unwrap_err();
+    assert!(matches!(error, SocketError::NoSocket(_)), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}

@@ -1,0 +1,230 @@
+//! The state file: rules and services that survive a restart.
+//!
+//! It is replaced as a whole: written beside, synced, renamed over. A reader sees the old or the new one, never half.
+
+use std::{
+    fs, io,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use secuxflow::{
+    rules::{Rule, RuleError, RuleId, RuleRecord},
+    service::Service,
+};
+use serde::{Deserialize, Serialize};
+
+/// Version of the file's layout.
+const VERSION: u32 = 1;
+
+/// Why the state file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// Reading failed.
+    #[error("state file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Writing failed.
+    #[error("state file {} cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The content is not what was once written.
+    #[error("state file {} is damaged ({reason}); it is left as it is: mend it, or move it away to start empty", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A rule in it is no longer valid under this configuration.
+    #[error("state file {}: {id}: {source}; mend the configuration, or remove the rule from the file", path.display())]
+    Rule {
+        /// The file.
+        path: PathBuf,
+        /// The rule.
+        id: RuleId,
+        /// What is wrong with it.
+        source: RuleError,
+    },
+}
+
+/// Rules and services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Number that the next rule gets.
+    pub(crate) next_rule: u32,
+    /// Rules, by ascending id.
+    pub(crate) rules: Vec<Rule>,
+    /// Services, in the order they were added.
+    pub(crate) services: Vec<Service>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { next_rule: 1, rules: Vec::new(), services: Vec::new() }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredState {
+    version: u32,
+    next_rule: u32,
+    rules: Vec<RuleRecord>,
+    services: Vec<Service>,
+}
+
+/// Read the state file at `path`; one that does not exist is an empty state.
+///
+/// # Errors
+/// [`StateError`]: unreadable, damaged, or holding a rule that names a chain not in `chains`.
+pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(damaged(path, "not UTF-8")),
+        Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
+    };
+    let stored: StoredState = serde_json::from_str(&text).map_err(|e| damaged(path, e.to_string()))?;
+    if stored.version != VERSION {
+        return Err(damaged(path, format!("version {} where {VERSION} is understood", stored.version)));
+    }
+    let mut state = State { next_rule: stored.next_rule, rules: Vec::new(), services: stored.services };
+    for RuleRecord { id, spec } in stored.rules {
+        if state.rules.last().is_some_and(|last| last.id >= id) || id.0 >= state.next_rule {
+            return Err(damaged(path, format!("{id} is out of order")));
+        }
+        let rule = spec.check(id, chains);
+        state.rules.push(rule.map_err(|source| StateError::Rule { path: path.to_owned(), id, source })?);
+    }
+    Ok(state)
+}
+
+/// Replace the state file at `path` by `state`, durably.
+///
+/// # Errors
+/// [`StateError::Write`]; the old file is then untouched.
+pub(crate) fn save(path: &Path, state: &State) -> Result<(), StateError> {
+    let rules = state.rules.iter().cloned().map(RuleRecord::from).collect();
+    let stored = StoredState { version: VERSION, next_rule: state.next_rule, rules, services: state.services.clone() };
+    let write = || {
+        let mut text = serde_json::to_vec_pretty(&stored)?;
+        text.push(b'\n');
+        replace(path, &text)
+    };
+    write().map_err(|source| StateError::Write { path: path.to_owned(), source })
+}
+
+/// Make the directory of the state file, for root and its group alone.
+///
+/// # Errors
+/// [`StateError::Write`].
+pub(crate) fn prepare(path: &Path) -> Result<(), StateError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(directory(path))
+        .map_err(|source| StateError::Write { path: path.to_owned(), source })
+}
+
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = directory(path);
+    let mut file = tempfile::Builder::new().prefix(".state-").tempfile_in(directory)?;
+    file.write_all(text)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o640))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    // The new file is in place; without this its name may be lost with the power, which is no reason to take the
+    // change back.
+    if let Err(e) = fs::File::open(directory).and_then(|directory| directory.sync_all()) {
+        tracing::warn!("directory {} cannot be synced: {e}", directory.display());
+    }
+    Ok(())
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
+    StateError::Damaged { path: path.to_owned(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use secuxflow::rules::RuleSpec;
+
+    use super::*;
+
+    fn rule(id: u32) -> Rule {
+        let spec = RuleSpec {
+            action: Some("drop".into()),
+            dst: Some("10.0.0.0/8".into()),
+            enabled: true,
+            ..RuleSpec::default()
+        };
+        spec.check(RuleId(id), &[]).unwrap()
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let service = Service { name: "web".into(), ip: "10.0.0.5".parse().unwrap(), dev: "veth0".into(), mac: None };
+        let state = State { next_rule: 8, rules: vec![rule(2), rule(7)], services: vec![service] };
+        save(&path, &state).unwrap();
+        assert_eq!(load(&path, &[]).unwrap(), state);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn no_file_is_an_empty_state() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(&dir.path().join("none"), &[]).unwrap(), State::default());
+    }
+
+    #[test]
+    fn damage_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        for text in [
+            "",
+            "{",
+            r#"{"version":2,"next_rule":1,"rules":[],"services":[]}"#,
+            r#"{"version":1,"next_rule":1,"rules":[{"id":"rule-1","action":"drop"}],"services":[]}"#,
+            r#"{"version":1,"next_rule":1,"rules":[],"services":[],"more":0}"#,
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = load(&path, &[]).unwrap_err();
+            assert!(matches!(error, StateError::Damaged { .. }), "{text}: {error}");
+            assert!(error.to_string().contains("state.json"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_rule_whose_chain_is_gone_names_rule_and_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let spec = RuleSpec { action: Some("inspect".into()), chain: Some("waf".into()), ..RuleSpec::default() };
+        let rule = spec.check(RuleId(1), &["waf".into()]).unwrap();
+        save(&path, &State { next_rule: 2, rules: vec![rule], services: vec![] }).unwrap();
+        let error = load(&path, &["default".into()]).unwrap_err().to_string();
+        assert!(error.contains("rule-1") && error.contains("waf"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_that_refuses_is_an_error_naming_the_file() {
+        let error = save(Path::new("/proc/none/state.json"), &State::default()).unwrap_err().to_string();
+        assert!(error.contains("/proc/none/state.json"), "{error}");
+    }
+}

@@ -1,0 +1,174 @@
+//! A dataplane in memory, for tests of what sits above it.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+};
+
+use secuxflow::{
+    alert::AlertQueue,
+    plane::{
+        Count, FailPolicy, InterfaceStatus, Latency, Mode, ModuleSaid, ModuleStatus, Named, PlaneStatus, Probe,
+        ProbeReport, RuleCount, SocketStatus, WorkerStatus,
+    },
+    rules::Ruleset,
+    service::{Service, ServiceState, ServiceStatus},
+};
+
+use crate::backend::{Backend, Names};
+
+/// What the tests look at and steer.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    pub(crate) rules: Mutex<Option<Ruleset>>,
+    pub(crate) services: Mutex<Vec<Service>>,
+    pub(crate) generation: AtomicU64,
+    pub(crate) refuse: AtomicBool,
+    pub(crate) stopped: AtomicBool,
+    pub(crate) queue: Arc<AlertQueue>,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            rules: Mutex::default(),
+            services: Mutex::default(),
+            generation: AtomicU64::new(0),
+            refuse: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            queue: Arc::new(AlertQueue::new(64)),
+        })
+    }
+
+    pub(crate) fn backend(self: &Arc<Self>) -> Box<dyn Backend> {
+        Box::new(LabBackend(Arc::clone(self)))
+    }
+
+    pub(crate) fn rule_ids(&self) -> Vec<u32> {
+        self.rules.lock().unwrap().iter().flat_map(|set| set.rules.iter().map(|rule| rule.id.0)).collect()
+    }
+}
+
+#[derive(Debug)]
+struct LabBackend(Arc<Lab>);
+
+impl Backend for LabBackend {
+    fn apply_rules(&self, rules: &Ruleset) -> Result<u64, String> {
+        if self.0.refuse.load(SeqCst) {
+            return Err("the kernel refused the program".to_owned());
+        }
+        *self.0.rules.lock().unwrap() = Some(rules.clone());
+        Ok(self.0.generation.fetch_add(1, SeqCst) + 1)
+    }
+
+    fn set_services(&self, services: &[Service]) -> Result<(), String> {
+        if self.0.refuse.load(SeqCst) {
+            return Err("the device is gone".to_owned());
+        }
+        *self.0.services.lock().unwrap() = services.to_vec();
+        Ok(())
+    }
+
+    fn status(&self) -> PlaneStatus {
+        let count = Count { packets: 3, bytes: 180 };
+        let mut status = full_status();
+        status.generation = self.0.generation.load(SeqCst);
+        let rules = self.0.rules.lock().unwrap();
+        status.rules = rules.iter().flat_map(|set| &set.rules).map(|rule| RuleCount { id: rule.id, count }).collect();
+        let up = |service: &Service| ServiceStatus {
+            service: service.clone(),
+            state: ServiceState::Up,
+            resolved_mac: None,
+            tx_packets: 1,
+            tx_bytes: 60,
+        };
+        status.services = self.0.services.lock().unwrap().iter().map(up).collect();
+        status
+    }
+
+    fn probe(&self, probe: &Probe) -> Result<ProbeReport, String> {
+        let said = ModuleSaid { module: "waf".into(), verdict: "pass".into(), alerts: vec![] };
+        Ok(ProbeReport {
+            rule: None,
+            action: "inspect".into(),
+            chain: Some("default".into()),
+            reasons: vec![format!("{} to {}:{}", probe.src, probe.dst, probe.port)],
+            modules: vec![said],
+            service: None,
+            verdict: "pass".into(),
+            cause: format!("{} bytes of payload", probe.payload.len()),
+        })
+    }
+
+    fn alerts(&self) -> Arc<AlertQueue> {
+        Arc::clone(&self.0.queue)
+    }
+
+    fn names(&self) -> Names {
+        Names { interfaces: vec!["eth0".into()], chains: vec!["default".into()], modules: vec!["waf".into()] }
+    }
+
+    fn tick(&self) {}
+
+    fn shutdown(self: Box<Self>) {
+        self.0.stopped.store(true, SeqCst);
+    }
+}
+
+/// A status in which every list has an entry.
+pub(crate) fn full_status() -> PlaneStatus {
+    let count = Count { packets: 3, bytes: 180 };
+    let named = |name: &str| vec![Named { name: name.to_owned(), value: count }];
+    let number = |name: &str| vec![Named { name: name.to_owned(), value: 5 }];
+    let latency = Latency { count: 4, sum: 4_000_000, p50: 1_000, p90: 2_000, p99: 3_000, p999: 4_000, max: 5_000 };
+    let interface = InterfaceStatus {
+        name: "eth0".into(),
+        ifindex: 2,
+        mode: Mode::Copy,
+        mode_reason: "no zero-copy in this driver".into(),
+        queues: 1,
+        attached: true,
+    };
+    let module = ModuleStatus {
+        name: "waf".into(),
+        path: "/m/waf.wasm".into(),
+        sha256: "00".repeat(32),
+        abi: 1,
+        in_service: true,
+        on_failure: FailPolicy::Closed,
+        chains: vec!["default".into()],
+        passed: count,
+        dropped: count,
+        alerts: 2,
+        calls: 9,
+        time_ns: 1_500_000_000,
+        failures: number("trap"),
+    };
+    let service = Service { name: "web".into(), ip: "10.0.0.5".parse().unwrap(), dev: "veth0".into(), mac: None };
+    PlaneStatus {
+        interfaces: vec![interface],
+        generation: 7,
+        actions: named("drop"),
+        events: number("neighbour"),
+        rules: vec![RuleCount { id: secuxflow::rules::RuleId(1), count }],
+        workers: vec![WorkerStatus {
+            rx: count,
+            tx: count,
+            drops: named("verdict"),
+            frames: number("free"),
+            latency,
+            ..WorkerStatus::default()
+        }],
+        sockets: vec![SocketStatus { dev: "eth0".into(), ..SocketStatus::default() }],
+        modules: vec![module],
+        services: vec![ServiceStatus {
+            service,
+            state: ServiceState::Up,
+            resolved_mac: None,
+            tx_packets: 1,
+            tx_bytes: 60,
+        }],
+        alerts_raised: 11,
+        alerts_dropped: 1,
+    }
+}
