@@ -108,7 +108,7 @@ fn a_module_that_keeps_failing_is_taken_out_of_service_loudly() {
 fn a_module_that_does_not_fit_is_refused_at_start() {
     let unknown = r#"(import "env" "system" (func (param i32)))"#;
     for (text, reason) in [
-        (module(2, "", "(i32.const 0)"), "version 2"),
+        (module(2, "", "(i32.const 0)"), "ABI"),
         (module(1, unknown, "(i32.const 0)"), "env"),
         ("(module)".to_owned(), "memory"),
         ("(module".to_owned(), "rogue"),
