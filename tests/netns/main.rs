@@ -1,0 +1,17 @@
+//! secuxflow on real traffic, in network namespaces. `README.md` beside this file draws the topology and says what each
+//! test asserts. Everything here needs root: `scripts/test.sh` runs it.
+
+mod daemon;
+mod lab;
+mod traffic;
+
+mod accounting;
+mod bad_input;
+mod baseline;
+mod fail;
+mod idle;
+mod inspection;
+mod modules;
+mod rules;
+mod services;
+mod transfer;
