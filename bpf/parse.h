@@ -80,15 +80,20 @@ static __always_inline void *look(struct cursor *cursor, __u32 size)
 	return here + size > cursor->end ? NULL : here;
 }
 
+/* Masks rather than comparisons, each of which would double the paths that the verifier walks. */
 static __always_inline bool is_extension(__u8 protocol)
 {
-	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING || protocol == IPPROTO_FRAGMENT ||
-	       protocol == IPPROTO_AH || protocol == IPPROTO_DSTOPTS;
+	const __u64 extensions = 1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING | 1ULL << IPPROTO_FRAGMENT |
+				 1ULL << IPPROTO_AH | 1ULL << IPPROTO_DSTOPTS;
+
+	return protocol < 64 && (extensions >> protocol & 1);
 }
 
 static __always_inline bool has_ports(__u8 protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == PROTO_SCTP;
+	const __u64 with_ports = 1ULL << IPPROTO_TCP | 1ULL << IPPROTO_UDP;
+
+	return protocol < 64 ? with_ports >> protocol & 1 : protocol == PROTO_SCTP;
 }
 
 /* Shortest transport header that the protocol allows. */
@@ -218,15 +223,17 @@ static __always_inline bool is_vlan(__be16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-/* Fill `packet`, which must be zero, and say what the frame carries. */
-static __always_inline enum kind parse(struct xdp_md *ctx, struct packet *packet)
+/* Fill `packet`, which must be zero, and say what the frame carries: a value of enum kind.
+ *
+ * Global, so that the verifier checks it once by itself and not again for every way in which it can end. */
+__noinline int parse(struct xdp_md *ctx, struct packet *packet)
 {
 	struct cursor cursor = { .data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
 	struct ethhdr *eth = look(&cursor, sizeof(*eth));
 	struct vlan_tag *tag;
 	__be16 proto;
 
-	if (!eth)
+	if (!packet || !eth)
 		return KIND_UNDECIDABLE;
 	proto = eth->h_proto;
 	cursor.at = sizeof(*eth);
