@@ -7,7 +7,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile struct sxf_config config = {};
+/* Written before the program is loaded. Not a constant: where one shows that a table is empty, some kernels remove the
+ * table's callback and then fail to compile it. */
+struct sxf_config config = { .fail_closed = 1 };
 
 /* User space shrinks both tables to the rules there are, one entry at least. */
 struct {
@@ -46,12 +48,16 @@ struct walk {
 	struct sxf_verdict verdict;
 };
 
-/* No port, and behind IPv6 extension headers no protocol either, can be seen in a later fragment. */
-static __always_inline enum match match_l4(const struct sxf_l4_match *rule, const struct packet *packet)
+/* Answers with a value of enum match. In a later fragment no port can be seen, and behind IPv6 extension headers no
+ * protocol either. Global, so that the verifier checks it once. */
+__noinline int match_l4(const struct sxf_l4_match *rule, const struct packet *packet)
 {
-	bool later = packet->fragment == FRAGMENT_LATER;
-	bool hidden = later && packet->v6 && is_extension(packet->protocol);
+	bool later, hidden;
 
+	if (!rule || !packet)
+		return MATCH_NO;
+	later = packet->fragment == FRAGMENT_LATER;
+	hidden = later && packet->v6 && is_extension(packet->protocol);
 	if (!rule->any_protocol && rule->protocol != packet->protocol)
 		return hidden ? MATCH_UNKNOWN : MATCH_NO;
 	if (!rule->needs_ports)
@@ -70,7 +76,7 @@ static __always_inline enum match match_l4(const struct sxf_l4_match *rule, cons
 
 static __always_inline long decide(struct walk *walk, const struct sxf_l4_match *l4, const struct sxf_verdict *verdict)
 {
-	enum match match = match_l4(l4, walk->packet);
+	int match = match_l4(l4, walk->packet);
 
 	if (match == MATCH_NO)
 		return 0;

@@ -80,15 +80,20 @@ static __always_inline void *look(struct cursor *cursor, __u32 size)
 	return here + size > cursor->end ? NULL : here;
 }
 
+/* Masks rather than comparisons, each of which would double the paths that the verifier walks. */
 static __always_inline bool is_extension(__u8 protocol)
 {
-	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING || protocol == IPPROTO_FRAGMENT ||
-	       protocol == IPPROTO_AH || protocol == IPPROTO_DSTOPTS;
+	const __u64 extensions = 1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING | 1ULL << IPPROTO_FRAGMENT |
+				 1ULL << IPPROTO_AH | 1ULL << IPPROTO_DSTOPTS;
+
+	return protocol < 64 && (extensions >> protocol & 1);
 }
 
 static __always_inline bool has_ports(__u8 protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == PROTO_SCTP;
+	const __u64 with_ports = 1ULL << IPPROTO_TCP | 1ULL << IPPROTO_UDP;
+
+	return protocol < 64 ? with_ports >> protocol & 1 : protocol == PROTO_SCTP;
 }
 
 /* Shortest transport header that the protocol allows. */
@@ -155,10 +160,44 @@ static __always_inline enum fragment ipv6_fragment(__be16 field)
 	return value == 0 ? FRAGMENT_NONE : value == 1 ? FRAGMENT_FIRST : FRAGMENT_LATER;
 }
 
+struct ext_walk {
+	struct cursor cursor;
+	struct packet *packet;
+	/* The frame ended inside a header. */
+	bool cut;
+};
+
+/* Step over one extension header. Called by bpf_loop(): unrolled, the verifier would try every mix of headers. */
+static long skip_extension(__u32 index, void *context)
+{
+	struct ext_walk *walk = context;
+	struct packet *packet = walk->packet;
+	struct ext_header *ext;
+
+	(void)index;
+	if (!is_extension(packet->protocol) || packet->fragment == FRAGMENT_LATER)
+		return 1;
+	ext = look(&walk->cursor, sizeof(*ext));
+	if (!ext) {
+		walk->cut = true;
+		return 1;
+	}
+	if (packet->protocol == IPPROTO_FRAGMENT) {
+		packet->fragment = ipv6_fragment(ext->fragment);
+		walk->cursor.at += sizeof(*ext);
+	} else if (packet->protocol == IPPROTO_AH) {
+		walk->cursor.at += (ext->length + 2) * 4;
+	} else {
+		walk->cursor.at += (ext->length + 1) * 8;
+	}
+	packet->protocol = ext->next;
+	return 0;
+}
+
 static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr *ip = look(cursor, sizeof(*ip));
-	struct ext_header *ext;
+	struct ext_walk walk = {};
 
 	if (!ip || ip->version != 6)
 		return KIND_UNDECIDABLE;
@@ -169,25 +208,14 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
 	packet->protocol = ip->nexthdr;
 	cursor->at += sizeof(*ip);
 	cursor->ip_end = cursor->at + bpf_ntohs(ip->payload_len);
-	for (int i = 0; i < MAX_EXT_HEADERS; i++) {
-		if (!is_extension(packet->protocol) || packet->fragment == FRAGMENT_LATER)
-			return parse_transport(cursor, packet);
-		ext = look(cursor, sizeof(*ext));
-		if (!ext)
-			return KIND_UNDECIDABLE;
-		if (packet->protocol == IPPROTO_FRAGMENT) {
-			packet->fragment = ipv6_fragment(ext->fragment);
-			cursor->at += sizeof(*ext);
-		} else if (packet->protocol == IPPROTO_AH) {
-			cursor->at += (ext->length + 2) * 4;
-		} else {
-			cursor->at += (ext->length + 1) * 8;
-		}
-		packet->protocol = ext->next;
-	}
-	if (is_extension(packet->protocol) && packet->fragment != FRAGMENT_LATER)
+	if (!is_extension(packet->protocol))
+		return parse_transport(cursor, packet);
+	walk.cursor = *cursor;
+	walk.packet = packet;
+	bpf_loop(MAX_EXT_HEADERS, skip_extension, &walk, 0);
+	if (walk.cut || (is_extension(packet->protocol) && packet->fragment != FRAGMENT_LATER))
 		return KIND_UNDECIDABLE;
-	return parse_transport(cursor, packet);
+	return parse_transport(&walk.cursor, packet);
 }
 
 static __always_inline bool is_vlan(__be16 proto)
@@ -195,15 +223,17 @@ static __always_inline bool is_vlan(__be16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-/* Fill `packet`, which must be zero, and say what the frame carries. */
-static __always_inline enum kind parse(struct xdp_md *ctx, struct packet *packet)
+/* Fill `packet`, which must be zero, and say what the frame carries: a value of enum kind.
+ *
+ * Global, so that the verifier checks it once by itself and not again for every way in which it can end. */
+__noinline int parse(struct xdp_md *ctx, struct packet *packet)
 {
 	struct cursor cursor = { .data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
 	struct ethhdr *eth = look(&cursor, sizeof(*eth));
 	struct vlan_tag *tag;
 	__be16 proto;
 
-	if (!eth)
+	if (!packet || !eth)
 		return KIND_UNDECIDABLE;
 	proto = eth->h_proto;
 	cursor.at = sizeof(*eth);
