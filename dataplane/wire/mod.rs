@@ -9,3 +9,6 @@ pub use headers::{
     parse,
 };
 pub use rewrite::{Rewrite, Rewritten, TtlExpired};
+
+#[cfg(test)]
+mod rewrite_tests;

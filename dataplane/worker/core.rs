@@ -359,6 +359,12 @@ impl<R: Rings> Core<R> {
         waiting
     }
 
+    /// Frames that wait for room.
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> u64 {
+        self.slots.iter().flatten().map(|slot| slot.pending.len() as u64).sum()
+    }
+
     #[cfg(test)]
     pub(super) fn port_mut(&mut self, id: PortId) -> Option<&mut Port<R>> {
         let index = self.by_id.get(usize::from(id.0)).copied().flatten()?;
