@@ -12,6 +12,8 @@ mod thread;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod netns_tests;
+#[cfg(test)]
 mod simulation;
 
 pub use error::WorkerError;
