@@ -134,7 +134,9 @@ impl World {
         let id = PortId(self.next_port);
         self.next_port += 1;
         let port = Port::new(id, self.umem.clone(), SimRings::new(RING as usize), ingress);
-        self.cores[worker].command(Command::Add(Box::new(port)));
+        let (reply, answer) = bounded(1);
+        self.cores[worker].command(Command::Add { port: Box::new(port), reply });
+        answer.recv().unwrap();
         id
     }
 
