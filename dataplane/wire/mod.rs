@@ -14,3 +14,6 @@ pub use headers::{
     is_extension, parse,
 };
 pub use rewrite::{Rewrite, Rewritten, TtlExpired};
+
+#[cfg(test)]
+mod rewrite_tests;
