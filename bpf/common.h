@@ -88,7 +88,7 @@ struct sxf_rule6 {
 	struct sxf_verdict verdict;
 };
 
-/* Constants of a generation. */
+/* What a generation is told, besides its tables. */
 struct sxf_config {
 	struct sxf_verdict default_verdict;
 	__u32 rules4;

@@ -155,10 +155,44 @@ static __always_inline enum fragment ipv6_fragment(__be16 field)
 	return value == 0 ? FRAGMENT_NONE : value == 1 ? FRAGMENT_FIRST : FRAGMENT_LATER;
 }
 
+struct ext_walk {
+	struct cursor cursor;
+	struct packet *packet;
+	/* The frame ended inside a header. */
+	bool cut;
+};
+
+/* Step over one extension header. Called by bpf_loop(): unrolled, the verifier would try every mix of headers. */
+static long skip_extension(__u32 index, void *context)
+{
+	struct ext_walk *walk = context;
+	struct packet *packet = walk->packet;
+	struct ext_header *ext;
+
+	(void)index;
+	if (!is_extension(packet->protocol) || packet->fragment == FRAGMENT_LATER)
+		return 1;
+	ext = look(&walk->cursor, sizeof(*ext));
+	if (!ext) {
+		walk->cut = true;
+		return 1;
+	}
+	if (packet->protocol == IPPROTO_FRAGMENT) {
+		packet->fragment = ipv6_fragment(ext->fragment);
+		walk->cursor.at += sizeof(*ext);
+	} else if (packet->protocol == IPPROTO_AH) {
+		walk->cursor.at += (ext->length + 2) * 4;
+	} else {
+		walk->cursor.at += (ext->length + 1) * 8;
+	}
+	packet->protocol = ext->next;
+	return 0;
+}
+
 static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet *packet)
 {
 	struct ipv6hdr *ip = look(cursor, sizeof(*ip));
-	struct ext_header *ext;
+	struct ext_walk walk = {};
 
 	if (!ip || ip->version != 6)
 		return KIND_UNDECIDABLE;
@@ -169,25 +203,14 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
 	packet->protocol = ip->nexthdr;
 	cursor->at += sizeof(*ip);
 	cursor->ip_end = cursor->at + bpf_ntohs(ip->payload_len);
-	for (int i = 0; i < MAX_EXT_HEADERS; i++) {
-		if (!is_extension(packet->protocol) || packet->fragment == FRAGMENT_LATER)
-			return parse_transport(cursor, packet);
-		ext = look(cursor, sizeof(*ext));
-		if (!ext)
-			return KIND_UNDECIDABLE;
-		if (packet->protocol == IPPROTO_FRAGMENT) {
-			packet->fragment = ipv6_fragment(ext->fragment);
-			cursor->at += sizeof(*ext);
-		} else if (packet->protocol == IPPROTO_AH) {
-			cursor->at += (ext->length + 2) * 4;
-		} else {
-			cursor->at += (ext->length + 1) * 8;
-		}
-		packet->protocol = ext->next;
-	}
-	if (is_extension(packet->protocol) && packet->fragment != FRAGMENT_LATER)
+	if (!is_extension(packet->protocol))
+		return parse_transport(cursor, packet);
+	walk.cursor = *cursor;
+	walk.packet = packet;
+	bpf_loop(MAX_EXT_HEADERS, skip_extension, &walk, 0);
+	if (walk.cut || (is_extension(packet->protocol) && packet->fragment != FRAGMENT_LATER))
 		return KIND_UNDECIDABLE;
-	return parse_transport(cursor, packet);
+	return parse_transport(&walk.cursor, packet);
 }
 
 static __always_inline bool is_vlan(__be16 proto)
