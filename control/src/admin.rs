@@ -79,12 +79,17 @@ impl Admin {
         backend.as_deref().map(work).ok_or_else(stopping)
     }
 
+    /// As [`Self::with`], for work that the dataplane itself may fail at.
+    fn ask<T>(&self, work: impl FnOnce(&dyn Backend) -> Result<T, String>) -> Answer<T> {
+        self.with(work)?.map_err(|message| ApiError::new(ErrorCode::Internal, message))
+    }
+
     /// Let the dataplane look for changed links and neighbours.
     ///
     /// # Errors
-    /// The daemon is stopping.
+    /// The daemon is stopping, or the kernel's tables cannot be read.
     pub(crate) fn tick(&self) -> Answer<()> {
-        self.with(|backend| backend.tick())
+        self.ask(|backend| backend.tick())
     }
 
     /// The alert store.
@@ -95,8 +100,8 @@ impl Admin {
     /// Shut the dataplane down once the calls under way are done; later ones are refused.
     pub(crate) fn shutdown(&self) {
         let backend = self.backend.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(backend) = backend {
-            backend.shutdown();
+        if let Some(Err(error)) = backend.map(|backend| backend.shutdown()) {
+            tracing::error!(error, "the dataplane did not stop cleanly");
         }
     }
 
@@ -119,7 +124,7 @@ impl Admin {
             default_action: action_name(&self.fixed.default_action).to_owned(),
             rule_count: self.state().rules.len(),
             alert_write_errors: self.alerts.write_errors(),
-            plane: self.with(|backend| backend.status())?,
+            plane: self.ask(|backend| backend.status())?,
         })
     }
 
@@ -133,7 +138,7 @@ impl Admin {
     /// # Errors
     /// The daemon is stopping.
     pub(crate) fn rules(&self) -> Answer<Rules> {
-        let counts = self.with(|backend| backend.status().rules)?;
+        let counts = self.ask(|backend| Ok(backend.status()?.rules))?;
         Ok(self.count_rules(&counts))
     }
 
@@ -206,7 +211,7 @@ impl Admin {
     /// # Errors
     /// The daemon is stopping.
     pub(crate) fn services(&self) -> Answer<Services> {
-        self.with(|backend| Services { services: backend.status().services })
+        self.ask(|backend| Ok(Services { services: backend.status()?.services }))
     }
 
     /// Add a service.
@@ -254,7 +259,7 @@ impl Admin {
     /// # Errors
     /// The daemon is stopping.
     pub(crate) fn modules(&self) -> Answer<Modules> {
-        self.with(|backend| Modules { modules: backend.status().modules })
+        self.ask(|backend| Ok(Modules { modules: backend.status()?.modules }))
     }
 
     /// What would happen to a packet.

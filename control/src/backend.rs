@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secuxflow::{
     alert::AlertQueue,
-    plane::{PlaneConfig, PlaneStatus, Probe, ProbeReport},
+    plane::{Plane, PlaneConfig, PlaneStatus, Probe, ProbeReport},
     rules::Ruleset,
     service::Service,
 };
@@ -28,7 +28,7 @@ pub(crate) trait Backend: Send + Sync {
     /// Make `services` the known services, all or nothing.
     fn set_services(&self, services: &[Service]) -> Result<(), String>;
     /// Counters and states of this moment.
-    fn status(&self) -> PlaneStatus;
+    fn status(&self) -> Result<PlaneStatus, String>;
     /// What would happen to a packet.
     fn probe(&self, probe: &Probe) -> Result<ProbeReport, String>;
     /// The queue that the workers put alerts into.
@@ -36,9 +36,9 @@ pub(crate) trait Backend: Send + Sync {
     /// Names behind the indices in alerts.
     fn names(&self) -> Names;
     /// Look for changed links and neighbours; called twice a second.
-    fn tick(&self);
+    fn tick(&self) -> Result<(), String>;
     /// Detach, stop the workers and release everything.
-    fn shutdown(self: Box<Self>);
+    fn shutdown(self: Box<Self>) -> Result<(), String>;
 }
 
 /// Start the dataplane with what the configuration and the state file say.
@@ -50,7 +50,45 @@ pub(crate) fn start_backend(
     rules: &Ruleset,
     services: &[Service],
 ) -> anyhow::Result<Box<dyn Backend>> {
-    // SEAM: the dataplane's facade is started here and nowhere else.
-    let (_, _, _) = (config, rules, services);
-    anyhow::bail!("no dataplane in this build")
+    Ok(Box::new(Plane::start(config, rules, services)?))
+}
+
+impl Backend for Plane {
+    fn apply_rules(&self, rules: &Ruleset) -> Result<u64, String> {
+        Self::apply_rules(self, rules).map_err(words)
+    }
+
+    fn set_services(&self, services: &[Service]) -> Result<(), String> {
+        Self::set_services(self, services).map_err(words)
+    }
+
+    fn status(&self) -> Result<PlaneStatus, String> {
+        Self::status(self).map_err(words)
+    }
+
+    fn probe(&self, probe: &Probe) -> Result<ProbeReport, String> {
+        Self::probe(self, probe).map_err(words)
+    }
+
+    fn alerts(&self) -> Arc<AlertQueue> {
+        Self::alerts(self)
+    }
+
+    fn names(&self) -> Names {
+        let modules = self.modules().into_iter().map(|module| module.name).collect();
+        Names { interfaces: self.interfaces(), chains: self.chains().to_vec(), modules }
+    }
+
+    fn tick(&self) -> Result<(), String> {
+        Self::tick(self).map_err(words)
+    }
+
+    fn shutdown(self: Box<Self>) -> Result<(), String> {
+        Self::shutdown(*self).map_err(words)
+    }
+}
+
+/// An error and its causes in one line.
+fn words(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
 }

@@ -245,7 +245,8 @@ async fn tick(admin: Arc<Admin>) {
         let admin = Arc::clone(&admin);
         match tokio::task::spawn_blocking(move || admin.tick()).await {
             Ok(Ok(())) => {}
-            Ok(Err(_stopping)) => return,
+            // The next look tries again; once the daemon stops, this task is ended from outside.
+            Ok(Err(e)) => tracing::error!("links and neighbours: {}", e.message),
             Err(e) => tracing::error!("links and neighbours were not looked at: {e}"),
         }
     }

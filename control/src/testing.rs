@@ -69,7 +69,7 @@ impl Backend for LabBackend {
         Ok(())
     }
 
-    fn status(&self) -> PlaneStatus {
+    fn status(&self) -> Result<PlaneStatus, String> {
         let count = Count { packets: 3, bytes: 180 };
         let mut status = full_status();
         status.generation = self.0.generation.load(SeqCst);
@@ -83,7 +83,7 @@ impl Backend for LabBackend {
             tx_bytes: 60,
         };
         status.services = self.0.services.lock().unwrap().iter().map(up).collect();
-        status
+        Ok(status)
     }
 
     fn probe(&self, probe: &Probe) -> Result<ProbeReport, String> {
@@ -108,10 +108,13 @@ impl Backend for LabBackend {
         Names { interfaces: vec!["eth0".into()], chains: vec!["default".into()], modules: vec!["waf".into()] }
     }
 
-    fn tick(&self) {}
+    fn tick(&self) -> Result<(), String> {
+        Ok(())
+    }
 
-    fn shutdown(self: Box<Self>) {
+    fn shutdown(self: Box<Self>) -> Result<(), String> {
         self.0.stopped.store(true, SeqCst);
+        Ok(())
     }
 }
 

@@ -187,6 +187,11 @@ fn create(program: &Program<'_>, programs: &MapHandle, device: &Device, dir: &Pa
     opened
 }
 
+/// Whether a link to the device is pinned in `dir`.
+pub(super) fn is_pinned(dir: &Path, name: &str) -> bool {
+    pinned(dir, LINK, name).exists()
+}
+
 /// Where something of the device is pinned. A bpf file system allows no `.` in names, and a device's name no `:`.
 fn pinned(dir: &Path, prefix: &str, name: &str) -> PathBuf {
     dir.join(format!("{prefix}{}", name.replace('.', ":")))

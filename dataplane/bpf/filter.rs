@@ -113,6 +113,12 @@ impl Filter {
         Ok(ifindex)
     }
 
+    /// Whether an earlier daemon left a link to `name` pinned in `bpffs`.
+    #[must_use]
+    pub fn is_pinned(bpffs: &Path, name: &str) -> bool {
+        attach::is_pinned(bpffs, name)
+    }
+
     /// Whether the program runs on the interface; not so once the interface is gone.
     #[must_use]
     pub fn is_attached(&self, ifindex: u32) -> bool {

@@ -3,6 +3,7 @@
 use std::{io, marker::PhantomData, ptr::NonNull};
 
 use super::InspectError;
+use crate::xsk::Umem;
 
 /// Most bytes that fit between the window's guest address and the end of the 32-bit address space.
 const MAX_LEN: usize = (1 << 32) - secuxflow_abi::WINDOW as usize;
@@ -46,6 +47,16 @@ impl<'a> Region<'a> {
             return refuse(format!("address and length must be multiples of the page size, {page}"));
         }
         Ok(Self { base, len, mapping: PhantomData })
+    }
+
+    /// The pages of a UMEM.
+    ///
+    /// # Errors
+    /// As [`Region::new`].
+    pub fn of_umem(umem: &'a Umem) -> Result<Self, InspectError> {
+        let (base, len) = umem.region();
+        // SAFETY: the UMEM is one MAP_SHARED mapping and stays mapped as long as it is borrowed.
+        unsafe { Self::new(base.as_ptr(), len) }
     }
 
     /// First byte.

@@ -1,12 +1,20 @@
 //! The dataplane as a whole, as control drives it: start, publish rules, place services, read status, stop.
 
 mod config;
+mod egress;
+mod error;
+mod facade;
+mod interfaces;
 mod packet;
 mod probe;
 mod registry;
+mod running;
 mod status;
+mod tester;
 
 pub use config::{ChainConfig, FailPolicy, Mode, ModeRequest, ModuleConfig, PlaneConfig, UmemLayout};
+pub use error::PlaneError;
+pub use facade::Plane;
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
     Count, InterfaceStatus, Latency, ModuleStatus, Named, PlaneStatus, RuleCount, SocketStatus, WorkerStatus,

@@ -50,7 +50,7 @@ impl Entry {
 }
 
 /// All services, and the devices bound for them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Registry {
     entries: Vec<Entry>,
     /// Port by device index.

@@ -6,10 +6,10 @@ use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, flags, verdict};
 
 use super::{DropReason, EgressId, Outcome, Snapshot};
 use crate::{
+    bpf::Metadata,
     flow::{FlowKey, HashKey},
     plane::FailPolicy,
     wire::{self, ETH_HLEN, Fragment, Headers, Rewrite},
-    xsk::Metadata,
 };
 
 /// Runs chains of modules.

@@ -1,5 +1,6 @@
 //! What becomes of a batch of frames, without a syscall: runs in tests and fuzzers without a NIC.
 
+mod adapters;
 mod batch;
 mod outcome;
 mod snapshot;

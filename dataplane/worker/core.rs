@@ -7,8 +7,9 @@ use super::{
     shared::{Mail, Shared},
 };
 use crate::{
+    bpf::Metadata,
     process::{DropReason, EgressId, Frames, Inspect, Outcome, Processor, Snapshot},
-    xsk::{Frame, Kick, Metadata, Outgoing, Place, Port, PortId, Rings, Umem},
+    xsk::{Frame, Kick, Outgoing, Place, Port, PortId, Rings, Umem},
 };
 
 /// Packets that one kick is sure to send in copy mode; later kernels send more.

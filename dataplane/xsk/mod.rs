@@ -15,7 +15,7 @@ pub use layout::WINDOW_LEN;
 pub use mode::{Bound, PortSpec, bind};
 pub use port::{Port, PortId};
 pub use rings::{Descriptor, KernelRings, Kick, Rings};
-pub use umem::{Metadata, Umem};
+pub use umem::Umem;
 
 pub(crate) use frame::Place;
 pub(crate) use port::Outgoing;

@@ -21,23 +21,13 @@ use super::{
     Frame, FrameCounts, PortId, XskError,
     frame::{Ledger, Place},
 };
-use crate::plane::UmemLayout;
+use crate::{
+    bpf::{METADATA_LEN, Metadata},
+    plane::UmemLayout,
+};
 
-/// First word of the metadata that the XDP program puts in front of a packet, native endian.
-const METADATA_MAGIC: u16 = 0x5358;
-/// Bytes of metadata: magic (2), chain (2), rule (4).
-const METADATA_LEN: usize = 8;
 /// Bytes that the kernel keeps free in front of a packet, `XDP_PACKET_HEADROOM`.
 const HEADROOM: u32 = 256;
-
-/// What the XDP program found out about a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metadata {
-    /// Index of the chain that inspects it.
-    pub chain: u16,
-    /// Number of the rule that sent it here, 0 for none.
-    pub rule: u32,
-}
 
 /// A UMEM. Clones are handles to the same one; it goes with the last of them.
 #[derive(Clone)]
@@ -206,10 +196,9 @@ impl Umem {
         // SAFETY: the eight bytes in front of the packet lie in the same frame (just checked), which the exclusive borrow
         // of its token makes ours alone; a byte array needs no alignment.
         let bytes = unsafe { &mut *self.at(frame.addr).sub(METADATA_LEN).cast::<[u8; METADATA_LEN]>() };
-        let [m0, m1, c0, c1, rule @ ..] = *bytes;
+        let metadata = Metadata::read(bytes);
         bytes.fill(0);
-        (u16::from_ne_bytes([m0, m1]) == METADATA_MAGIC)
-            .then(|| Metadata { chain: u16::from_ne_bytes([c0, c1]), rule: u32::from_ne_bytes(rule) })
+        metadata
     }
 
     /// Note where a frame went whose token the caller still holds.

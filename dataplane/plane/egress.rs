@@ -1,0 +1,92 @@
+//! The registry's hands: sockets toward the services' devices, and requests to the neighbour table.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::{ModeRequest, interfaces::Interface, registry::Bind};
+use crate::{
+    process::EgressId,
+    service::{Netlink, queues},
+    worker::{OpenError, Workers},
+    xsk::{PortId, PortSpec},
+};
+
+/// The ways out that are open, by their number.
+#[derive(Debug, Default)]
+pub(super) struct Egresses {
+    /// Ports opened for an egress; empty where an interface's own sockets serve.
+    opened: BTreeMap<u16, Vec<PortId>>,
+}
+
+/// Everything that opening a way out needs; made anew for each look.
+pub(super) struct Hands<'a> {
+    pub(super) egresses: &'a mut Egresses,
+    pub(super) workers: &'a Workers,
+    pub(super) interfaces: &'a [Interface],
+    pub(super) netlink: &'a mut Netlink,
+    pub(super) mode: ModeRequest,
+}
+
+impl Hands<'_> {
+    fn free_number(&self) -> Result<u16, String> {
+        (0..EgressId::LIMIT)
+            .find(|number| !self.egresses.opened.contains_key(number))
+            .ok_or_else(|| format!("all {} ways out are in use", EgressId::LIMIT))
+    }
+
+    /// One socket for each worker, as far as the device has queues.
+    fn open(&self, dev: &str) -> Result<Vec<PortId>, String> {
+        let tx = queues(dev).map_err(|error| format!("device {dev}: {error}"))?.tx;
+        let mut ports = Vec::new();
+        for queue in 0..tx.min(self.workers.count()) {
+            let spec = PortSpec { dev: dev.to_owned(), queue, ingress: None };
+            match self.workers.open(&spec, self.mode) {
+                Ok(opened) => ports.push(opened.id),
+                // A device may have more TX than RX queues; the kernel takes the ones that it can.
+                Err(OpenError::Xsk(_)) if !ports.is_empty() => break,
+                Err(error) => {
+                    self.close(&ports);
+                    return Err(error.to_string());
+                }
+            }
+        }
+        Ok(ports)
+    }
+
+    fn close(&self, ports: &[PortId]) {
+        for port in ports {
+            if let Err(error) = self.workers.close(*port) {
+                tracing::error!(%error, "cannot close a socket toward a service");
+            }
+        }
+    }
+}
+
+impl Bind for Hands<'_> {
+    fn bind(&mut self, dev: &str, ifindex: u32) -> Result<u16, String> {
+        let number = self.free_number()?;
+        let own = self.interfaces.iter().find(|interface| interface.ifindex == ifindex);
+        let opened = if own.is_some() { Vec::new() } else { self.open(dev)? };
+        let ports = own.map_or(opened.as_slice(), |interface| &interface.ports);
+        if let Err(error) = self.workers.set_egress(EgressId(number), ports) {
+            self.close(&opened);
+            return Err(error.to_string());
+        }
+        self.egresses.opened.insert(number, opened);
+        Ok(number)
+    }
+
+    fn unbind(&mut self, number: u16) {
+        if let Err(error) = self.workers.set_egress(EgressId(number), &[]) {
+            tracing::error!(%error, "cannot take back a way out");
+        }
+        if let Some(ports) = self.egresses.opened.remove(&number) {
+            self.close(&ports);
+        }
+    }
+
+    fn resolve(&mut self, ifindex: u32, ip: IpAddr) {
+        if let Err(error) = self.netlink.resolve(ifindex, ip) {
+            tracing::warn!(%ip, %error, "the kernel does not resolve a service's address");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! [`Plane`]: start, change, look, stop.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    ModuleStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport, interfaces,
+    running::{Parts, Running, snapshot},
+    tester::{Names, Tester},
+};
+use crate::{
+    alert::AlertQueue,
+    bpf::Filter,
+    inspect::{Inspector, Region},
+    plane::InterfaceStatus,
+    process::Inspect,
+    rules::{Classifier, Ruleset},
+    service::{Netlink, Service, ServiceStatus},
+    worker::{Options, Workers},
+    xsk::Umem,
+};
+
+/// The running dataplane. All methods may be called from any thread; changes are made one at a time.
+#[derive(Debug)]
+pub struct Plane {
+    running: Mutex<Running>,
+    tester: Mutex<Tester>,
+    inspector: Inspector,
+    alerts: Arc<AlertQueue>,
+    chains: Vec<String>,
+}
+
+impl Plane {
+    /// Load, attach and start everything. Modules and rules are ready before the first packet is touched.
+    ///
+    /// # Errors
+    /// The first thing that is wrong. Interfaces that had no program of ours before are left without one; one that an
+    /// earlier daemon left attached stays as it is, and so does its fail policy.
+    pub fn start(config: &PlaneConfig, rules: &Ruleset, services: &[Service]) -> Result<Self, PlaneError> {
+        config.umem.check()?;
+        let chains: Vec<String> = config.chains.iter().map(|chain| chain.name.clone()).collect();
+        let mut netlink = Netlink::open()?;
+        let links = netlink.links()?;
+        let mut interfaces = interfaces::find(config, &links)?;
+        let count = interfaces.iter().map(|interface| interface.queues).max().unwrap_or(1);
+        let alerts = Arc::new(AlertQueue::new(config.alert_queue as usize));
+        let inspector = Inspector::new(&config.modules, &config.chains, count as usize)?;
+        let classifier = Arc::new(Classifier::new(rules, &chains)?);
+        let tester = Tester::new(&inspector)?;
+        let umem = Umem::create(&config.umem, count)?;
+        let region = Region::of_umem(&umem)?;
+        let runners = (0..count)
+            .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Box<dyn Inspect + Send>))
+            .collect::<Result<Vec<_>, PlaneError>>()?;
+        let mut filter = Filter::load(config.fail_policy)?;
+        filter.publish(rules, &chains)?;
+        let fresh = interfaces.iter().map(|interface| Filter::is_pinned(&config.bpffs, &interface.name)).all(|is| !is);
+        let started = Self::attach(config, &mut filter, &mut interfaces, umem, runners, &classifier, &chains);
+        let workers = started.inspect_err(|_| {
+            if fresh && let Err(error) = filter.detach_all() {
+                tracing::error!(%error, "cannot detach after a failed start");
+            }
+        })?;
+        let mut running = Running::new(Parts {
+            filter,
+            workers,
+            interfaces,
+            classifier,
+            ruleset: rules.clone(),
+            chains: chains.clone(),
+            netlink,
+            mode: config.mode,
+            fail_policy: config.fail_policy,
+            alerts: Arc::clone(&alerts),
+        });
+        running.set_services(services)?;
+        Ok(Self { running: Mutex::new(running), tester: Mutex::new(tester), inspector, alerts, chains })
+    }
+
+    /// The part of the start that touches interfaces.
+    fn attach(
+        config: &PlaneConfig,
+        filter: &mut Filter,
+        interfaces: &mut [interfaces::Interface],
+        umem: Umem,
+        runners: Vec<Box<dyn Inspect + Send>>,
+        classifier: &Arc<Classifier>,
+        chains: &[String],
+    ) -> Result<Workers, PlaneError> {
+        let workers = u32::try_from(runners.len()).unwrap_or(u32::MAX);
+        let (cores, batch, busy_poll) = (config.cores.clone(), config.batch, config.busy_poll);
+        let options = Options { umem, workers, cores, batch, busy_poll };
+        let first = snapshot(interfaces, classifier, chains, config.fail_policy);
+        let workers = Workers::start(options, first, runners)?;
+        interfaces::attach(filter, config, interfaces)?;
+        interfaces::bind(filter, &workers, config.mode, interfaces)?;
+        filter.detach_others(&config.bpffs)?;
+        Ok(workers)
+    }
+
+    /// Make `rules` the live ruleset, all or nothing; its generation.
+    ///
+    /// # Errors
+    /// The rule that cannot be published; the rules before stay live.
+    pub fn apply_rules(&self, rules: &Ruleset) -> Result<u64, PlaneError> {
+        self.lock().apply_rules(rules)
+    }
+
+    /// Make `services` the known services, all or nothing. Waits up to 200 ms for new ones to be resolved.
+    ///
+    /// # Errors
+    /// The service that was refused; the services before stay.
+    pub fn set_services(&self, services: &[Service]) -> Result<(), PlaneError> {
+        self.lock().set_services(services)
+    }
+
+    /// Look for changed links and neighbours; to be called every half second or so.
+    ///
+    /// # Errors
+    /// The kernel's tables could not be read or the filter not be told; the next look tries again.
+    pub fn tick(&self) -> Result<(), PlaneError> {
+        self.lock().look()
+    }
+
+    /// What would happen to a packet; none is sent.
+    ///
+    /// # Errors
+    /// The probe's field that is wrong.
+    pub fn probe(&self, probe: &Probe) -> Result<ProbeReport, PlaneError> {
+        let (classifier, snapshot, registry) = {
+            let running = self.lock();
+            (Arc::clone(&running.classifier), running.workers.snapshot(), running.registry.clone())
+        };
+        let mut tester = self.tester.lock().unwrap_or_else(PoisonError::into_inner);
+        tester.run(probe, &classifier, &snapshot, &Names { chains: &self.chains, registry: &registry })
+    }
+
+    /// The queue that workers put alerts into.
+    #[must_use]
+    pub fn alerts(&self) -> Arc<AlertQueue> {
+        Arc::clone(&self.alerts)
+    }
+
+    /// Names of the interfaces, by the index that alerts carry.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        self.lock().interfaces.iter().map(|interface| interface.name.clone()).collect()
+    }
+
+    /// Names of the chains, by their index.
+    #[must_use]
+    pub fn chains(&self) -> &[String] {
+        &self.chains
+    }
+
+    /// The modules, by their index.
+    #[must_use]
+    pub fn modules(&self) -> Vec<ModuleStatus> {
+        self.inspector.status()
+    }
+
+    /// Counters and states of this moment.
+    ///
+    /// # Errors
+    /// The kernel does not give its counters.
+    pub fn status(&self) -> Result<PlaneStatus, PlaneError> {
+        let running = self.lock();
+        let live = |id| running.ruleset.rules.iter().any(|rule| rule.id == id);
+        Ok(PlaneStatus {
+            interfaces: running.interfaces.iter().map(|interface| interface_status(&running, interface)).collect(),
+            generation: running.filter.generation(),
+            actions: running.filter.actions()?,
+            events: running.filter.events()?,
+            rules: running.filter.rule_counts()?.into_iter().filter(|rule| live(rule.id)).collect(),
+            workers: running.workers.status(),
+            sockets: running.workers.sockets()?,
+            modules: self.inspector.status(),
+            services: running.registry.entries().iter().map(|entry| service_status(&running, entry)).collect(),
+            alerts_raised: self.alerts.raised(),
+            alerts_dropped: self.alerts.dropped(),
+        })
+    }
+
+    /// Detach from every interface and stop. Packets on their way are forwarded or lost with their rings.
+    ///
+    /// # Errors
+    /// An interface that could not be detached; the others are.
+    pub fn shutdown(self) -> Result<(), PlaneError> {
+        let mut running = self.running.into_inner().unwrap_or_else(PoisonError::into_inner);
+        running.filter.detach_all()?;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn interface_status(running: &Running, interface: &interfaces::Interface) -> InterfaceStatus {
+    InterfaceStatus {
+        name: interface.name.clone(),
+        ifindex: interface.ifindex,
+        mode: interface.mode,
+        mode_reason: interface.reason.clone(),
+        queues: interface.queues,
+        attached: interface.present && running.filter.is_attached(interface.ifindex),
+    }
+}
+
+fn service_status(running: &Running, entry: &super::registry::Entry) -> ServiceStatus {
+    let sent = running.workers.service(entry.slot);
+    ServiceStatus {
+        service: entry.service.clone(),
+        state: entry.state.clone(),
+        resolved_mac: entry.mac(),
+        tx_packets: sent.packets,
+        tx_bytes: sent.bytes,
+    }
+}

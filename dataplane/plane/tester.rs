@@ -1,0 +1,196 @@
+//! Test inspection: a made-up packet through the same classifier, chain and rewriting as a real one, in memory of its
+//! own. Nothing is sent and no counter moves.
+
+use std::sync::Arc;
+
+use secuxflow_abi::Packet;
+
+use super::{FailPolicy, ModuleSaid, PlaneError, Probe, ProbeAlert, ProbeReport, packet, registry::Registry};
+use crate::{
+    alert::{AlertEvent, AlertQueue, Verdict},
+    bpf::Metadata,
+    flow::HashKey,
+    inspect::{self, Inspector, Runner, SharedMemory},
+    process::{DropReason, Frames, Inspect, Outcome, Processor, Snapshot},
+    rules::{self, Classifier, Decision},
+    wire,
+};
+
+/// Alerts that one packet may raise and that are shown.
+const ALERTS: usize = 256;
+
+/// Names that a report speaks with.
+pub(super) struct Names<'a> {
+    pub(super) chains: &'a [String],
+    pub(super) registry: &'a Registry,
+}
+
+/// Instances of all modules, apart from the workers'.
+#[derive(Debug)]
+pub(super) struct Tester {
+    memory: SharedMemory,
+    runner: Runner,
+    processor: Processor,
+    alerts: Arc<AlertQueue>,
+}
+
+impl Tester {
+    pub(super) fn new(inspector: &Inspector) -> Result<Self, PlaneError> {
+        let refuse = |error: std::io::Error| PlaneError::Probe(format!("test inspection: {error}"));
+        let memory = SharedMemory::new(4096).map_err(refuse)?;
+        let alerts = Arc::new(AlertQueue::new(ALERTS));
+        let runner = inspector.test_runner(&memory.region(), Arc::clone(&alerts))?;
+        Ok(Self { memory, runner, processor: Processor::new(HashKey::random()), alerts })
+    }
+
+    pub(super) fn run(
+        &mut self,
+        probe: &Probe,
+        classifier: &Classifier,
+        snapshot: &Snapshot,
+        names: &Names<'_>,
+    ) -> Result<ProbeReport, PlaneError> {
+        let bytes = packet::build(probe).map_err(PlaneError::Probe)?;
+        let frame = wire::parse(&bytes);
+        let decision = classifier.classify(&frame);
+        let service = names.registry.entries().iter().find(|entry| entry.service.ip == probe.dst);
+        let mut report = ProbeReport {
+            rule: decision.rule,
+            action: word(decision).into(),
+            chain: None,
+            reasons: classifier.explain(&frame),
+            modules: Vec::new(),
+            service: service.map(|entry| entry.service.name.clone()),
+            verdict: word(decision).into(),
+            cause: String::new(),
+        };
+        let by = decision.rule.map_or_else(|| "the default action".to_owned(), |rule| rule.to_string());
+        let rules::Outcome::Inspect { chain } = decision.action else {
+            let fate =
+                if decision.action == rules::Outcome::Drop { "drops it in XDP" } else { "passes it to the stack" };
+            report.cause = format!("{by} {fate}");
+            return Ok(report);
+        };
+        report.chain = names.chains.get(usize::from(chain)).cloned();
+        let outcome = self.inspect(bytes, chain, decision, snapshot, &mut report)?;
+        (report.verdict, report.cause) = match service {
+            Some(entry) if entry.is_up() => settled(outcome, &entry.service.name, &entry.service.dev, &report),
+            entry => unreachable_service(snapshot.fail_policy, entry.map(|entry| entry.service.name.as_str()), probe),
+        };
+        Ok(report)
+    }
+
+    fn inspect(
+        &mut self,
+        bytes: Vec<u8>,
+        chain: u16,
+        decision: Decision,
+        snapshot: &Snapshot,
+        report: &mut ProbeReport,
+    ) -> Result<Outcome, PlaneError> {
+        self.memory.write(0, &bytes).map_err(|error| PlaneError::Probe(format!("payload: {error}")))?;
+        while self.alerts.pop().is_some() {}
+        let rule = decision.rule.map_or(0, |rule| rule.0);
+        let mut frames = One { bytes, metadata: Some(Metadata { chain, rule }) };
+        let mut listening = Listening { runner: &mut self.runner, said: Vec::new() };
+        self.processor.run(snapshot, &mut frames, &mut listening);
+        let said = listening.said;
+        let mut alerts = Vec::new();
+        while let Some(alert) = self.alerts.pop() {
+            alerts.push(alert);
+        }
+        report.modules = said.into_iter().map(|outcome| module_said(outcome, &alerts)).collect();
+        Ok(self.processor.outcomes().first().copied().unwrap_or(Outcome::Drop(DropReason::Malformed)))
+    }
+}
+
+/// Remembers what each module said.
+struct Listening<'a> {
+    runner: &'a mut Runner,
+    said: Vec<inspect::Outcome>,
+}
+
+impl Inspect for Listening<'_> {
+    fn run(&mut self, chain: u16, packets: &mut [Packet]) {
+        for packet in packets {
+            self.said.extend(self.runner.explain(chain, packet));
+        }
+    }
+}
+
+/// The one frame under test, at the start of the tester's memory.
+struct One {
+    bytes: Vec<u8>,
+    metadata: Option<Metadata>,
+}
+
+impl Frames for One {
+    fn count(&self) -> usize {
+        1
+    }
+    fn ingress(&self) -> u16 {
+        0
+    }
+    fn bytes(&self, _: usize) -> &[u8] {
+        &self.bytes
+    }
+    fn bytes_mut(&mut self, _: usize) -> &mut [u8] {
+        &mut self.bytes
+    }
+    fn addr(&self, _: usize) -> u32 {
+        0
+    }
+    fn take_metadata(&mut self, _: usize) -> Option<Metadata> {
+        self.metadata.take()
+    }
+}
+
+fn module_said(outcome: inspect::Outcome, alerts: &[AlertEvent]) -> ModuleSaid {
+    let verdict = match (outcome.failure, outcome.verdict) {
+        (Some(failure), Verdict::Pass) => format!("failed, passes: {failure}"),
+        (Some(failure), Verdict::Drop) => format!("failed, drops: {failure}"),
+        (None, Verdict::Pass) => "pass".into(),
+        (None, Verdict::Drop) => "drop".into(),
+    };
+    let raised = alerts.iter().filter(|alert| alert.module == Some(outcome.module));
+    let alerts = raised.map(|alert| ProbeAlert {
+        severity: alert.severity,
+        signature: alert.signature,
+        message: alert.message.to_string(),
+    });
+    ModuleSaid { module: outcome.name, verdict, alerts: alerts.collect() }
+}
+
+fn word(decision: Decision) -> &'static str {
+    match decision.action {
+        rules::Outcome::Pass => "pass",
+        rules::Outcome::Drop => "drop",
+        rules::Outcome::Inspect { .. } => "inspect",
+    }
+}
+
+/// Verdict and cause for a packet whose service is up.
+fn settled(outcome: Outcome, service: &str, dev: &str, report: &ProbeReport) -> (String, String) {
+    match outcome {
+        Outcome::Forward { .. } => ("forward".into(), format!("forwarded to service {service} by {dev}")),
+        Outcome::Drop(DropReason::Module) => {
+            let by = report.modules.last().map_or("the fail policy", |module| module.module.as_str());
+            ("drop".into(), format!("dropped by module {by}"))
+        }
+        Outcome::Drop(reason) => ("drop".into(), format!("dropped by the worker: {}", reason.name())),
+    }
+}
+
+/// Verdict and cause for a packet that XDP would not hand to a worker.
+fn unreachable_service(policy: FailPolicy, service: Option<&str>, probe: &Probe) -> (String, String) {
+    let why = match service {
+        Some(name) => format!("service {name} is not up"),
+        None => format!("no service has the address {}", probe.dst),
+    };
+    match policy {
+        FailPolicy::Open => {
+            ("pass".into(), format!("{why}: it would pass to the stack uninspected (fail policy open)"))
+        }
+        FailPolicy::Closed => ("drop".into(), format!("{why}: it would be dropped (fail policy closed)")),
+    }
+}

@@ -1,0 +1,27 @@
+//! The real classifier and the real modules, as the processor knows them.
+
+use secuxflow_abi::Packet;
+
+use super::{Classified, Classify, Inspect};
+use crate::{
+    inspect::Runner,
+    rules::{Classifier, Outcome},
+    wire::Frame,
+};
+
+impl Classify for Classifier {
+    fn classify(&self, frame: &Frame) -> Classified {
+        let decision = Self::classify(self, frame);
+        match decision.action {
+            Outcome::Pass => Classified::Pass,
+            Outcome::Drop => Classified::Drop,
+            Outcome::Inspect { chain } => Classified::Inspect { chain, rule: decision.rule.map_or(0, |rule| rule.0) },
+        }
+    }
+}
+
+impl Inspect for Runner {
+    fn run(&mut self, chain: u16, packets: &mut [Packet]) {
+        Self::run(self, chain, packets);
+    }
+}
