@@ -112,12 +112,12 @@ no_rust() {
 }
 
 # Cargo for one guest, with arguments for it: $1 is the package, the rest goes to cargo. Its own -p, because features of
-# other members would reach a guest without a standard library.
+# other members would reach a guest without a standard library. Cargo would remember a compiler that once did not start.
 cargo_guest() {
     local package=$1
     shift
     (cd "$root/wasm_modules" &&
-        CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS='-C target-feature=-bulk-memory' \
+        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS='-C target-feature=-bulk-memory -C link-arg=-zstack-size=65536' \
             "$cargo" build --quiet --release --target "$target" -p "$package" "$@")
 }
 

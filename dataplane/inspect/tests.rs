@@ -1,1 +1,9 @@
 //! Behaviour that workers and administrators rely on.
+
+mod basic;
+mod dns;
+mod failures;
+mod http;
+mod load;
+mod support;
+mod window;

@@ -8,7 +8,6 @@
 SXF_MODULE()
 
 enum { TCP = 6, MAX_PORTS = 16, MAX_METHODS = 16, METHOD = 16, MAX_LINE = 8192 };
-/* The line's buffer holds one byte more than the longest allowed line, to tell that one is longer. */
 
 enum signature {
         BAD_METHOD = 1,
@@ -27,13 +26,12 @@ static u8 methods[MAX_METHODS][METHOD] = {"GET", "HEAD", "POST", "PUT", "DELETE"
 static u32 method_len[MAX_METHODS] = {3, 4, 4, 3, 6, 7, 5};
 static u32 n_methods = 7;
 static u32 max_line = 4096;
-static u8 line[MAX_LINE + 1];   /* the request line */
-static u8 target[MAX_LINE]; /* its target, decoded once or twice, in lower case */
+static u8 line[MAX_LINE + 2]; /* the request line, CR and LF */
+static u8 target[MAX_LINE];   /* its target, decoded once or twice, in lower case */
 
 /* ---- configuration ---- */
 
-static int read_ports(struct json *j)
-{
+static int read_ports(struct json *j) {
         n_ports = 0;
         if (!json_take(j, '['))
                 return json_fail(j, "ports: an array is expected");
@@ -50,8 +48,7 @@ static int read_ports(struct json *j)
         return json_take(j, ']') || json_fail(j, "ports: ] is expected");
 }
 
-static int read_methods(struct json *j)
-{
+static int read_methods(struct json *j) {
         n_methods = 0;
         if (!json_take(j, '['))
                 return json_fail(j, "methods: an array is expected");
@@ -67,8 +64,7 @@ static int read_methods(struct json *j)
         return json_take(j, ']') || json_fail(j, "methods: ] is expected");
 }
 
-static int read_option(struct json *j)
-{
+static int read_option(struct json *j) {
         u8 key[24];
         u32 len;
         if (!json_string(j, key, sizeof key, &len))
@@ -87,8 +83,7 @@ static int read_option(struct json *j)
         return json_fail(j, "unknown option; there are ports, methods, max_line");
 }
 
-static int read_config(struct json *j)
-{
+static int read_config(struct json *j) {
         if (!json_take(j, '{'))
                 return json_fail(j, "an object { } is expected");
         if (!json_take(j, '}')) {
@@ -103,8 +98,7 @@ static int read_config(struct json *j)
         return j->at == j->end || json_fail(j, "there is text behind the object");
 }
 
-SXF_EXPORT(sxf_init) u32 sxf_init(const u8 *config, u32 len)
-{
+SXF_EXPORT(sxf_init) u32 sxf_init(const u8 *config, u32 len) {
         struct json j = {config, config + len, 0};
         if (read_config(&j))
                 return 0;
@@ -114,27 +108,23 @@ SXF_EXPORT(sxf_init) u32 sxf_init(const u8 *config, u32 len)
 
 /* ---- inspection ---- */
 
-static int hex(u8 c)
-{
+static int hex(u8 c) {
         if (c >= '0' && c <= '9')
                 return c - '0';
         c |= 0x20;
         return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static u8 lower(u8 c)
-{
+static u8 lower(u8 c) {
         return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
 }
 
-static int is_word(u8 c)
-{
+static int is_word(u8 c) {
         return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '_';
 }
 
 /* RFC 9110, section 5.6.2. */
-static int is_token(u8 c)
-{
+static int is_token(u8 c) {
         if (is_word(c))
                 return 1;
         for (const char *s = "!#$%&'*+-.^`|~"; *s; s++)
@@ -145,8 +135,7 @@ static int is_token(u8 c)
 
 /* Percent-decode n bytes; + becomes a space from the first ? on when `plus`. Returns the length; *bad counts % without
  * two hex digits behind it, *nul decoded NUL bytes. In place is fine. */
-static u32 decode(u8 *to, const u8 *from, u32 n, int plus, u32 *bad, u32 *nul)
-{
+static u32 decode(u8 *to, const u8 *from, u32 n, int plus, u32 *bad, u32 *nul) {
         u32 len = 0, query = 0;
         for (u32 i = 0; i < n; i++) {
                 u8 c = from[i];
@@ -171,8 +160,7 @@ static u32 decode(u8 *to, const u8 *from, u32 n, int plus, u32 *bad, u32 *nul)
 
 /* Whether `word` occurs in s; a letter or digit at either end of it must not continue in s ("reunion selected" holds no
  * "union select"). */
-static int has(const u8 *s, u32 n, const char *word)
-{
+static int has(const u8 *s, u32 n, const char *word) {
         u32 len = sxf_strlen(word);
         for (u32 i = 0; i + len <= n; i++) {
                 u32 k = 0;
@@ -186,8 +174,7 @@ static int has(const u8 *s, u32 n, const char *word)
 }
 
 /* A segment `..` in a path, with / or \\, or in a parameter's value. */
-static int has_traversal(const u8 *s, u32 n)
-{
+static int has_traversal(const u8 *s, u32 n) {
         for (u32 i = 0; i + 1 < n; i++) {
                 if (s[i] != '.' || s[i + 1] != '.' || (i && (s[i - 1] == '.' || is_word(s[i - 1]))))
                         continue;
@@ -202,8 +189,7 @@ static int has_traversal(const u8 *s, u32 n)
 }
 
 /* White space and SQL comments become one space, in place, so that what hides between words does not hide them. */
-static u32 squeeze(u8 *s, u32 n)
-{
+static u32 squeeze(u8 *s, u32 n) {
         u32 len = 0;
         for (u32 i = 0; i < n; i++) {
                 u8 c = s[i];
@@ -222,15 +208,27 @@ static u32 squeeze(u8 *s, u32 n)
 }
 
 static const char *const sql[] = {
-        "union select", "union all select", "or 1=1", "or '1'='1", "or \"1\"=\"1", "' or '", "'; drop", "; drop table",
-        "information_schema", "xp_cmdshell", "sleep(", "benchmark(", "' --", "'--", 0,
+    "union select",
+    "union all select",
+    "or 1=1",
+    "or '1'='1",
+    "or \"1\"=\"1",
+    "' or '",
+    "'; drop",
+    "; drop table",
+    "information_schema",
+    "xp_cmdshell",
+    "sleep(",
+    "benchmark(",
+    "' --",
+    "'--",
+    0,
 };
 static const char *const script[] = {
-        "<script", "<iframe", "<svg", "javascript:", "onerror=", "onload=", "onerror =", "onload =", 0,
+    "<script", "<iframe", "<svg", "javascript:", "onerror=", "onload=", "onerror =", "onload =", 0,
 };
 
-static int has_any(const u8 *s, u32 n, const char *const *words)
-{
+static int has_any(const u8 *s, u32 n, const char *const *words) {
         for (; *words; words++)
                 if (has(s, n, *words))
                         return 1;
@@ -238,8 +236,7 @@ static int has_any(const u8 *s, u32 n, const char *const *words)
 }
 
 /* What a decoded target holds, 0 for nothing. Changes it. */
-static u32 check_target(u8 *s, u32 n)
-{
+static u32 check_target(u8 *s, u32 n) {
         if (has_traversal(s, n))
                 return TRAVERSAL;
         n = squeeze(s, n);
@@ -252,8 +249,7 @@ static u32 check_target(u8 *s, u32 n)
 }
 
 /* Decode the target once and twice, and check both: an application may do either. */
-static u32 check_encoded(const u8 *s, u32 n, int whole)
-{
+static u32 check_encoded(const u8 *s, u32 n, int whole) {
         u32 found = 0, bad_once = 0;
         for (u32 times = 1; times <= 2; times++) {
                 u32 bad = 0, nul = 0;
@@ -274,8 +270,7 @@ static u32 check_encoded(const u8 *s, u32 n, int whole)
         return bad_once && whole ? BAD_ENCODING : 0;
 }
 
-static int method_allowed(u32 len)
-{
+static int method_allowed(u32 len) {
         for (u32 m = 0; m < n_methods; m++) {
                 u32 i = 0;
                 while (i < len && i < method_len[m] && line[i] == methods[m][i])
@@ -287,8 +282,7 @@ static int method_allowed(u32 len)
 }
 
 /* Where the version begins when the line ends in " HTTP/", a digit, a dot and a digit; else 0. */
-static u32 version_at(u32 n)
-{
+static u32 version_at(u32 n) {
         static const char form[] = " HTTP/";
         if (n < 9)
                 return 0;
@@ -299,8 +293,7 @@ static u32 version_at(u32 n)
 }
 
 /* The signature that the request line of n bytes in `line` matches, 0 for none. `whole`: its end was in the packet. */
-static u32 check_line(u32 n, int whole)
-{
+static u32 check_line(u32 n, int whole) {
         u32 method = 0, upper = 1;
         while (method < n && method < 32 && is_token(line[method])) {
                 upper &= line[method] >= 'A' && line[method] <= 'Z';
@@ -330,13 +323,19 @@ static u32 check_line(u32 n, int whole)
 }
 
 static const char *const texts[] = {
-        "", "method not allowed: ", "request line too long: ", "not HTTP/1.0 or 1.1: ", "control character in: ",
-        "path traversal: ", "SQL injection: ", "script injection: ", "broken percent-encoding: ",
+    "",
+    "method not allowed: ",
+    "request line too long: ",
+    "not HTTP/1.0 or 1.1: ",
+    "control character in: ",
+    "path traversal: ",
+    "SQL injection: ",
+    "script injection: ",
+    "broken percent-encoding: ",
 };
 
 /* Alert with the beginning of the line, so that a person sees what was asked. */
-static void report(u32 packet, u32 signature, u32 n)
-{
+static void report(u32 packet, u32 signature, u32 n) {
         static u8 text[160];
         u32 len = 0;
         for (const char *s = texts[signature]; *s; s++)
@@ -347,17 +346,17 @@ static void report(u32 packet, u32 signature, u32 n)
         sxf_alert(packet, severity, signature, (const char *)text, len);
 }
 
-static void inspect(struct sxf_packet *p, u32 number)
-{
+static void inspect(struct sxf_packet *p, u32 number) {
         const volatile u8 *payload = sxf_payload(p);
-        u32 n = 0, limit = p->payload_len <= max_line ? p->payload_len : max_line + 1;
+        u32 n = 0, limit = p->payload_len <= max_line + 2 ? p->payload_len : max_line + 2;
         for (; n < limit; n++) {
                 line[n] = payload[n];
                 if (line[n] == '\n')
                         break;
         }
         int whole = n < limit;
-        if (whole && n && line[n - 1] == '\r')
+        /* Also where the line feed comes in the next packet. */
+        if (n && line[n - 1] == '\r' && (whole || n == p->payload_len))
                 n--;
         u32 signature = check_line(n, whole);
         if (!signature)
@@ -367,8 +366,7 @@ static void inspect(struct sxf_packet *p, u32 number)
                 p->verdict = SXF_DROP;
 }
 
-SXF_EXPORT(sxf_inspect) u32 sxf_inspect(struct sxf_packet *batch, u32 n)
-{
+SXF_EXPORT(sxf_inspect) u32 sxf_inspect(struct sxf_packet *batch, u32 n) {
         for (u32 i = 0; i < n; i++) {
                 struct sxf_packet *p = &batch[i];
                 if (p->protocol != TCP || !p->payload_len || (p->flags & SXF_LATER_FRAGMENT))

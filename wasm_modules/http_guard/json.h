@@ -10,22 +10,19 @@ struct json {
         const char *error; /* the first thing that went wrong, or null */
 };
 
-static inline int json_fail(struct json *j, const char *error)
-{
+static inline int json_fail(struct json *j, const char *error) {
         if (!j->error)
                 j->error = error;
         return 0;
 }
 
-static inline void json_space(struct json *j)
-{
+static inline void json_space(struct json *j) {
         while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
                 j->at++;
 }
 
 /* Take `c` when it comes next. */
-static inline int json_take(struct json *j, u8 c)
-{
+static inline int json_take(struct json *j, u8 c) {
         json_space(j);
         if (j->at == j->end || *j->at != c)
                 return 0;
@@ -34,8 +31,7 @@ static inline int json_take(struct json *j, u8 c)
 }
 
 /* A whole number from 0 to `max`. */
-static inline int json_number(struct json *j, u32 max, u32 *out)
-{
+static inline int json_number(struct json *j, u32 max, u32 *out) {
         u32 n = 0;
         json_space(j);
         if (j->at == j->end || *j->at < '0' || *j->at > '9')
@@ -54,8 +50,7 @@ static inline int json_number(struct json *j, u32 max, u32 *out)
 }
 
 /* A string of at most `size` bytes. */
-static inline int json_string(struct json *j, u8 *out, u32 size, u32 *len)
-{
+static inline int json_string(struct json *j, u8 *out, u32 size, u32 *len) {
         u32 n = 0;
         if (!json_take(j, '"'))
                 return json_fail(j, "a string is expected");
@@ -78,8 +73,7 @@ static inline int json_string(struct json *j, u8 *out, u32 size, u32 *len)
         return 1;
 }
 
-static inline int json_is(const u8 *s, u32 len, const char *word)
-{
+static inline int json_is(const u8 *s, u32 len, const char *word) {
         u32 i = 0;
         for (; i < len && word[i]; i++)
                 if (s[i] != (u8)word[i])

@@ -18,22 +18,22 @@ enum sxf_level { SXF_ERROR = 1, SXF_WARNING = 2, SXF_INFO = 3 };
 
 /* One packet of a batch. Offsets count from `frame`; l3 <= l4 <= payload and payload + payload_len <= len. */
 struct sxf_packet {
-        u64 flow;      /* hash of the 5-tuple, the same in both directions */
-        u32 frame;     /* address of the Ethernet header, in the window: read only */
-        u32 len;       /* bytes of the frame */
-        u16 l3;        /* offset of the IP header */
-        u16 l4;        /* offset of the transport header */
-        u16 payload;   /* offset of the transport payload */
+        u64 flow;    /* hash of the 5-tuple, the same in both directions */
+        u32 frame;   /* address of the Ethernet header, in the window: read only */
+        u32 len;     /* bytes of the frame */
+        u16 l3;      /* offset of the IP header */
+        u16 l4;      /* offset of the transport header */
+        u16 payload; /* offset of the transport payload */
         u16 payload_len;
         u16 ethertype; /* 0x0800 IPv4, 0x86dd IPv6 */
         u16 src_port;  /* 0 where there is none */
         u16 dst_port;
-        u8 protocol;   /* IP protocol number */
-        u8 tcp_flags;  /* FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128 */
-        u32 flags;     /* of enum sxf_flag */
-        u32 rule;      /* number of the rule that sent it here, 0 for none */
-        u32 ingress;   /* index of the interface it came in by */
-        u32 verdict;   /* out: of enum sxf_verdict; SXF_PASS before the call */
+        u8 protocol;  /* IP protocol number */
+        u8 tcp_flags; /* FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128 */
+        u32 flags;    /* of enum sxf_flag */
+        u32 rule;     /* number of the rule that sent it here, 0 for none */
+        u32 ingress;  /* index of the interface it came in by */
+        u32 verdict;  /* out: of enum sxf_verdict; SXF_PASS before the call */
         u32 reserved[4];
 } __attribute__((aligned(16)));
 _Static_assert(sizeof(struct sxf_packet) == 64, "the descriptor is 64 bytes");
@@ -48,8 +48,7 @@ SXF_IMPORT(log) void sxf_log(u32 level, const char *msg, u32 len);
 /* Monotonic nanoseconds, read once per batch. */
 SXF_IMPORT(clock) u64 sxf_clock(void);
 
-static inline u32 sxf_strlen(const char *s)
-{
+static inline u32 sxf_strlen(const char *s) {
         u32 n = 0;
         while (s[n])
                 n++;
@@ -57,14 +56,12 @@ static inline u32 sxf_strlen(const char *s)
 }
 
 /* The packet's transport payload, in place. */
-static inline const volatile u8 *sxf_payload(const struct sxf_packet *p)
-{
+static inline const volatile u8 *sxf_payload(const struct sxf_packet *p) {
         return (const volatile u8 *)(p->frame + p->payload);
 }
 
 /* Copy out of the window by loads; volatile, so that no compiler turns it into memory.copy. */
-static inline void sxf_copy(u8 *to, const volatile u8 *from, u32 n)
-{
+static inline void sxf_copy(u8 *to, const volatile u8 *from, u32 n) {
         for (u32 i = 0; i < n; i++)
                 to[i] = from[i];
 }
@@ -74,12 +71,10 @@ static inline void sxf_copy(u8 *to, const volatile u8 *from, u32 n)
 #define SXF_MODULE()                                                                                                   \
         extern u8 __heap_base;                                                                                         \
         static u32 sxf_heap_next;                                                                                      \
-        SXF_EXPORT(sxf_abi_version) u32 sxf_abi_version(void)                                                          \
-        {                                                                                                              \
+        SXF_EXPORT(sxf_abi_version) u32 sxf_abi_version(void) {                                                        \
                 return SXF_ABI_VERSION;                                                                                \
         }                                                                                                              \
-        SXF_EXPORT(sxf_alloc) u32 sxf_alloc(u32 len)                                                                   \
-        {                                                                                                              \
+        SXF_EXPORT(sxf_alloc) u32 sxf_alloc(u32 len) {                                                                 \
                 u64 at = ((u64)(sxf_heap_next ? sxf_heap_next : (u32)&__heap_base) + 15) & ~15ull;                     \
                 u64 end = at + (len ? len : 1);                                                                        \
                 u64 have = (u64)__builtin_wasm_memory_size(0) << 16;                                                   \

@@ -16,6 +16,10 @@ const PAGE: usize = 64 << 10;
 unsafe extern "C" {
     fn alert(packet: u32, severity: u32, signature: u32, message: *const u8, len: usize);
     fn log(level: u32, message: *const u8, len: usize);
+}
+
+unsafe extern "C" {
+    /// End of the module's data, set by the linker; only its address means something.
     safe static __heap_base: u8;
 }
 

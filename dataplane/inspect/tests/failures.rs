@@ -1,0 +1,156 @@
+//! Modules that misbehave, and what becomes of their packets.
+
+use std::time::Instant;
+
+use super::support::{Bench, guest, module, tcp};
+use crate::{alert::AlertKind, plane::FailPolicy};
+
+const LOOP: &str = "(loop $for_ever (br $for_ever))";
+const TRAP: &str = "(unreachable)";
+
+fn bench(inspect: &str, on_failure: FailPolicy) -> (Bench, tempfile::NamedTempFile) {
+    let (mut config, file) = module("bad", &guest(inspect));
+    config.on_failure = on_failure;
+    (Bench::new(&[config]), file)
+}
+
+#[test]
+fn each_kind_of_failure_is_counted_and_follows_the_policy() {
+    let cases = [
+        (TRAP, "trap"),
+        (LOOP, "timeout"),
+        ("(return (i32.const 9))", "error"),
+        ("(i32.store offset=44 (local.get $p) (i32.const 2))", "bad_verdict"),
+        ("(call $alert (local.get $n) (i32.const 1) (i32.const 1) (i32.const 16) (i32.const 4))", "trap"),
+        ("(call $alert (i32.const 0) (i32.const 5) (i32.const 1) (i32.const 16) (i32.const 4))", "trap"),
+        ("(call $alert (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 0x80000000) (i32.const 4))", "trap"),
+        ("(call $alert (i32.const 0) (i32.const 1) (i32.const 1) (i32.const -1) (i32.const -1))", "trap"),
+    ];
+    for (inspect, kind) in cases {
+        for (policy, pass) in [(FailPolicy::Open, true), (FailPolicy::Closed, false)] {
+            let (mut bench, _file) = bench(inspect, policy);
+            assert_eq!(bench.run(&[tcp(80, 2, b""), tcp(80, 2, b"")]), [pass, pass], "{inspect}");
+            assert_eq!(bench.failures(kind), 1, "{inspect}");
+            let status = bench.status();
+            let count = if pass { status.passed } else { status.dropped };
+            assert_eq!((count.packets, status.calls), (2, 1));
+            let alerts = bench.raised();
+            assert_eq!(alerts.len(), 1);
+            assert_eq!((alerts[0].kind, alerts[0].module), (AlertKind::ModuleFailure, Some(0)));
+            assert!(alerts[0].message.contains("bad") && alerts[0].message.contains(kind), "{}", alerts[0].message);
+        }
+    }
+}
+
+#[test]
+fn a_loop_ends_soon_after_its_deadline_also_when_the_clock_slept() {
+    let (mut bench, _file) = bench(LOOP, FailPolicy::Open);
+    std::thread::sleep(std::time::Duration::from_millis(1300));
+    let started = Instant::now();
+    assert_eq!(bench.run(&[tcp(80, 2, b"")]), [true]);
+    let took = started.elapsed().as_millis();
+    assert!((20..500).contains(&took), "{took} ms for a deadline of 20 ms");
+    assert_eq!(bench.failures("timeout"), 1);
+}
+
+#[test]
+fn a_module_that_keeps_failing_is_taken_out_of_service() {
+    let (mut bench, _file) = bench(TRAP, FailPolicy::Open);
+    for _ in 0..10 {
+        assert_eq!(bench.run(&[tcp(80, 2, b"")]), [true]);
+    }
+    let status = bench.status();
+    assert!(!status.in_service);
+    assert_eq!((status.calls, bench.failures("trap")), (3, 3), "not called after the third failure");
+    assert_eq!(status.passed.packets, 10);
+    let kinds: Vec<_> = bench.raised().iter().map(|alert| (alert.kind, alert.severity)).collect();
+    assert_eq!(kinds, [(AlertKind::ModuleFailure, 2), (AlertKind::ModuleDisabled, 1)], "one failure alert a second");
+}
+
+#[test]
+fn failures_that_are_not_in_a_row_do_not_add_up() {
+    // Traps when the payload is not empty.
+    let odd = "(if (i32.load16_u offset=22 (local.get $p)) (then (unreachable)))";
+    let (mut bench, _file) = bench(odd, FailPolicy::Closed);
+    for _ in 0..5 {
+        assert_eq!(bench.run(&[tcp(80, 2, b"x")]), [false]);
+        assert_eq!(bench.run(&[tcp(80, 2, b"")]), [true], "a new instance took over");
+    }
+    assert!(bench.status().in_service);
+    assert_eq!(bench.failures("trap"), 5);
+}
+
+#[test]
+fn a_test_runner_counts_nothing_and_explains() {
+    let (mut config, _file) = module("bad", &guest(TRAP));
+    config.max_failures = 1;
+    let bench = Bench::new(&[config]);
+    let frame = tcp(80, 2, b"");
+    let mut memory = crate::inspect::SharedMemory::new(4096).unwrap();
+    memory.write(0, &frame).unwrap();
+    let alerts = std::sync::Arc::clone(&bench.alerts);
+    let mut runner = bench.inspector.test_runner(&memory.region(), alerts).unwrap();
+    let mut packet = super::support::packet(0, &frame);
+    let said = runner.explain(0, &mut packet);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].failure.as_deref().unwrap().starts_with("trap: sxf_inspect"), "{said:?}");
+    let said = runner.explain(0, &mut packet);
+    assert!(said[0].failure.as_deref().unwrap().contains("out of service"), "{said:?}");
+    let status = bench.status();
+    assert!(status.in_service);
+    assert_eq!((status.calls, status.dropped.packets), (0, 0));
+}
+
+#[test]
+fn a_dropped_packet_is_not_shown_to_the_next_module_and_alerts_tell_the_final_verdict() {
+    let each = |action: &str| {
+        format!(
+            "(loop $l (if (local.get $n) (then {action}
+               (local.set $p (i32.add (local.get $p) (i32.const 64)))
+               (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br $l))))"
+        )
+    };
+    let has_payload = "(i32.ne (i32.load16_u offset=22 (local.get $p)) (i32.const 0))";
+    let all =
+        "(call $alert (i32.sub (local.get $n) (i32.const 1)) (i32.const 3) (i32.const 1) (i32.const 16) (i32.const 4))";
+    let (first, _f1) = module(
+        "first",
+        &guest(&format!(
+            "(local $unused i32) {}",
+            each(&format!("(i32.store offset=44 (local.get $p) {has_payload})"))
+        )),
+    );
+    let (second, _f2) = module("second", &guest(&each(all)));
+    let (third, _f3) = module("third", &guest(&each("(i32.store offset=44 (local.get $p) (i32.const 1))")));
+    let mut bench = Bench::new(&[first, second, third]);
+    assert_eq!(bench.run(&[tcp(1, 2, b"x"), tcp(2, 2, b""), tcp(3, 2, b"x"), tcp(4, 2, b"")]), [false; 4]);
+    let mut ports: Vec<_> = bench.raised().iter().map(|a| (a.flow.unwrap().dst_port, a.verdict)).collect();
+    ports.sort_by_key(|p| p.0);
+    assert_eq!(ports, [(2, crate::alert::Verdict::Drop), (4, crate::alert::Verdict::Drop)]);
+    let seen: Vec<_> = bench.inspector.status().iter().map(|m| (m.passed.packets, m.dropped.packets)).collect();
+    assert_eq!(seen, [(2, 2), (2, 0), (0, 2)]);
+}
+
+#[test]
+fn alerts_beyond_the_limit_of_a_call_are_counted() {
+    let flood =
+        "(local $i i32) (loop $l (call $alert (i32.const 0) (i32.const 4) (local.get $i) (i32.const 16) (i32.const 4))
+        (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 100))))";
+    let (mut bench, _file) = bench(flood, FailPolicy::Closed);
+    assert_eq!(bench.run(&[tcp(80, 2, b"")]), [true]);
+    assert_eq!((bench.raised().len(), bench.alerts.dropped(), bench.alerts.raised()), (64, 36, 100));
+    assert_eq!(bench.status().alerts, 100);
+}
+
+#[test]
+fn more_packets_than_a_call_holds_are_inspected_in_several() {
+    let (mut bench, _file) =
+        bench("(if (i32.gt_u (local.get $n) (i32.const 512)) (then (unreachable)))", FailPolicy::Closed);
+    let frame = tcp(80, 2, b"");
+    let mut packets = vec![super::support::packet(0, &frame); 1100];
+    bench.runner.run(0, &mut packets);
+    assert!(packets.iter().all(|packet| packet.verdict == 0));
+    assert_eq!(bench.status().calls, 3);
+    bench.runner.run(9, &mut packets);
+    assert!(packets.iter().all(|packet| packet.verdict == 1), "an unknown chain drops");
+}

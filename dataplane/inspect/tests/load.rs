@@ -1,0 +1,92 @@
+//! Files that are no module: refused with a text that says what is wrong.
+
+use super::support::{chain, config, guest, module};
+use crate::{
+    inspect::Inspector,
+    plane::{ChainConfig, ModuleConfig},
+};
+
+/// The error must name the module and hold every one of `words`.
+fn refused(text: &str, words: &[&str]) {
+    let (config, _file) = module("broken", text);
+    check(&[config.clone()], &[chain(&[config])], &[&["broken"], words].concat());
+}
+
+fn check(modules: &[ModuleConfig], chains: &[ChainConfig], words: &[&str]) {
+    let error = Inspector::new(modules, chains, 1).unwrap_err().to_string();
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn wrong_modules_are_refused_by_name() {
+    let good = guest("");
+    refused("not wasm", &["WebAssembly"]);
+    refused(&good.replace("(result i32) (i32.const 1))", "(result i32) (i32.const 2))"), &["ABI version 2", "rebuild"]);
+    refused(&good.replace("\"sxf_alloc\"", "\"alloc\""), &["does not export sxf_alloc", "(i32) -> i32"]);
+    refused(&good.replace("(memory (export \"memory\")", "(memory (export \"mem\")"), &["does not export its memory"]);
+    refused(&good.replace("\"sxf\" \"alert\"", "\"sxf\" \"reboot\""), &["sxf.reboot", "sxf.alert, sxf.log, sxf.clock"]);
+    refused(&good.replace("\"sxf\" \"alert\"", "\"wasi_snapshot_preview1\" \"fd_write\""), &["without WASI"]);
+    refused(
+        &good.replace("(param i32 i32 i32 i32 i32)", "(param i32 i64 i32 i32 i32)"),
+        &["sxf.alert", "i64", "must be"],
+    );
+    refused(&good.replace("(param $n i32) (result i32)", "(param $n i64) (result i32)"), &["sxf_inspect", "i64"]);
+    refused(
+        &good.replace("(memory (export \"memory\") 2)", "(memory (export \"memory\") 32768)"),
+        &["2147483648 bytes", "heap limit is 1048576"],
+    );
+    refused(
+        &good.replace("(param i32 i32) (result i32) (i32.const 0))", "(param i32 i32) (result i32) (i32.const 7))"),
+        &["refused its configuration", "code 7"],
+    );
+    refused(
+        &good.replace("(param i32 i32) (result i32) (i32.const 0))", "(param i32 i32) (result i32) unreachable)"),
+        &["trap", "sxf_init"],
+    );
+    refused(
+        &good.replace(
+            "(param i32 i32) (result i32) (i32.const 0))",
+            "(param i32 i32) (result i32) (loop $l (br $l)) (i32.const 0))",
+        ),
+        &["timeout", "sxf_init"],
+    );
+    refused(&good.replace("(local.get $at))", "(i32.const 0))"), &["sxf_alloc", "no memory"]);
+    refused(&good.replace("(local.get $at))", "(i32.const 24))"), &["sxf_alloc", "multiple of 16"]);
+    refused(&good.replace("(local.get $at))", "(i32.const 0x80000000))"), &["sxf_alloc", "not inside the heap"]);
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    let (good, _file) = module("good", &guest(""));
+    let one = |change: fn(&mut ModuleConfig)| {
+        let mut config = good.clone();
+        change(&mut config);
+        [config]
+    };
+    check(&one(|c| c.heap = 100), &[], &["good", "heap", "65536"]);
+    check(&one(|c| c.heap = (1 << 30) + (1 << 16)), &[], &["heap", "1073741824"]);
+    check(&one(|c| c.max_failures = 0), &[], &["max_failures"]);
+    check(&one(|c| c.deadline = std::time::Duration::ZERO), &[], &["deadline"]);
+    check(&[good.clone(), good.clone()], &[], &["two modules are named good"]);
+    let lost = ChainConfig { name: "web".into(), modules: vec!["waf".into()] };
+    check(&[good.clone()], std::slice::from_ref(&lost), &["chain web", "waf", "good"]);
+    check(
+        &[config("lost", std::path::Path::new("/nonexistent.wasm"))],
+        &[],
+        &["lost", "/nonexistent.wasm", "cannot read"],
+    );
+}
+
+#[test]
+fn status_tells_what_was_loaded() {
+    let (config, _file) = module("good", "");
+    std::fs::write(&config.path, guest("")).unwrap();
+    let inspector = Inspector::new(&[config.clone()], &[chain(&[config.clone()])], 1).unwrap();
+    let status = inspector.status().remove(0);
+    assert_eq!((status.name.as_str(), status.abi, status.in_service), ("good", 1, true));
+    assert_eq!((status.path, status.chains), (config.path.display().to_string(), vec!["chain".to_owned()]));
+    assert_eq!(status.sha256.len(), 64);
+    assert_eq!((inspector.chain("chain"), inspector.chain("other")), (Some(0), None));
+}

@@ -1,0 +1,179 @@
+//! Guests in text, packets, and a bench that runs them.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use secuxflow_abi::{Packet, WINDOW, verdict};
+
+use crate::{
+    alert::{AlertEvent, AlertQueue},
+    inspect::{InspectError, Inspector, Runner, SharedMemory},
+    plane::{ChainConfig, FailPolicy, ModuleConfig, ModuleStatus},
+    wire::{self, Fragment, Frame},
+};
+
+/// Distance of frames in the stand-in UMEM.
+const FRAME: usize = 4096;
+
+/// Exports that every guest has, for guests of which only `sxf_inspect` matters. `$p` is the batch, `$n` its length.
+pub(super) fn guest(inspect: &str) -> String {
+    format!(
+        r#"(module
+  (import "sxf" "alert" (func $alert (param i32 i32 i32 i32 i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "seen")
+  (global $next (mut i32) (i32.const 4096))
+  (func (export "sxf_abi_version") (result i32) (i32.const 1))
+  (func (export "sxf_alloc") (param i32) (result i32) (local $at i32)
+    (local.set $at (global.get $next))
+    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
+    (local.get $at))
+  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "sxf_inspect") (param $p i32) (param $n i32) (result i32) {inspect} (i32.const 0)))"#
+    )
+}
+
+/// A module's configuration around a file with `text`; the file lives as long as the second value.
+pub(super) fn module(name: &str, text: &str) -> (ModuleConfig, tempfile::NamedTempFile) {
+    let mut file = tempfile::Builder::new().suffix(".wat").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    (config(name, file.path()), file)
+}
+
+pub(super) fn config(name: &str, path: &Path) -> ModuleConfig {
+    ModuleConfig {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        on_failure: FailPolicy::Closed,
+        deadline: Duration::from_millis(20),
+        heap: 1 << 20,
+        max_failures: 3,
+        config: String::new(),
+    }
+}
+
+/// A module that scripts/compile_wasm.sh built.
+pub(super) fn built(file: &str, json: &str) -> ModuleConfig {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/wasm").join(file);
+    assert!(path.exists(), "{} is missing: run scripts/compile_wasm.sh", path.display());
+    ModuleConfig { config: json.to_owned(), ..config("module", &path) }
+}
+
+pub(super) fn chain(modules: &[ModuleConfig]) -> ChainConfig {
+    ChainConfig { name: "chain".into(), modules: modules.iter().map(|module| module.name.clone()).collect() }
+}
+
+/// One worker with one chain over all modules, and its packet memory.
+pub(super) struct Bench {
+    pub(super) runner: Runner,
+    pub(super) inspector: Inspector,
+    pub(super) alerts: Arc<AlertQueue>,
+    memory: SharedMemory,
+}
+
+impl Bench {
+    pub(super) fn new(modules: &[ModuleConfig]) -> Self {
+        Self::try_new(modules).unwrap()
+    }
+
+    pub(super) fn try_new(modules: &[ModuleConfig]) -> Result<Self, InspectError> {
+        let inspector = Inspector::new(modules, &[chain(modules)], 1)?;
+        let memory = SharedMemory::new(64 * FRAME).unwrap();
+        let alerts = Arc::new(AlertQueue::new(1024));
+        let runner = inspector.runner(&memory.region(), Arc::clone(&alerts))?;
+        Ok(Self { runner, inspector, alerts, memory })
+    }
+
+    /// The frames' verdicts: true for pass.
+    pub(super) fn run(&mut self, frames: &[Vec<u8>]) -> Vec<bool> {
+        let mut packets: Vec<_> = frames
+            .iter()
+            .enumerate()
+            .map(|(i, frame)| {
+                self.memory.write(i * FRAME, frame).unwrap();
+                packet(i * FRAME, frame)
+            })
+            .collect();
+        self.runner.run(0, &mut packets);
+        packets
+            .iter()
+            .map(|packet| match packet.verdict {
+                verdict::PASS => true,
+                verdict::DROP => false,
+                other => panic!("verdict {other}"),
+            })
+            .collect()
+    }
+
+    /// Verdict on one frame and the signatures raised.
+    pub(super) fn one(&mut self, frame: &[u8]) -> (bool, Vec<u32>) {
+        let pass = self.run(&[frame.to_vec()])[0];
+        (pass, self.raised().iter().map(|alert| alert.signature).collect())
+    }
+
+    pub(super) fn raised(&self) -> Vec<AlertEvent> {
+        std::iter::from_fn(|| self.alerts.pop()).collect()
+    }
+
+    pub(super) fn status(&self) -> ModuleStatus {
+        self.inspector.status().remove(0)
+    }
+
+    /// Failures of the first module by kind.
+    pub(super) fn failures(&self, kind: &str) -> u64 {
+        self.status().failures.iter().find(|failure| failure.name == kind).unwrap().value
+    }
+}
+
+/// The descriptor that a worker makes of a frame.
+pub(super) fn packet(offset: usize, frame: &[u8]) -> Packet {
+    let (Frame::Ip(h) | Frame::Undecidable(_, Some(h))) = wire::parse(frame) else { panic!("no IP packet") };
+    Packet {
+        flow: 7,
+        frame: WINDOW + u32::try_from(offset).unwrap(),
+        len: u32::try_from(frame.len()).unwrap(),
+        l3: h.l3,
+        l4: h.l4,
+        payload: h.payload,
+        payload_len: h.payload_len,
+        ethertype: h.ethertype(),
+        src_port: h.src_port,
+        dst_port: h.dst_port,
+        protocol: h.protocol,
+        tcp_flags: h.tcp_flags,
+        flags: if h.fragment == Fragment::Later { 3 } else { 0 },
+        rule: 5,
+        ingress: 0,
+        verdict: 99,
+        reserved: [0; 4],
+    }
+}
+
+fn ipv4(protocol: u8, transport: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00];
+    let total = u16::try_from(20 + transport.len()).unwrap().to_be_bytes();
+    frame.extend([0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame.extend(transport);
+    frame
+}
+
+pub(super) fn tcp(port: u16, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut segment = vec![0x9c, 0x40];
+    segment.extend(port.to_be_bytes());
+    segment.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend(payload);
+    ipv4(6, &segment)
+}
+
+pub(super) fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut datagram = vec![0x9c, 0x40];
+    datagram.extend(port.to_be_bytes());
+    datagram.extend(u16::try_from(8 + payload.len()).unwrap().to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    ipv4(17, &datagram)
+}
