@@ -146,7 +146,7 @@ trap 'exit 143' TERM
     die "the requirements are not met"
 }
 need_cargo
-as_builder "$ROOT/scripts/compile_wasm.sh" >"$dir/wasm.log" 2>&1 || {
+compile_modules c >"$dir/wasm.log" 2>&1 || {
     cat "$dir/wasm.log"
     die "the inspection modules do not compile"
 }

@@ -86,6 +86,28 @@ as_builder() {
     fi
 }
 
+# Whether the modules written in Rust can be compiled: by the toolchain itself, or by Debian's packages, which
+# compile_wasm.sh unpacks under target/.
+has_wasm_toolchain() {
+    local libraries
+    libraries=$(as_builder rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null) || return 1
+    compgen -G "$libraries/libcore-*.rlib" >/dev/null
+}
+has_wasm_packages() { apt-cache show rustc-web rust-web-src >/dev/null 2>&1; }
+
+# compile_modules all|c: the inspection modules, those in Rust only where that is possible.
+compile_modules() {
+    local arguments=()
+    if [ "$1" = c ]; then
+        arguments=(--skip-rust)
+    elif ! has_wasm_toolchain && ! has_wasm_packages; then
+        warn "modules in Rust are left out: $(no_wasm_help)"
+        arguments=(--skip-rust)
+    fi
+    as_builder "$ROOT/scripts/compile_wasm.sh" "${arguments[@]}"
+}
+no_wasm_help() { printf '%s' "the toolchain has no wasm32-unknown-unknown (rustup target add), apt no rustc-web"; }
+
 # Run a command inside a named network namespace. Not `ip netns exec`: that remounts /sys in a mount namespace of its
 # own, where a bpffs mounted by the command would be lost.
 in_netns() {

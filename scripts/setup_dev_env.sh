@@ -95,6 +95,23 @@ check_rust() {
     done
 }
 
+check_wasm() {
+    [ -n "${CARGO:-}" ] || return 0
+    if has_wasm_toolchain; then
+        printf '  ok       wasm32-unknown-unknown, for modules in Rust\n'
+        return
+    fi
+    # The lists of a fresh image are empty.
+    if ! has_wasm_packages && ! $check_only && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -q
+    fi
+    if has_wasm_packages; then
+        printf '  ok       modules in Rust: rustc-web from apt, unpacked under target/ when it is needed\n'
+    else
+        printf '  absent   modules in Rust are left out: %s\n' "$(no_wasm_help)"
+    fi
+}
+
 # at_least VERSION FLOOR
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]; }
 
@@ -143,6 +160,7 @@ esac
 check_packages
 $check_only || install_packages
 check_rust
+check_wasm
 check_kernel
 if [ ${#missing[@]} -gt 0 ]; then
     say "Missing packages; install them with: sudo $0"

@@ -57,7 +57,11 @@ clean_up() {
 
 # Test programs, built: executable, folder of its package, name of the target; separated by tabs.
 build_tests() {
-    as_builder "$CARGO" test --workspace --no-run --message-format=json-render-diagnostics >"$work/build.json"
+    local manifest
+    for manifest in Cargo.toml wasm_modules/Cargo.toml; do
+        as_builder "$CARGO" test --manifest-path "$manifest" --target-dir target --workspace --no-run \
+            --message-format=json-render-diagnostics
+    done >"$work/build.json"
     jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null)
         | [.executable, (.manifest_path | sub("/[^/]*$"; "")), .target.name] | @tsv' "$work/build.json"
 }
@@ -92,7 +96,7 @@ trap 'exit 130' INT TERM
 
 "$ROOT/scripts/setup_dev_env.sh"
 need_cargo
-as_builder "$ROOT/scripts/compile_wasm.sh"
+compile_modules all
 tests=$(build_tests)
 
 passed=0 failed=0 ignored=0 filtered=0

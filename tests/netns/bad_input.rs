@@ -30,6 +30,15 @@ fn an_unknown_interface_is_named() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_missing_capability_is_named() {
+    for capability in ["net_admin", "net_raw"] {
+        let lab = Lab::new();
+        refused(&lab, &Setup { without: Some(capability), ..Setup::default() }, &[&format!("cap_{capability}")]);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
 fn one_bad_interface_leaves_the_good_one_alone() {
     let lab = Lab::new();
     let interfaces = vec!["veth-client", "veth-nowhere"];

@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) mode: &'static str,
     pub(crate) fail_policy: &'static str,
     pub(crate) ring: u32,
+    /// A capability that the daemon has to do without, as in `net_raw`.
+    pub(crate) without: Option<&'static str>,
     /// Modules of the default chain: name, file and further keys of each.
     pub(crate) modules: Vec<(&'static str, PathBuf, String)>,
 }
@@ -41,6 +43,7 @@ impl Default for Setup {
             mode: "auto",
             fail_policy: "open",
             ring: 2048,
+            without: None,
             modules: vec![("http_guard", guard, String::new())],
         }
     }
@@ -92,7 +95,14 @@ impl Daemon {
     fn spawn(lab: &Lab, setup: &Setup) -> Self {
         let config = setup.write(lab);
         let log = File::options().create(true).append(true).open(lab.dir().join("daemon.log")).expect("a log file");
-        let mut command = lab.command(Place::Host, PROGRAM);
+        let mut command = match setup.without {
+            None => lab.command(Place::Host, PROGRAM),
+            Some(capability) => {
+                let mut command = lab.command(Place::Host, "setpriv");
+                command.arg(format!("--bounding-set=-{capability}")).arg(PROGRAM);
+                command
+            }
+        };
         command.arg("run").arg("--config").arg(config);
         let child = command
             .stdout(log.try_clone().expect("a file can be shared"))
