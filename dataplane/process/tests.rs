@@ -8,7 +8,7 @@ use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, flags, verdict};
 use super::{
     Classified, Classify, DropReason, EgressId, Frames, Ingress, Inspect, Outcome, Processor, Route, Snapshot,
 };
-use crate::{flow::HashKey, plane::FailPolicy, service::Mac, wire, xsk::Metadata};
+use crate::{bpf::Metadata, flow::HashKey, plane::FailPolicy, service::Mac, wire};
 
 const HOST: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const SERVICE: Outcome = Outcome::Forward { egress: EgressId(7), service: 3 };

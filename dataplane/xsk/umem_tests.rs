@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Frame, Metadata, Place, PortId, Umem};
+use super::{Frame, Place, PortId, Umem};
+use crate::bpf::{Metadata, types::Magic};
+
+/// What the XDP program writes first.
+const MAGIC: u16 = Magic::SXF_MAGIC.0 as u16;
 use crate::plane::UmemLayout;
 
 const LAYOUT: UmemLayout = UmemLayout { frames: 256, frame_size: 2048, ring: 64 };
@@ -41,7 +45,7 @@ fn every_frame_has_one_token() {
 fn metadata_is_believed_once() {
     let umem = umem();
     let mut frame = received(&umem, 256, 60).unwrap();
-    write_metadata(&umem, 256, 0x5358, 3, 77);
+    write_metadata(&umem, 256, MAGIC, 3, 77);
     assert_eq!(umem.take_metadata(&mut frame), Some(Metadata { chain: 3, rule: 77 }));
     assert_eq!(umem.take_metadata(&mut frame), None);
 }
