@@ -1,9 +1,10 @@
 //! The kernel's part as control drives it: one entry program, the maps that all generations share, the live generation.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     os::fd::{AsFd, AsRawFd, RawFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Once,
 };
 
@@ -40,6 +41,8 @@ pub struct Filter {
     generation: u64,
     fail_policy: FailPolicy,
     attached: Vec<Attached>,
+    /// Where links are, or were to be, pinned.
+    bpffs: BTreeSet<PathBuf>,
 }
 
 /// Maps that every generation uses.
@@ -66,7 +69,16 @@ impl Filter {
         set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
-        Ok(Self { entry, live: None, shared, slots: Slots::new(), generation: 0, fail_policy, attached: Vec::new() })
+        Ok(Self {
+            entry,
+            live: None,
+            shared,
+            slots: Slots::new(),
+            generation: 0,
+            fail_policy,
+            attached: Vec::new(),
+            bpffs: BTreeSet::new(),
+        })
     }
 
     /// Make `ruleset` what packets meet: a new generation with tables of its own is loaded and filled, then replaces the
@@ -105,6 +117,7 @@ impl Filter {
     /// No such interface, another XDP program there, no native XDP, too large an MTU, missing capabilities.
     pub fn attach(&mut self, name: &str, skb: bool, bpffs: &Path) -> Result<u32, BpfError> {
         mount::ensure(bpffs)?;
+        self.bpffs.insert(bpffs.to_owned());
         let entry = program(&self.entry, "sxf_entry")?;
         let attached = Attached::new(&entry, &self.shared.programs, name, skb, bpffs)?;
         let ifindex = attached.ifindex;
@@ -139,14 +152,11 @@ impl Filter {
     /// # Errors
     /// The first that went wrong; everything else is undone all the same.
     pub fn detach_all(&mut self) -> Result<(), BpfError> {
-        let mut dirs: Vec<_> = self.attached.iter().map(|attached| attached.dir.clone()).collect();
-        dirs.sort_unstable();
-        dirs.dedup();
         let mut first = Ok(());
         for attached in self.attached.drain(..) {
             first = first.and(attached.detach());
         }
-        for dir in dirs {
+        for dir in std::mem::take(&mut self.bpffs) {
             first = first.and(mount::remove(&dir));
         }
         first
