@@ -100,7 +100,7 @@ impl Admin {
     /// Shut the dataplane down once the calls under way are done; later ones are refused.
     pub(crate) fn shutdown(&self) {
         let backend = self.backend.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(error)) = backend.map(|backend| backend.shutdown()) {
+        if let Some(Err(error)) = backend.map(<dyn Backend>::shutdown) {
             tracing::error!(error, "the dataplane did not stop cleanly");
         }
     }
