@@ -8,10 +8,9 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile __u32 entry_fail_closed = 0;
 
 SEC("xdp")
-int sxf_entry(struct xdp_md *ctx)
-{
-	bpf_tail_call(ctx, &programs, 0);
-	/* Only reached when the slot is empty. */
-	count_event(SXF_NO_GENERATION);
-	return fail(entry_fail_closed, ctx->data_end - ctx->data);
+int sxf_entry(struct xdp_md *ctx) {
+        bpf_tail_call(ctx, &programs, 0);
+        /* Only reached when the slot is empty. */
+        count_event(SXF_NO_GENERATION);
+        return fail(entry_fail_closed, ctx->data_end - ctx->data);
 }

@@ -3,94 +3,92 @@
 #ifndef SXF_MAPS_H
 #define SXF_MAPS_H
 
+/* Before the helpers, which use its types. */
 #include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+
 #include "common.h"
+#include <bpf/bpf_helpers.h>
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
+        __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, __u32);
 } programs SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, SXF_SOCKETS);
-	__type(key, __u32);
-	__type(value, __u32);
+        __uint(type, BPF_MAP_TYPE_XSKMAP);
+        __uint(max_entries, SXF_SOCKETS);
+        __type(key, __u32);
+        __type(value, __u32);
 } xsks SEC(".maps");
 
 /* By ifindex. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SXF_INTERFACES);
-	__type(key, __u32);
-	__type(value, struct sxf_port);
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, SXF_INTERFACES);
+        __type(key, __u32);
+        __type(value, struct sxf_port);
 } ports SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SXF_SERVICES);
-	__type(key, struct sxf_address);
-	__type(value, struct sxf_service);
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, SXF_SERVICES);
+        __type(key, struct sxf_address);
+        __type(value, struct sxf_service);
 } services SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SXF_RULE_SLOTS + 1);
-	__type(key, __u32);
-	__type(value, struct sxf_count);
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, SXF_RULE_SLOTS + 1);
+        __type(key, __u32);
+        __type(value, struct sxf_count);
 } rule_counts SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SXF_ACTIONS);
-	__type(key, __u32);
-	__type(value, struct sxf_count);
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, SXF_ACTIONS);
+        __type(key, __u32);
+        __type(value, struct sxf_count);
 } actions SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SXF_EVENTS);
-	__type(key, __u32);
-	__type(value, __u64);
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, SXF_EVENTS);
+        __type(key, __u32);
+        __type(value, __u64);
 } events SEC(".maps");
 
-static __always_inline void count_event(__u32 event)
-{
-	__u64 *count = bpf_map_lookup_elem(&events, &event);
+static __always_inline void count_event(__u32 event) {
+        __u64 *count = bpf_map_lookup_elem(&events, &event);
 
-	if (count)
-		*count += 1;
+        if (count)
+                *count += 1;
 }
 
-static __always_inline void count_action(__u32 action, __u64 bytes)
-{
-	struct sxf_count *count = bpf_map_lookup_elem(&actions, &action);
+static __always_inline void count_action(__u32 action, __u64 bytes) {
+        struct sxf_count *count = bpf_map_lookup_elem(&actions, &action);
 
-	if (!count)
-		return;
-	count->packets += 1;
-	count->bytes += bytes;
+        if (!count)
+                return;
+        count->packets += 1;
+        count->bytes += bytes;
 }
 
-static __always_inline void count_rule(__u32 slot, __u64 bytes)
-{
-	struct sxf_count *count = bpf_map_lookup_elem(&rule_counts, &slot);
+static __always_inline void count_rule(__u32 slot, __u64 bytes) {
+        struct sxf_count *count = bpf_map_lookup_elem(&rule_counts, &slot);
 
-	if (!count)
-		return;
-	count->packets += 1;
-	count->bytes += bytes;
+        if (!count)
+                return;
+        count->packets += 1;
+        count->bytes += bytes;
 }
 
 /* What the fail policy does with a packet, counted. */
-static __always_inline int fail(__u32 fail_closed, __u64 bytes)
-{
-	count_event(fail_closed ? SXF_FAIL_CLOSED : SXF_FAIL_OPEN);
-	count_action(fail_closed ? SXF_DROP : SXF_PASS, bytes);
-	return fail_closed ? XDP_DROP : XDP_PASS;
+static __always_inline int fail(__u32 fail_closed, __u64 bytes) {
+        count_event(fail_closed ? SXF_FAIL_CLOSED : SXF_FAIL_OPEN);
+        count_action(fail_closed ? SXF_DROP : SXF_PASS, bytes);
+        return fail_closed ? XDP_DROP : XDP_PASS;
 }
 
 #endif

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use secuxflow::{plane::PlaneConfig, rules::Ruleset, service::Service};
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
@@ -19,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     admin::{self, Admin},
     alerts::{self, AlertStore, EveFile},
-    backend::{self, Backend},
+    backend::{Backend, start_backend},
     capability,
     config::{self, Config, ConfigError, Overrides},
     metrics,
@@ -89,11 +90,14 @@ pub(crate) fn main(file: Option<&Path>, overrides: &Overrides) -> Result<(), Sta
         .with_env_filter(EnvFilter::new(&config.log))
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(StartError::System)?.block_on(run(&config))
+    runtime.map_err(StartError::System)?.block_on(run(&config, start_backend))
 }
 
 /// Everything that can fail cheaply comes before the dataplane touches an interface.
-async fn run(config: &Config) -> Result<(), StartError> {
+async fn run(
+    config: &Config,
+    start: impl FnOnce(&PlaneConfig, &Ruleset, &[Service]) -> anyhow::Result<Box<dyn Backend>>,
+) -> Result<(), StartError> {
     let signals = Signals::new().map_err(StartError::System)?;
     let _socket_lock = Lock::take(&config.socket.path, "socket")?;
     state::prepare(&config.state)?;
@@ -101,8 +105,8 @@ async fn run(config: &Config) -> Result<(), StartError> {
     let state = state::load(&config.state, &config.chain_names())?;
     let endpoints = Endpoints::open(config).await?;
     let rules = admin::ruleset(&state, &config.plane.default_action);
-    let backend = backend::start_backend(&config.plane, &rules, &state.services)
-        .map_err(|e| StartError::Backend(format!("{e:#}")))?;
+    let backend = start(&config.plane, &rules, &state.services);
+    let backend = backend.map_err(|e| StartError::Backend(format!("{e:#}")))?;
     serve(config, backend, state, endpoints, signals).await
 }
 
@@ -249,5 +253,92 @@ async fn tick(admin: Arc<Admin>) {
             Ok(Err(e)) => tracing::error!("links and neighbours: {}", e.message),
             Err(e) => tracing::error!("links and neighbours were not looked at: {e}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::atomic::Ordering::SeqCst};
+
+    use nix::sys::signal::{Signal, raise};
+    use secuxflow::alert::AlertEvent;
+
+    use super::*;
+    use crate::{api::Status, client::Client, testing::Lab};
+
+    fn config(dir: &Path) -> Config {
+        let overrides = Overrides {
+            interfaces: vec!["eth0".into()],
+            socket: Some(dir.join("s.sock")),
+            state: Some(dir.join("state.json")),
+            alert_file: Some(dir.join("eve.json").to_string_lossy().into_owned()),
+            metrics: Some("127.0.0.1:0".into()),
+            ..Overrides::default()
+        };
+        config::load(None, &overrides).unwrap()
+    }
+
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if holds() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{what}: not within 5 s");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn signals_reopen_the_alert_file_and_stop_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, lab) = (config(dir.path()), Lab::new());
+        let backend = lab.backend();
+        let daemon = tokio::spawn({
+            let config = config.clone();
+            async move { run(&config, |_, _, _| Ok(backend)).await }
+        });
+        let client = Client::new(config.socket.path.clone());
+        while client.get::<Status>("/v1/status").await.is_err() {
+            assert!(!daemon.is_finished());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+
+        let (eve, moved) = (dir.path().join("eve.json"), dir.path().join("eve.json.1"));
+        lab.queue.push(AlertEvent::dataplane(3, "one"));
+        until("the alert is written", || fs::read_to_string(&eve).unwrap().contains("one"));
+        fs::rename(&eve, &moved).unwrap();
+        raise(Signal::SIGHUP).unwrap();
+        until("the file is made anew", || eve.exists());
+
+        let mut follower = client.stream("/v1/alerts/stream").await.unwrap();
+        raise(Signal::SIGTERM).unwrap();
+        assert_eq!(follower.next().await.unwrap(), None, "the stop ends the stream");
+        let ended = tokio::time::timeout(Duration::from_secs(10), daemon).await.unwrap().unwrap();
+        assert!(ended.is_ok(), "{ended:?}");
+        assert!(lab.stopped.load(SeqCst), "the dataplane was shut down");
+        let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["eve.json", "eve.json.1"], "socket and locks are gone");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dataplane_that_does_not_start_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let error = run(&config, |_, _, _| anyhow::bail!("no interface 'eth0'")).await.unwrap_err();
+        assert_eq!(error.to_string(), "no interface 'eth0'");
+        assert!(!config.socket.path.exists() && !config.state.exists());
+        assert!(!dir.path().join("s.sock.lock").exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_damaged_state_file_keeps_the_dataplane_from_being_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        fs::write(&config.state, "{").unwrap();
+        let error = run(&config, |_, _, _| panic!("the dataplane was started")).await.unwrap_err();
+        assert!(matches!(error, StartError::State(_)), "{error}");
+        assert_eq!(fs::read_to_string(&config.state).unwrap(), "{");
     }
 }

@@ -76,7 +76,7 @@ fn ports(request: &Inspect, protocol: Protocol) -> Result<(u16, u16), ApiError> 
     Ok((0, 0))
 }
 
-/// The bytes that `text` stands for: `\r`, `\n`, `\t`, `\0`, `\\`, `\"` and `\xNN`.
+/// The bytes that `text` stands for: `\r`, `\n`, `\t`, `\0`, `\\`, `\"`, `\'` and `\xNN`.
 fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -91,7 +91,7 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
             Some(b't') => b'\t',
             Some(b'0') => 0,
             Some(b'\\') => b'\\',
-            Some(b'"') => b'"',
+            Some(quote @ (b'"' | b'\'')) => quote,
             Some(b'x') => hex(rest.next(), rest.next()).ok_or("\\x is followed by two hex digits")?,
             Some(other) => return Err(format!("\\{} is no escape; write \\\\ for a backslash", other.escape_ascii())),
             None => return Err("it ends in a lone \\; write \\\\ for a backslash".to_owned()),
@@ -152,6 +152,20 @@ mod tests {
         assert_eq!(refused(&Inspect { port: None, ..request() }).0, "port");
         assert_eq!(refused(&Inspect { proto: "icmp".into(), ..request() }).0, "port");
         assert_eq!(refused(&Inspect { payload: Some("x".repeat(1401)), ..request() }).0, "payload");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_can_be_written(bytes: Vec<u8>) {
+            proptest::prop_assert_eq!(unescape(&bytes.escape_ascii().to_string()).unwrap(), bytes);
+        }
+
+        #[test]
+        fn any_text_is_answered(text: String) {
+            if let Ok(bytes) = unescape(&text) {
+                proptest::prop_assert!(bytes.len() <= text.len());
+            }
+        }
     }
 
     #[test]

@@ -202,6 +202,7 @@ mod tests {
             r#"{"version":2,"next_rule":1,"rules":[],"services":[]}"#,
             r#"{"version":1,"next_rule":1,"rules":[{"id":"rule-1","action":"drop"}],"services":[]}"#,
             r#"{"version":1,"next_rule":1,"rules":[],"services":[],"more":0}"#,
+            r#"{"version":1,"next_rule":2,"rules":[{"id":"rule-1","action":"drop","more":0}],"services":[]}"#,
         ] {
             fs::write(&path, text).unwrap();
             let error = load(&path, &[]).unwrap_err();

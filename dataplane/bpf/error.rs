@@ -101,7 +101,7 @@ impl BpfError {
         use libbpf_rs::ErrorKind;
         let source = match error.kind() {
             ErrorKind::PermissionDenied => io::Error::from_raw_os_error(libc::EPERM),
-            _ => io::Error::other(error.to_string()),
+            _ => io::Error::other(format!("{error:#}")),
         };
         Self::io(doing, source)
     }

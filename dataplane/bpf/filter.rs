@@ -1,9 +1,10 @@
 //! The kernel's part as control drives it: one entry program, the maps that all generations share, the live generation.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     os::fd::{AsFd, AsRawFd, RawFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Once,
 };
 
@@ -15,7 +16,7 @@ use super::{
     attach::{self, Attached},
     counters, mount,
     slots::Slots,
-    types::{Address, Config, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, Rodata, ServiceEntry},
+    types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry},
 };
 use crate::{
     plane::{Count, FailPolicy, Named, RuleCount},
@@ -40,6 +41,8 @@ pub struct Filter {
     generation: u64,
     fail_policy: FailPolicy,
     attached: Vec<Attached>,
+    /// Where links are, or were to be, pinned.
+    bpffs: BTreeSet<PathBuf>,
 }
 
 /// Maps that every generation uses.
@@ -63,10 +66,19 @@ impl Filter {
     pub fn load(fail_policy: FailPolicy) -> Result<Self, BpfError> {
         quiet();
         let mut open = open(ENTRY_OBJECT, "sxf_entry")?;
-        set_rodata(&mut open, &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
+        set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
-        Ok(Self { entry, live: None, shared, slots: Slots::new(), generation: 0, fail_policy, attached: Vec::new() })
+        Ok(Self {
+            entry,
+            live: None,
+            shared,
+            slots: Slots::new(),
+            generation: 0,
+            fail_policy,
+            attached: Vec::new(),
+            bpffs: BTreeSet::new(),
+        })
     }
 
     /// Make `ruleset` what packets meet: a new generation with tables of its own is loaded and filled, then replaces the
@@ -105,6 +117,7 @@ impl Filter {
     /// No such interface, another XDP program there, no native XDP, too large an MTU, missing capabilities.
     pub fn attach(&mut self, name: &str, skb: bool, bpffs: &Path) -> Result<u32, BpfError> {
         mount::ensure(bpffs)?;
+        self.bpffs.insert(bpffs.to_owned());
         let entry = program(&self.entry, "sxf_entry")?;
         let attached = Attached::new(&entry, &self.shared.programs, name, skb, bpffs)?;
         let ifindex = attached.ifindex;
@@ -139,14 +152,11 @@ impl Filter {
     /// # Errors
     /// The first that went wrong; everything else is undone all the same.
     pub fn detach_all(&mut self) -> Result<(), BpfError> {
-        let mut dirs: Vec<_> = self.attached.iter().map(|attached| attached.dir.clone()).collect();
-        dirs.sort_unstable();
-        dirs.dedup();
         let mut first = Ok(());
         for attached in self.attached.drain(..) {
             first = first.and(attached.detach());
         }
-        for dir in dirs {
+        for dir in std::mem::take(&mut self.bpffs) {
             first = first.and(mount::remove(&dir));
         }
         first
@@ -272,7 +282,7 @@ impl Filter {
             rules6: v6,
             fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
         };
-        set_rodata(&mut open, bytes_of(&Rodata { config }))?;
+        set_section(&mut open, ".data", bytes_of(&Data { config }))?;
         self.shared.lend(&mut open)?;
         for mut map in open.maps_mut() {
             let entries = match map.name().to_str() {
@@ -344,10 +354,11 @@ fn load(open: OpenObject, doing: &str) -> Result<Object, BpfError> {
     open.load().map_err(|error| BpfError::libbpf(doing, &error))
 }
 
-fn set_rodata(open: &mut OpenObject, value: &[u8]) -> Result<(), BpfError> {
-    let missing = || BpfError::Object("no constants of the expected size".to_owned());
-    let is_rodata = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.ends_with(".rodata"));
-    let mut map = open.maps_mut().find(|map| is_rodata(map.name())).ok_or_else(missing)?;
+/// Set the initial value of the global variables in `section`.
+fn set_section(open: &mut OpenObject, section: &str, value: &[u8]) -> Result<(), BpfError> {
+    let missing = || BpfError::Object(format!("no {section} of the expected size"));
+    let wanted = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.ends_with(section));
+    let mut map = open.maps_mut().find(|map| wanted(map.name())).ok_or_else(missing)?;
     let bytes = map.initial_value_mut().filter(|bytes| bytes.len() == value.len()).ok_or_else(missing)?;
     bytes.copy_from_slice(value);
     Ok(())
@@ -385,7 +396,7 @@ fn delete(map: &MapHandle, key: &[u8], doing: &str) -> Result<(), BpfError> {
     }
 }
 
-fn socket_index(port: u32, queue: u32) -> Result<u32, BpfError> {
+pub(super) fn socket_index(port: u32, queue: u32) -> Result<u32, BpfError> {
     let too_many = |what, given, most| Err(BpfError::TooMany { what, given, most });
     if port >= MAX_INTERFACES {
         return too_many("interface number", port, MAX_INTERFACES);

@@ -9,6 +9,11 @@ mod slots;
 mod sys;
 pub(crate) mod types;
 
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod tests;
+
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
 pub use types::{METADATA_LEN, Metadata};

@@ -37,7 +37,7 @@ pub(super) fn ensure(dir: &Path) -> Result<(), BpfError> {
 /// Unmount `dir` and remove it when the mount is one of ours; leave any other alone.
 pub(super) fn remove(dir: &Path) -> Result<(), BpfError> {
     let error = |doing, source| BpfError::Bpffs { path: dir.to_owned(), doing, source };
-    if !mounted_by_us(dir).map_err(|source| error("reading /proc/self/mountinfo", source))? {
+    if !mounted_by_us(dir).map_err(|source| error("reading /proc/thread-self/mountinfo", source))? {
         return Ok(());
     }
     umount2(dir, MntFlags::empty()).map_err(|source| error("unmounting it", source.into()))?;
@@ -59,7 +59,7 @@ fn mounted_by_us(dir: &Path) -> io::Result<bool> {
         let mut words = file_system.split(' ');
         Some(point == dir && words.next() == Some("bpf") && words.next() == Some(SOURCE))
     };
-    for line in BufReader::new(fs::File::open("/proc/self/mountinfo")?).lines() {
+    for line in BufReader::new(fs::File::open("/proc/thread-self/mountinfo")?).lines() {
         if ours(&line?) == Some(true) {
             return Ok(true);
         }

@@ -22,7 +22,7 @@ mod skeleton {
 }
 
 pub(crate) use skeleton::types::{
-    rodata as Rodata, sxf_action as Act, sxf_address as Address, sxf_config as Config, sxf_count as CountEntry,
+    data as Data, sxf_action as Act, sxf_address as Address, sxf_config as Config, sxf_count as CountEntry,
     sxf_event as Event, sxf_l4_match as L4Match, sxf_limits as Limits, sxf_magic as Magic, sxf_metadata as RawMetadata,
     sxf_port as Port, sxf_rule4 as Rule4, sxf_rule6 as Rule6, sxf_service as ServiceEntry, sxf_verdict as VerdictEntry,
 };
@@ -55,7 +55,7 @@ plain! {
     Rule4 { src, src_mask, dst, dst_mask, l4, verdict },
     Rule6 { src, src_mask, dst, dst_mask, l4, verdict },
     Config { default_verdict, rules4, rules6, fail_closed },
-    Rodata { config },
+    Data { config },
     Port { first_socket, ingress },
     Address { bytes },
     ServiceEntry { up },

@@ -8,3 +8,6 @@ mod snapshot;
 pub use batch::{Classified, Classify, Frames, Inspect, Processor, Tally};
 pub use outcome::{DropReason, Outcome};
 pub use snapshot::{EgressId, Ingress, Route, Snapshot};
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ mod reference;
 mod spec;
 
 #[cfg(test)]
+mod spec_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub(crate) use compile::{Tables, compile};

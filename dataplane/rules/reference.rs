@@ -191,3 +191,58 @@ fn precedence_words(first: &Rule, second: &Rule) -> String {
         _ => "id: the lower one".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rules::{PortRange, testing::rule},
+        wire::{parse, testing::tcp4},
+    };
+
+    fn classifier(rules: Vec<Rule>) -> Classifier {
+        Classifier::new(&Ruleset { rules, default_action: Action::Pass }, &["default".to_owned()]).unwrap()
+    }
+
+    fn web() -> Rule {
+        let mut web = rule(2, |m| m.port = Some(PortRange { first: 80, last: 80 }));
+        web.action = Action::Drop;
+        web
+    }
+
+    #[test]
+    fn the_first_match_decides_and_the_explanation_says_why() {
+        let net = rule(1, |m| m.src = "10.0.0.0/8".parse().ok());
+        let classifier = classifier(vec![rule(3, |_| ()), web(), net]);
+        let frame = parse(&tcp4([10, 0, 0, 1], [192, 0, 2, 1], 4000, 80));
+        let decision = classifier.classify(&frame);
+        assert_eq!(decision, Decision { rule: Some(RuleId(1)), action: Outcome::Pass, cause: Cause::Rule });
+        let lines = classifier.explain(&frame);
+        assert_eq!(lines[0], "rule-1 (pass) matches, before rule-2 by src: 10.0.0.0/8 is more specific than any");
+        assert_eq!(lines[1], "rule-2 (drop) matches, before rule-3 by port: fewer ports");
+        assert_eq!(lines[2], "rule-3 (pass) matches");
+        assert_eq!(classifier.classify(&parse(&tcp4([11, 0, 0, 1], [192, 0, 2, 1], 4000, 80))).rule, Some(RuleId(2)));
+    }
+
+    #[test]
+    fn a_later_fragment_goes_to_inspection_when_a_rule_with_ports_might_match() {
+        let mut frame = tcp4([10, 0, 0, 1], [192, 0, 2, 1], 4000, 80);
+        frame[21] = 2;
+        let decision = classifier(vec![web(), rule(3, |_| ())]).classify(&parse(&frame));
+        let inspect = Outcome::Inspect { chain: 0 };
+        assert_eq!(decision, Decision { rule: None, action: inspect, cause: Cause::LaterFragment });
+        let mut before = rule(3, |_| ());
+        before.priority = 1;
+        let decision = classifier(vec![web(), before]).classify(&parse(&frame));
+        assert_eq!(decision, Decision { rule: Some(RuleId(3)), action: Outcome::Pass, cause: Cause::Rule });
+    }
+
+    #[test]
+    fn what_no_rule_matches_meets_the_default_action() {
+        let classifier = classifier(vec![web()]);
+        let frame = parse(&tcp4([10, 0, 0, 1], [192, 0, 2, 1], 4000, 81));
+        let decision = Decision { rule: None, action: Outcome::Pass, cause: Cause::Default };
+        assert_eq!(classifier.classify(&frame), decision);
+        assert_eq!(classifier.explain(&frame), ["no rule matches: the default action"]);
+    }
+}

@@ -4,8 +4,16 @@ pub mod checksum;
 mod headers;
 mod rewrite;
 
+#[cfg(test)]
+mod headers_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use headers::{
     ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Fragment, Frame, Headers, MAX_EXT_HEADERS, MAX_VLAN_TAGS, Undecidable,
     is_extension, parse,
 };
 pub use rewrite::{Rewrite, Rewritten, TtlExpired};
+
+#[cfg(test)]
+mod rewrite_tests;

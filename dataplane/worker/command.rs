@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 
 use crate::{
     process::{EgressId, Inspect},
-    xsk::{KernelRings, Port, PortId},
+    xsk::{KernelRings, Port, PortId, Rings},
 };
 
 /// A way out, as one worker sees it.
@@ -20,8 +20,8 @@ pub(super) enum Egress {
 
 /// See the module.
 pub(super) enum Command<R = KernelRings> {
-    /// Serve this port from now on.
-    Add(Box<Port<R>>),
+    /// Serve this port from now on; answered when its fill ring is filled.
+    Add { port: Box<Port<R>>, reply: Sender<()> },
     /// Stop serving the port and hand it back, to be closed off the hot path.
     Remove { id: PortId, reply: Sender<Box<Port<R>>> },
     /// What a number of a way out means; none forgets it.
@@ -32,10 +32,10 @@ pub(super) enum Command<R = KernelRings> {
     Stop,
 }
 
-impl<R> fmt::Debug for Command<R> {
+impl<R: Rings> fmt::Debug for Command<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Add(_) => f.write_str("Add"),
+            Self::Add { port, .. } => write!(f, "Add({})", port.id()),
             Self::Remove { id, .. } => write!(f, "Remove({id})"),
             Self::Egress { id, egress } => write!(f, "Egress({id:?}, {egress:?})"),
             Self::Inspect { .. } => f.write_str("Inspect"),

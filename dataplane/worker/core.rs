@@ -136,7 +136,10 @@ impl<R: Rings> Core<R> {
     /// Carry out a command; true for the one to stop. A caller that no longer waits for the answer is no error.
     pub(super) fn command(&mut self, command: Command<R>) -> bool {
         match command {
-            Command::Add(port) => self.add(*port),
+            Command::Add { port, reply } => {
+                self.add(*port);
+                let _ = reply.send(());
+            }
             Command::Remove { id, reply } => {
                 if let Some(port) = self.remove(id) {
                     let _ = reply.send(Box::new(port));
@@ -168,6 +171,12 @@ impl<R: Rings> Core<R> {
             self.by_id.resize(id + 1, None);
         }
         self.by_id[id] = u16::try_from(index).ok();
+        // At once, so that the first packets find frames as soon as the caller puts the socket into the XSKMAP.
+        self.balance();
+        let target = self.fill_target();
+        if let Some(slot) = self.slots[index].as_mut().filter(|slot| slot.port.ingress().is_some()) {
+            slot.port.fill(&mut self.free, target);
+        }
     }
 
     fn remove(&mut self, id: PortId) -> Option<Port<R>> {
@@ -328,6 +337,14 @@ impl<R: Rings> Core<R> {
         }
     }
 
+    /// Kick every port whose frames are not back yet: a driver may have fallen asleep between a submission and the look
+    /// at whether it wants to be woken.
+    pub(super) fn nudge(&mut self) {
+        for slot in self.slots.iter_mut().flatten().filter(|slot| !slot.gone && slot.port.sending() > 0) {
+            slot.gone = slot.port.kick(1) == Kick::Gone;
+        }
+    }
+
     fn discard(&mut self, frame: Frame, reason: DropReason) {
         self.shared().stats.dropped(reason, frame.packet_len());
         self.umem.note(&frame, Place::Free);
@@ -358,6 +375,12 @@ impl<R: Rings> Core<R> {
             }
         }
         waiting
+    }
+
+    /// Frames that wait for room.
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> u64 {
+        self.slots.iter().flatten().map(|slot| slot.pending.len() as u64).sum()
     }
 
     #[cfg(test)]

@@ -9,6 +9,13 @@ mod shared;
 mod stats;
 mod thread;
 
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod netns_tests;
+#[cfg(test)]
+mod simulation;
+
 pub use error::WorkerError;
 pub use set::{OpenError, Opened, Options, Workers};
 pub use stats::MAX_SERVICES;

@@ -191,7 +191,8 @@ impl Workers {
     }
 
     /// Bind a socket and hand it to the worker that serves its queue. The first one settles the mode of all, see
-    /// [`xsk::bind`]. Put the descriptor into the XSKMAP when this has returned.
+    /// [`xsk::bind`]. Put the descriptor into the XSKMAP when this has returned: the fill ring is filled
+    /// then.
     ///
     /// # Errors
     /// The bind's refusal, or a worker that takes no commands.
@@ -212,8 +213,10 @@ impl Workers {
             holds_umem: !self.held.swap(true, Relaxed),
         };
         let mut ports = self.served();
-        self.tell(worker, Command::Add(Box::new(port)))?;
+        let (reply, answer) = bounded(1);
+        self.tell(worker, Command::Add { port: Box::new(port), reply })?;
         ports.push(served);
+        answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
         Ok(Opened { id, worker, fd, mode, reason })
     }
 

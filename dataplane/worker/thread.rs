@@ -40,7 +40,10 @@ pub(super) fn run(
         } else {
             let timeout = match core.waiting() {
                 Waiting::Idle => -1,
-                Waiting::Completions => patience,
+                Waiting::Completions => {
+                    core.nudge();
+                    patience
+                }
                 Waiting::Room => ROOM_MS,
             };
             patience = (patience * 2).min(COMPLETIONS_MS);

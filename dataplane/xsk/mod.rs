@@ -9,6 +9,9 @@ mod rings;
 mod sockopt;
 mod umem;
 
+#[cfg(test)]
+mod umem_tests;
+
 pub use error::XskError;
 pub use frame::{Frame, FrameCounts};
 pub use layout::WINDOW_LEN;

@@ -159,7 +159,7 @@ fn refuses_zero_copy(error: &XskError) -> bool {
 fn explain(code: i32, spec: &PortSpec, mode: &str) -> String {
     let text = match code {
         libc::EBUSY => "another socket or program holds the queue; stop it, then try again",
-        libc::EOPNOTSUPP if spec.ingress.is_none() => {
+        libc::EOPNOTSUPP if mode == "copy" => {
             "the device has no zero-copy, and the UMEM is bound zero-copy; set mode = \"copy\" so that one UMEM serves \
              both"
         }

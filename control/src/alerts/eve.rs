@@ -106,7 +106,7 @@ fn name(names: &[String], index: Option<u16>) -> Option<&str> {
     index.and_then(|index| names.get(usize::from(index))).map(String::as_str)
 }
 
-/// RFC 3339 with microseconds and a numeric offset, as EVE has it: `2026-01-02T03:04:05.000006+0000`.
+/// RFC 3339 with microseconds and a numeric offset, `2026-01-02T03:04:05.000006+00:00`.
 fn timestamp(ns: u64) -> String {
     let time = Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::MAX);
     let time = Offset::UTC.to_datetime(time);

@@ -34,6 +34,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the daemon in the foreground.
     Run(RunFlags),
+    #[command(flatten)]
+    Client(ClientCommand),
     /// Check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -42,8 +44,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
-    #[command(flatten)]
-    Client(ClientCommand),
 }
 
 /// Commands that ask the daemon.

@@ -68,3 +68,41 @@ fn completions(out: &output::Output, shell: clap_complete::Shell) -> Result<(), 
     clap_complete::generate(shell, &mut Cli::command(), "secuxflow", &mut script);
     out.text(&String::from_utf8_lossy(&script))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command, as people type it, with its flags.
+    fn commands(command: &clap::Command, path: &str, found: &mut Vec<(String, Vec<String>)>) {
+        let flags = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+        if command.get_subcommands().next().is_none() {
+            found.push((path.to_owned(), flags.collect()));
+        }
+        for sub in command.get_subcommands() {
+            commands(sub, &format!("{path} {}", sub.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn the_commands_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_flag_and_exit_code_is_documented() {
+        let docs = include_str!("../../../docs/cli.md");
+        let mut found = Vec::new();
+        commands(&Cli::command(), "secuxflow", &mut found);
+        assert!(found.len() >= 15, "{found:?}");
+        for (path, flags) in found {
+            assert!(docs.contains(&format!("| `{path}` |")), "{path} is not in docs/cli.md");
+            for flag in flags {
+                assert!(docs.contains(&format!("`--{flag}`")), "{path} --{flag} is not in docs/cli.md");
+            }
+        }
+        for code in 0..=Exit::Start as u8 {
+            assert!(docs.contains(&format!("\n| {code} |")), "exit code {code} is not in docs/cli.md");
+        }
+    }
+}

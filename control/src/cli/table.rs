@@ -116,7 +116,7 @@ impl Show for Rules {
                 action,
                 info.count.packets.to_string(),
                 info.count.bytes.to_string(),
-                rule.comment.clone().unwrap_or_default(),
+                rule.comment.as_deref().unwrap_or_default().replace(char::is_control, "."),
             ]
         });
         let head = ["ID", "PRIO", "SRC", "SPORT", "DST", "PORT", "PROTO", "ACTION", "PACKETS", "BYTES", "COMMENT"];
@@ -307,5 +307,90 @@ impl Show for ConfigSummary {
             self.metrics,
             self.state,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secuxflow::{plane::Count, rules::RuleSpec};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{api::RuleInfo, testing::full_status};
+
+    /// The cells of a table's lines; no cell of these tests has two blanks in a row.
+    fn cells(text: &str) -> Vec<Vec<&str>> {
+        text.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect()
+    }
+
+    #[test]
+    fn rules_show_what_they_match_and_counted() {
+        let rule = RuleSpec {
+            src: Some("192.168.1.0/24".into()),
+            port: Some("80".into()),
+            action: Some("inspect".into()),
+            chain: Some("waf".into()),
+            ..RuleSpec::default()
+        };
+        let info = RuleInfo { id: secuxflow::rules::RuleId(1), rule, count: Count { packets: 3, bytes: 180 } };
+        let text = Rules { rules: vec![info] }.show();
+        let cells = cells(&text);
+        assert_eq!(cells[0][..4], ["ID", "PRIO", "SRC", "SPORT"]);
+        let row = ["rule-1", "0", "192.168.1.0/24", "any", "any", "80", "any", "inspect waf (disabled)", "3", "180"];
+        assert_eq!(cells[1], row, "{text}");
+    }
+
+    #[test]
+    fn status_modules_and_services_are_rows() {
+        let plane = full_status();
+        let modules = Modules { modules: plane.modules.clone() }.show();
+        let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
+        assert_eq!(cells(&modules)[1], row, "{modules}");
+        let services = Services { services: plane.services.clone() }.show();
+        assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "1", "60"], "{services}");
+        let status = Status {
+            version: "1.2.3".into(),
+            pid: 9,
+            started: "2026-01-02T03:04:05Z".into(),
+            uptime_seconds: 60,
+            config: None,
+            fail_policy: FailPolicy::Closed,
+            default_action: "pass".into(),
+            rule_count: 1,
+            alert_write_errors: 0,
+            plane,
+        };
+        let text = status.show();
+        let lines = cells(&text);
+        assert!(text.contains("fail policy closed") && text.contains("11 alerts, 1 dropped"), "{text}");
+        assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
+        assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
+    }
+
+    #[test]
+    fn an_alert_is_one_line() {
+        let alert = json!({
+            "timestamp": "T", "event_type": "alert", "src_ip": "fd00::1", "src_port": 4, "dest_ip": "fd00::2",
+            "dest_port": 80, "proto": "TCP",
+            "alert": {"action": "blocked", "signature_id": 7, "signature": "attack", "severity": 1},
+            "secuxflow": {"rule": "rule-1", "chain": "default", "module": "waf", "kind": "signature"},
+        });
+        let line = alert_line(&alert.to_string());
+        assert_eq!(line, "T [1] blocked TCP [fd00::1]:4 -> [fd00::2]:80 rule-1/default/waf 7: attack");
+        assert!(alert_line(r#"{"missed":12}"#).contains("12 alerts"));
+    }
+
+    #[test]
+    fn a_test_inspection_tells_rule_reason_module_and_verdict() {
+        let report = json!({
+            "rule": "rule-2", "action": "inspect", "chain": "default", "reasons": ["priority 5 before 0"],
+            "modules": [{"module": "waf", "verdict": "drop",
+                         "alerts": [{"severity": 1, "signature": 7, "message": "climbs"}]}],
+            "service": "web", "verdict": "drop", "cause": "module waf",
+        });
+        let text = serde_json::from_value::<Probed>(report).unwrap().show();
+        for words in ["drop (module waf)", "rule-2: inspect", "priority 5", "waf: drop", "signature 7: climbs", "web"] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
     }
 }

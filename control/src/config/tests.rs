@@ -146,6 +146,7 @@ fn each_broken_rule_names_its_key() {
         ("interfaces = [\"more-than-fifteen\"]", "interfaces[0]"),
         (&with("[umem]\nring = 1000"), "umem.ring"),
         (&with("[umem]\nring = -8"), "umem.ring"),
+        (&with("[umem]\nring = 1000\nframes = 64"), "umem.ring"),
         (&with("[umem]\nring = 131072"), "umem.ring"),
         (&with("[umem]\nframe_size = 1024"), "umem.frame_size"),
         (&with("[umem]\nframe_size = 3000"), "umem.frame_size"),

@@ -9,7 +9,8 @@ use crate::{
 /// The error must name the module and hold every one of `words`.
 fn refused(text: &str, words: &[&str]) {
     let (config, _file) = module("broken", text);
-    check(&[config.clone()], &[chain(&[config])], &[&["broken"], words].concat());
+    let modules = [config];
+    check(&modules, &[chain(&modules)], &[&["broken"], words].concat());
 }
 
 fn check(modules: &[ModuleConfig], chains: &[ChainConfig], words: &[&str]) {
@@ -71,7 +72,7 @@ fn wrong_settings_are_refused_by_name() {
     check(&one(|c| c.deadline = std::time::Duration::ZERO), &[], &["deadline"]);
     check(&[good.clone(), good.clone()], &[], &["two modules are named good"]);
     let lost = ChainConfig { name: "web".into(), modules: vec!["waf".into()] };
-    check(&[good.clone()], std::slice::from_ref(&lost), &["chain web", "waf", "good"]);
+    check(std::slice::from_ref(&good), std::slice::from_ref(&lost), &["chain web", "waf", "good"]);
     check(
         &[config("lost", std::path::Path::new("/nonexistent.wasm"))],
         &[],
@@ -83,10 +84,19 @@ fn wrong_settings_are_refused_by_name() {
 fn status_tells_what_was_loaded() {
     let (config, _file) = module("good", "");
     std::fs::write(&config.path, guest("")).unwrap();
-    let inspector = Inspector::new(&[config.clone()], &[chain(&[config.clone()])], 1).unwrap();
+    let path = config.path.display().to_string();
+    let modules = [config];
+    let inspector = Inspector::new(&modules, &[chain(&modules)], 1).unwrap();
     let status = inspector.status().remove(0);
     assert_eq!((status.name.as_str(), status.abi, status.in_service), ("good", 1, true));
-    assert_eq!((status.path, status.chains), (config.path.display().to_string(), vec!["chain".to_owned()]));
+    assert_eq!((status.path, status.chains), (path, vec!["chain".to_owned()]));
     assert_eq!(status.sha256.len(), 64);
     assert_eq!((inspector.chain("chain"), inspector.chain("other")), (Some(0), None));
+}
+
+#[test]
+fn no_module_is_fine_and_passes() {
+    let mut bench = super::support::Bench::new(&[]);
+    assert_eq!(bench.run(&[super::support::tcp(80, 2, b"")]), [true]);
+    assert!(bench.inspector.status().is_empty());
 }

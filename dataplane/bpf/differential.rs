@@ -1,0 +1,226 @@
+//! The kernel against the reference model: the same rulesets and packets, the same verdicts and counters.
+
+use std::{collections::BTreeMap, net::IpAddr, os::fd::AsRawFd};
+
+use super::{Filter, METADATA_LEN, Metadata, sys::xdp_socket};
+use crate::{
+    plane::{Count, FailPolicy},
+    rules::{Action, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset},
+    wire::{Fragment, Frame, parse, testing},
+};
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
+const LOOPBACK: u32 = 1;
+const RULESETS: u64 = 120;
+const PACKETS: usize = 200;
+
+/// xorshift64*: the same packets in every run, so that a disagreement can be seen again.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_be_bytes()[0]
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[usize::from(self.byte()) % from.len()].clone()
+    }
+}
+
+fn random_rule(random: &mut Random, id: u32) -> Rule {
+    let nets: &[&str] = match random.byte() % 3 {
+        0 => &[""],
+        1 => &["", "10.0.0.0/8", "10.0.0.0/16", "10.0.0.5/32", "192.168.1.0/24", "192.168.1.128/25", "0.0.0.0/0"],
+        _ => &["", "fd00::/16", "fd00::/40", "fd00::1/128", "fd00:1::5/128", "::/0", "fd00::/127"],
+    };
+    let ports = |first, last| Some(PortRange { first, last });
+    let ranges = [None, None, ports(80, 80), ports(0, 65535), ports(22, 443), ports(443, 8080), ports(65535, 65535)];
+    let mut matcher = Matcher {
+        src: random.pick(nets).parse().ok(),
+        dst: random.pick(nets).parse().ok(),
+        port: random.pick(&ranges),
+        sport: if random.byte() < 64 { random.pick(&ranges) } else { None },
+        proto: random.pick(&[None, None, Some(6), Some(17), Some(132), Some(1), Some(58), Some(60)]).map(Protocol),
+    };
+    if matcher.proto.is_some_and(|proto| !proto.has_ports()) {
+        (matcher.port, matcher.sport) = (None, None);
+    }
+    Rule {
+        id: RuleId(id),
+        priority: random.pick(&[0, 0, 0, 5, -3]),
+        matcher,
+        action: random_action(random),
+        comment: None,
+        enabled: random.byte() > 20,
+    }
+}
+
+fn random_action(random: &mut Random) -> Action {
+    let inspect = |chain: &str| Action::Inspect { chain: chain.to_owned() };
+    random.pick(&[Action::Pass, Action::Drop, inspect("default"), inspect("web")])
+}
+
+/// What a filter is set up with, and what the model expects of it so far.
+struct Model {
+    policy: FailPolicy,
+    services: Vec<IpAddr>,
+    with_socket: bool,
+    rules: BTreeMap<RuleId, Count>,
+    default: Count,
+    actions: BTreeMap<&'static str, Count>,
+    events: BTreeMap<&'static str, u64>,
+}
+
+impl Model {
+    /// Verdict and metadata for a packet that was decided on so; counts it.
+    fn expect(&mut self, frame: &Frame, decision: Decision, length: usize) -> (u32, Option<Metadata>) {
+        let count = Count { packets: 1, bytes: length as u64 };
+        match frame {
+            Frame::Neighbour => self.event("neighbour"),
+            Frame::NonIp => self.event("non_ip"),
+            Frame::Undecidable(..) => self.event("undecidable"),
+            Frame::Ip(headers) if headers.fragment == Fragment::Later => self.event("later_fragment"),
+            Frame::Ip(_) => {}
+        }
+        match decision.rule {
+            Some(id) => *self.rules.entry(id).or_default() += count,
+            None if decision.cause == Cause::Default => self.default += count,
+            None => {}
+        }
+        let (verdict, metadata) = match decision.action {
+            Outcome::Pass => (XDP_PASS, None),
+            Outcome::Drop => (XDP_DROP, None),
+            Outcome::Inspect { chain } => self.inspect(frame, chain, decision.rule),
+        };
+        let name = match verdict {
+            XDP_PASS => "pass",
+            XDP_DROP => "drop",
+            _ => "inspect",
+        };
+        *self.actions.entry(name).or_default() += count;
+        (verdict, metadata)
+    }
+
+    fn inspect(&mut self, frame: &Frame, chain: u16, rule: Option<RuleId>) -> (u32, Option<Metadata>) {
+        let dst = match frame {
+            Frame::Ip(headers) | Frame::Undecidable(_, Some(headers)) => Some(headers.dst),
+            _ => None,
+        };
+        let up = dst.is_some_and(|dst| self.services.contains(&dst));
+        if dst.is_some() && !up {
+            self.event("no_service");
+        }
+        if up && self.with_socket {
+            return (XDP_REDIRECT, Some(Metadata { chain, rule: rule.map_or(0, |id| id.0) }));
+        }
+        let open = self.policy == FailPolicy::Open;
+        self.event(if open { "fail_open" } else { "fail_closed" });
+        (if open { XDP_PASS } else { XDP_DROP }, None)
+    }
+
+    fn event(&mut self, name: &'static str) {
+        *self.events.entry(name).or_default() += 1;
+    }
+
+    fn assert_counted(&self, filter: &Filter) {
+        for rule in filter.rule_counts().unwrap() {
+            assert_eq!(rule.count, self.rules.get(&rule.id).copied().unwrap_or_default(), "{}", rule.id);
+        }
+        let counted: u64 = filter.rule_counts().unwrap().iter().map(|rule| rule.count.packets).sum();
+        assert_eq!(counted, self.rules.values().map(|count| count.packets).sum::<u64>());
+        assert_eq!(filter.default_count().unwrap(), self.default);
+        for action in filter.actions().unwrap() {
+            let expected = self.actions.get(action.name.as_str()).copied().unwrap_or_default();
+            assert_eq!(action.value, expected, "{}", action.name);
+        }
+        for event in filter.events().unwrap() {
+            assert_eq!(event.value, self.events.get(event.name.as_str()).copied().unwrap_or(0), "{}", event.name);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_kernel_and_the_reference_model_agree_on_every_packet() {
+    let chains = ["default".to_owned(), "web".to_owned()];
+    let socket = xdp_socket().unwrap();
+    let mut seen = BTreeMap::<String, u64>::new();
+    for seed in 1..=RULESETS {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let policy = random.pick(&[FailPolicy::Open, FailPolicy::Closed]);
+        let rules = (1..=random.pick(&[0, 1, 8, 40, 120])).map(|id| random_rule(&mut random, id)).collect();
+        let ruleset = Ruleset { rules, default_action: random_action(&mut random) };
+        let classifier = Classifier::new(&ruleset, &chains).unwrap();
+        let mut model = Model {
+            policy,
+            services: vec![[10, 0, 0, 5].into(), [192, 168, 1, 1].into(), "fd00::1".parse().unwrap()],
+            with_socket: random.byte() > 50,
+            rules: BTreeMap::new(),
+            default: Count::default(),
+            actions: BTreeMap::new(),
+            events: BTreeMap::new(),
+        };
+        let mut filter = Filter::load(policy).unwrap();
+        filter.set_port(LOOPBACK, 0).unwrap();
+        for service in &model.services {
+            filter.set_service(*service, true).unwrap();
+        }
+        if model.with_socket {
+            filter.set_socket(0, 0, socket.as_raw_fd()).unwrap();
+        }
+        filter.publish(&ruleset, &chains).unwrap();
+        for _ in 0..PACKETS {
+            let mut packet = testing::arbitrary(|| random.byte());
+            // The kernel takes no test packet without an Ethernet header.
+            packet.resize(packet.len().max(14), 0);
+            let frame = parse(&packet);
+            let decision = classifier.classify(&frame);
+            let (expected, metadata) = model.expect(&frame, decision, packet.len());
+            let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
+            assert_eq!(verdict, expected, "seed {seed}: {decision:?} on {frame:?} {packet:02x?} of {ruleset:#?}");
+            let (front, rest) = out.split_at(out.len() - packet.len());
+            assert_eq!(rest, packet);
+            let front = <&[u8; METADATA_LEN]>::try_from(front).ok().and_then(Metadata::read);
+            assert_eq!(front, metadata, "seed {seed}: {packet:02x?}");
+            *seen.entry(format!("{:?} {verdict}", decision.cause)).or_default() += 1;
+        }
+        model.assert_counted(&filter);
+    }
+    // The packets are worth nothing unless they reach every kind of decision.
+    assert!(seen.len() >= 18 && seen.values().all(|count| *count > 5), "{seen:#?}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn they_agree_on_packets_cut_at_every_byte() {
+    let chains = ["default".to_owned()];
+    let port = Some(PortRange { first: 80, last: 80 });
+    let matcher = Matcher { port, ..Matcher::default() };
+    let rule = Rule { id: RuleId(1), priority: 0, matcher, action: Action::Drop, comment: None, enabled: true };
+    let ruleset = Ruleset { rules: vec![rule], default_action: Action::Pass };
+    let classifier = Classifier::new(&ruleset, &chains).unwrap();
+    let mut filter = Filter::load(FailPolicy::Closed).unwrap();
+    filter.publish(&ruleset, &chains).unwrap();
+    let mut random = Random(42);
+    for _ in 0..60 {
+        let whole = testing::arbitrary(|| random.byte());
+        for length in 14..=whole.len() {
+            let packet = &whole[..length];
+            // Without a service all that goes to inspection is dropped, as the rule drops.
+            let expected = match classifier.classify(&parse(packet)).action {
+                Outcome::Pass => XDP_PASS,
+                Outcome::Drop | Outcome::Inspect { .. } => XDP_DROP,
+            };
+            assert_eq!(filter.test_run(packet, LOOPBACK, 0).unwrap().0, expected, "{packet:02x?}");
+        }
+    }
+}

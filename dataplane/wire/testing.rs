@@ -1,0 +1,129 @@
+//! Packets for tests: simple ones by function, and arbitrary ones from a byte string of choices.
+
+use super::{ETH_P_ARP, ETH_P_IP, ETH_P_IPV6};
+
+/// Addresses are drawn from few, so that rules and packets meet.
+const ADDRESSES4: [[u8; 4]; 6] =
+    [[10, 0, 0, 5], [10, 0, 1, 5], [10, 1, 0, 1], [192, 168, 1, 1], [192, 168, 1, 200], [198, 51, 100, 7]];
+const PROTOCOLS: [u8; 8] = [6, 17, 1, 58, 132, 47, 60, 44];
+const PORTS: [u16; 6] = [0, 22, 80, 443, 8080, 65535];
+
+/// An Ethernet frame with an IPv4 TCP segment without payload.
+pub(crate) fn tcp4(src: [u8; 4], dst: [u8; 4], sport: u16, port: u16) -> Vec<u8> {
+    let segment = transport(6, sport, port, 0);
+    ethernet(ETH_P_IP, &ipv4(src, dst, 6, &[], 0, &segment))
+}
+
+/// The frame with one more VLAN tag of the given EtherType.
+pub(crate) fn vlan(frame: &[u8], ethertype: u16) -> Vec<u8> {
+    let mut tagged = frame[..12].to_vec();
+    tagged.extend(ethertype.to_be_bytes());
+    tagged.extend([0, 5]);
+    tagged.extend(&frame[12..]);
+    tagged
+}
+
+/// A packet made of choices, one byte each; equal choices make equal packets. Well-formed more often than not.
+pub(crate) fn arbitrary(mut choices: impl FnMut() -> u8) -> Vec<u8> {
+    let mut frame = match choices() % 16 {
+        0 => ethernet(ETH_P_ARP, &[0; 28]),
+        1 => ethernet(u16::from_be_bytes([choices(), choices()]), &[choices(); 40]),
+        2..9 => ethernet(ETH_P_IP, &arbitrary4(&mut choices)),
+        _ => ethernet(ETH_P_IPV6, &arbitrary6(&mut choices)),
+    };
+    for _ in 0..[0, 0, 0, 1, 1, 2, 2, 3][usize::from(choices() % 8)] {
+        frame = vlan(&frame, if choices().is_multiple_of(2) { 0x8100 } else { 0x88a8 });
+    }
+    if choices().is_multiple_of(8) {
+        let at = usize::from(choices()) % frame.len();
+        frame[at] = choices();
+    }
+    if choices().is_multiple_of(4) {
+        frame.truncate(usize::from(choices()) % (frame.len() + 1));
+    } else if choices().is_multiple_of(4) {
+        frame.extend(vec![choices(); usize::from(choices() % 32)]);
+    }
+    frame
+}
+
+fn pick<T: Copy>(from: &[T], choice: u8) -> T {
+    from[usize::from(choice) % from.len()]
+}
+
+fn arbitrary4(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
+    let protocol = pick(&PROTOCOLS, choices());
+    let options = vec![1; 4 * usize::from(pick(&[0_u8, 0, 0, 1, 10], choices()))];
+    let fragment = pick(&[0, 0, 0, 0x4000, 0x2000, 0x2001, 0x0007], choices());
+    let segment = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
+    ipv4(pick(&ADDRESSES4, choices()), pick(&ADDRESSES4, choices()), protocol, &options, fragment, &segment)
+}
+
+fn arbitrary6(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
+    let protocol = pick(&PROTOCOLS, choices());
+    let mut body = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
+    let mut next = protocol;
+    for _ in 0..pick(&[0, 0, 0, 1, 1, 2, 8, 9], choices()) {
+        let kind = pick(&[0_u8, 43, 44, 51, 60], choices());
+        let mut header = vec![next, 0, 0, 0, 0, 0, 0, 0];
+        match kind {
+            44 => header[2..4].copy_from_slice(&pick(&[0_u16, 1, 1, 0x0008, 0x0009], choices()).to_be_bytes()),
+            51 => {
+                header[1] = 1;
+                header.extend([0; 4]);
+            }
+            _ => {
+                header[1] = choices() % 3;
+                header.extend(vec![0; 8 * usize::from(header[1])]);
+            }
+        }
+        header.extend(body);
+        (body, next) = (header, kind);
+    }
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend(u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
+    packet.extend([next, 64]);
+    for _ in 0..2 {
+        packet.extend([0xfd, 0, 0, pick(&[0, 1], choices()), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        packet.push(pick(&[1, 2, 5], choices()));
+    }
+    packet.extend(body);
+    packet
+}
+
+fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+    frame.extend(ethertype.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn ipv4(src: [u8; 4], dst: [u8; 4], protocol: u8, options: &[u8], fragment: u16, body: &[u8]) -> Vec<u8> {
+    let words = u8::try_from(5 + options.len() / 4).unwrap_or(15);
+    let total = u16::try_from(20 + options.len() + body.len()).unwrap_or(u16::MAX);
+    let mut packet = vec![0x40 | words, 0];
+    packet.extend(total.to_be_bytes());
+    packet.extend([0, 0]);
+    packet.extend(fragment.to_be_bytes());
+    packet.extend([64, protocol, 0, 0]);
+    packet.extend(src);
+    packet.extend(dst);
+    packet.extend(options);
+    packet.extend(body);
+    packet
+}
+
+/// A transport header with a little payload; `kind` is the ICMP type.
+fn transport(protocol: u8, sport: u16, port: u16, kind: u8) -> Vec<u8> {
+    let mut segment = vec![0; 24];
+    if matches!(protocol, 6 | 17 | 132) {
+        segment[..2].copy_from_slice(&sport.to_be_bytes());
+        segment[2..4].copy_from_slice(&port.to_be_bytes());
+    } else {
+        segment[0] = if kind < 100 { 130 + kind % 10 } else { kind };
+    }
+    if protocol == 6 {
+        segment[12] = 0x50;
+        segment[13] = 0x02;
+    }
+    segment
+}

@@ -1,0 +1,362 @@
+//! Two workers over a simulated kernel, driven by random steps: whatever happens, no frame is lost or used twice.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use crossbeam_channel::bounded;
+use proptest::prelude::*;
+use secuxflow_abi::{Packet, verdict};
+
+use super::{
+    command::{Command, Egress},
+    core::{Core, Waiting},
+    shared::Shared,
+    simulation::{SHIFT, SimRings},
+};
+use crate::{
+    flow::HashKey,
+    plane::{FailPolicy, UmemLayout},
+    process::{Classified, Classify, EgressId, Ingress, Inspect, Processor, Route, Snapshot},
+    service::Mac,
+    wire,
+    xsk::{Descriptor, Place, Port, PortId, Umem},
+};
+
+const RING: u32 = 64;
+const LAYOUT: UmemLayout = UmemLayout { frames: 512, frame_size: 1 << SHIFT, ring: RING };
+const FRAMES: u64 = 1024;
+const HOST: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+/// Worker 0 has ports 0 (in) and 2 (out), worker 1 has ports 1 (in) and 3 (out); service `n` lives behind port `2 + n`.
+struct World {
+    umem: Umem,
+    cores: Vec<Core<SimRings>>,
+    snapshot: Snapshot,
+    next_port: u16,
+    /// Ports out by service, and the worker that serves each.
+    out: [PortId; 2],
+    clock: u64,
+}
+
+/// Keep the panics that the test wants out of its output.
+fn quieten() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !info.to_string().contains("takes the host down") {
+                hook(info);
+            }
+        }));
+    });
+}
+
+/// Drops packets whose source port is odd; panics on 13.
+struct Picky;
+
+impl Inspect for Picky {
+    fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
+        for packet in packets {
+            assert_ne!(packet.src_port, 13, "a module that takes the host down");
+            packet.verdict = if packet.src_port % 2 == 1 { verdict::DROP } else { verdict::PASS };
+        }
+    }
+}
+
+struct InspectAll;
+
+impl Classify for InspectAll {
+    fn classify(&self, _frame: &wire::Frame) -> Classified {
+        Classified::Inspect { chain: 0, rule: 0 }
+    }
+}
+
+fn service(n: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, n])
+}
+
+fn snapshot() -> Snapshot {
+    let route = |n: u8| {
+        let n16 = u16::from(n);
+        Route { service: n16, egress: EgressId(n16), dst_mac: Mac([4; 6]), src_mac: Mac([6; 6]), mtu: 1500 }
+    };
+    let mut routes = HashMap::default();
+    routes.extend((0..2).map(|n| (service(n), route(n))));
+    let ingress = Ingress { mac: HOST, repair_checksums: true };
+    Snapshot {
+        routes,
+        ingress: vec![ingress, ingress],
+        classifier: Arc::new(InspectAll),
+        chains: 1,
+        default_chain: Some(0),
+        fail_policy: FailPolicy::Closed,
+    }
+}
+
+/// A UDP packet to service `n`.
+fn packet(n: u8, src_port: u16, ttl: u8) -> Vec<u8> {
+    let mut bytes = vec![0; 60];
+    bytes[..6].copy_from_slice(&HOST.0);
+    bytes[12..14].copy_from_slice(&[8, 0]);
+    bytes[14] = 0x45;
+    bytes[17] = 46;
+    bytes[22] = ttl;
+    bytes[23] = 17;
+    bytes[26..30].copy_from_slice(&[192, 168, 0, 1]);
+    bytes[30..34].copy_from_slice(&[10, 0, 0, n]);
+    bytes[34..36].copy_from_slice(&src_port.to_be_bytes());
+    bytes[36..38].copy_from_slice(&[0, 53]);
+    bytes[39] = 26;
+    bytes
+}
+
+impl World {
+    fn new() -> Self {
+        let umem = Umem::in_memory(&LAYOUT, 2).unwrap();
+        // A small mailbox, so that it fills up.
+        let all: Arc<[Shared]> = (0..2).map(|_| Shared::new(16).unwrap()).collect();
+        let core = |index| {
+            let processor = Processor::new(HashKey::fixed(1, 2));
+            Core::new(index, 32, umem.clone(), all.clone(), processor, Box::new(Picky))
+        };
+        let cores = vec![core(0), core(1)];
+        let mut world = Self { umem, cores, snapshot: snapshot(), next_port: 0, out: [PortId(2), PortId(3)], clock: 0 };
+        for worker in 0..2 {
+            world.add(worker, Some(u16::try_from(worker).unwrap()));
+        }
+        for worker in 0..2 {
+            world.out[worker] = world.add(worker, None);
+            world.point(worker);
+        }
+        world
+    }
+
+    fn add(&mut self, worker: usize, ingress: Option<u16>) -> PortId {
+        let id = PortId(self.next_port);
+        self.next_port += 1;
+        let port = Port::new(id, self.umem.clone(), SimRings::new(RING as usize), ingress);
+        let (reply, answer) = bounded(1);
+        self.cores[worker].command(Command::Add { port: Box::new(port), reply });
+        answer.recv().unwrap();
+        id
+    }
+
+    /// Tell both workers where service `n` is.
+    fn point(&mut self, n: usize) {
+        let (id, port) = (EgressId(u16::try_from(n).unwrap()), self.out[n]);
+        for worker in 0..2 {
+            let remote = Egress::Remote { worker: u16::try_from(n).unwrap(), port };
+            let egress = Some(if worker == n { Egress::Local(port) } else { remote });
+            self.cores[worker].command(Command::Egress { id, egress });
+        }
+    }
+
+    fn rings(&mut self, worker: usize, port: PortId) -> &mut SimRings {
+        self.cores[worker].port_mut(port).unwrap().rings_mut()
+    }
+
+    /// `count` packets come in by a worker's interface; returns how many were taken.
+    fn arrive(&mut self, worker: usize, bytes: &[u8], count: usize) -> usize {
+        let in_port = PortId(u16::try_from(worker).unwrap());
+        for n in 0..count {
+            let len = u32::try_from(bytes.len()).unwrap();
+            let Some(at) = self.rings(worker, in_port).arrive(len) else { return n };
+            self.write(in_port, at, bytes);
+        }
+        count
+    }
+
+    /// Write a packet into a frame that the simulated kernel owns.
+    fn write(&mut self, port: PortId, at: Descriptor, bytes: &[u8]) {
+        let mut frame = self.umem.claim(at.addr, at.len, Place::Fill(port), Place::Rx).expect("the kernel owns it");
+        self.umem.bytes_mut(&mut frame).copy_from_slice(bytes);
+        self.umem.note(&frame, Place::Fill(port));
+    }
+
+    fn turn(&mut self, worker: usize) {
+        self.clock += 1000;
+        let now = self.clock;
+        self.cores[worker].turn(&self.snapshot, &|| now);
+    }
+
+    /// The way out of service `n` is taken away and made anew, as when a container restarts.
+    fn replace(&mut self, n: usize) {
+        let old = self.out[n];
+        let (reply, answer) = bounded(1);
+        self.cores[n].command(Command::Remove { id: old, reply });
+        drop(answer.recv().unwrap());
+        // SAFETY: the simulated socket is dropped, and no kernel knows of this memory.
+        unsafe { self.umem.reclaim(old) };
+        self.out[n] = self.add(n, None);
+        // Mail for the old port may be under way; the new one is announced only now.
+        self.point(n);
+    }
+
+    /// The ledger, the workers' own numbers and the rings agree, and every frame is somewhere.
+    fn check(&mut self) {
+        let counts = self.umem.counts();
+        assert_eq!(counts.total(), FRAMES);
+        let (mut fill, mut tx) = (0, 0);
+        for (worker, port) in [(0, PortId(0)), (1, PortId(1)), (0, self.out[0]), (1, self.out[1])] {
+            let port = self.cores[worker].port_mut(port).unwrap();
+            let (in_fill, in_tx) = (u64::from(port.filled()), u64::from(port.sending()));
+            let frames = port.rings_mut().frames();
+            assert_eq!((in_fill, in_tx), (frames.0 as u64, frames.1 as u64), "the port has lost count");
+            fill += in_fill;
+            tx += in_tx;
+        }
+        assert_eq!((counts.fill, counts.tx), (fill, tx));
+        let waiting: u64 = self.cores.iter().map(Core::pending).sum();
+        let mail: usize = self.cores.iter().map(|core| core.shared().mailbox.len()).sum();
+        assert_eq!((counts.rx, counts.mailbox), (waiting, mail as u64));
+    }
+
+    /// Let everything drain: afterwards no frame is on its way.
+    fn settle(&mut self) {
+        for _ in 0..40 {
+            for n in 0..2 {
+                let out = self.out[n];
+                self.rings(n, out).transmit(RING as usize);
+            }
+            self.turn(0);
+            self.turn(1);
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Arrive { worker: usize, service: u8, src_port: u16, ttl: u8, count: usize },
+    Garbage { worker: usize, bytes: Vec<u8> },
+    Turn(usize),
+    Transmit { service: usize, count: usize },
+    Unplug(usize),
+    Replace(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0usize..2, 0u8..3, 0u16..40, 0u8..4, 0usize..100).prop_map(|(worker, service, src_port, ttl, count)| {
+            Step::Arrive { worker, service, src_port, ttl, count }
+        }),
+        1 => (0usize..2, prop::collection::vec(any::<u8>(), 0..200))
+            .prop_map(|(worker, bytes)| Step::Garbage { worker, bytes }),
+        8 => (0usize..2).prop_map(Step::Turn),
+        4 => (0usize..2, 0usize..80).prop_map(|(service, count)| Step::Transmit { service, count }),
+        1 => (0usize..2).prop_map(Step::Unplug),
+        1 => (0usize..2).prop_map(Step::Replace),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_frame_is_lost_or_used_twice(steps in prop::collection::vec(step(), 1..300)) {
+        quieten();
+        let mut world = World::new();
+        for step in steps {
+            match step {
+                Step::Arrive { worker, service, src_port, ttl, count } => {
+                    world.arrive(worker, &packet(service, src_port, ttl), count);
+                }
+                Step::Garbage { worker, bytes } => {
+                    world.arrive(worker, &bytes, 1);
+                }
+                Step::Turn(worker) => world.turn(worker),
+                Step::Transmit { service, count } => {
+                    let out = world.out[service];
+                    world.rings(service, out).transmit(count);
+                }
+                Step::Unplug(service) => {
+                    let out = world.out[service];
+                    world.rings(service, out).gone = true;
+                }
+                Step::Replace(service) => world.replace(service),
+            }
+            world.check();
+        }
+        // With healthy ports everything comes to rest, and all frames are free or in a fill ring.
+        world.replace(0);
+        world.replace(1);
+        world.settle();
+        world.check();
+        let counts = world.umem.counts();
+        prop_assert_eq!((counts.rx, counts.tx, counts.mailbox), (0, 0, 0));
+        // And both workers still forward.
+        for worker in 0..2 {
+            for n in 0..2u8 {
+                let out = world.out[usize::from(n)];
+                world.rings(usize::from(n), out).wire.clear();
+                prop_assert_eq!(world.arrive(worker, &packet(n, 2, 64), 10), 10);
+                world.settle();
+                prop_assert_eq!(world.rings(usize::from(n), out).wire.len(), 10);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_service_that_takes_nothing_does_not_stop_the_others() {
+    let mut world = World::new();
+    world.turn(0);
+    // Service 0 never sends; thirty batches for it are far more than its ring and what may wait.
+    for _ in 0..30 {
+        world.arrive(0, &packet(0, 2, 64), 32);
+        world.turn(0);
+        world.check();
+    }
+    let drops = world.cores[0].shared().stats.read(0, None).drops;
+    assert!(drops.iter().any(|drop| drop.name == "tx_full" && drop.value.packets > 0), "{drops:?}");
+    assert_eq!(world.cores[0].waiting(), Waiting::Room);
+    // Traffic for service 1 by the same worker still gets through.
+    for _ in 0..10 {
+        assert_eq!(world.arrive(0, &packet(1, 2, 64), 16), 16, "the fill ring ran dry");
+        world.turn(0);
+        world.turn(1);
+        let out = world.out[1];
+        world.rings(1, out).transmit(64);
+    }
+    world.turn(1);
+    let out = world.out[1];
+    assert_eq!(world.rings(1, out).wire.len(), 160);
+}
+
+#[test]
+fn every_packet_is_counted_once() {
+    let mut world = World::new();
+    world.turn(0);
+    world.arrive(0, &packet(0, 2, 64), 8); // forwarded
+    world.arrive(0, &packet(0, 3, 64), 7); // the module's
+    world.arrive(0, &packet(9, 2, 64), 6); // no such service
+    world.arrive(0, &packet(0, 2, 1), 5); // routed no further
+    world.arrive(0, &[1, 2, 3], 4); // no packet
+    world.turn(0);
+    let out = world.out[0];
+    world.rings(0, out).transmit(64);
+    world.turn(0);
+    let status = world.cores[0].shared().stats.read(0, Some(1));
+    let dropped = |name| status.drops.iter().find(|drop| drop.name == name).unwrap().value.packets;
+    assert_eq!((status.rx.packets, status.tx.packets, status.batches), (30, 8, 1));
+    assert_eq!((status.rx.bytes, status.tx.bytes), (26 * 60 + 4 * 3, 8 * 60));
+    let names = ["module", "no_service", "ttl_expired", "malformed", "mtu", "tx_full", "rule"];
+    assert_eq!(names.map(dropped), [7, 6, 5, 4, 0, 0, 0]);
+    assert_eq!(status.reclassified, 26);
+    assert_eq!(world.cores[0].shared().stats.service(0).packets, 8);
+    assert_eq!((status.latency.count, status.core), (8, Some(1)));
+    assert_eq!(status.frames.iter().map(|place| place.value).sum::<u64>(), 512, "{:?}", status.frames);
+}
+
+#[test]
+fn what_is_sent_is_rewritten_for_the_service() {
+    let mut world = World::new();
+    world.turn(0);
+    world.arrive(0, &packet(0, 2, 64), 1);
+    world.turn(0);
+    let out = world.out[0];
+    world.rings(0, out).transmit(1);
+    let sent = world.rings(0, out).wire[0];
+    let frame = world.umem.claim(sent.addr, sent.len, Place::Tx(out), Place::Tx(out)).unwrap();
+    let bytes = world.umem.bytes(&frame);
+    assert_eq!(&bytes[..12], [4, 4, 4, 4, 4, 4, 6, 6, 6, 6, 6, 6]);
+    assert_eq!(bytes[22], 63);
+}

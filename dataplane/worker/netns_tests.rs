@@ -1,0 +1,441 @@
+//! Real sockets on veth pairs, in a network namespace of the test's own.
+//!
+//! ```text
+//!   sender (AF_PACKET) ── wrk-a ═ wrk-b ── XDP redirect ── worker 0 ── wrk-c ═ wrk-d ── reader (AF_PACKET)
+//! ```
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    net::IpAddr,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use libbpf_rs::libbpf_sys;
+use secuxflow_abi::{Packet, verdict};
+
+use super::{OpenError, Options, WorkerError, Workers};
+use crate::{
+    plane::{FailPolicy, Mode, ModeRequest, UmemLayout},
+    process::{Classified, Classify, EgressId, Ingress, Inspect, Route, Snapshot},
+    service::Mac,
+    wire,
+    xsk::{PortSpec, Umem, XskError},
+};
+
+const LAYOUT: UmemLayout = UmemLayout { frames: 1024, frame_size: 4096, ring: 256 };
+const SERVICE: [u8; 4] = [10, 0, 0, 1];
+
+struct InspectAll;
+
+impl Classify for InspectAll {
+    fn classify(&self, _frame: &wire::Frame) -> Classified {
+        Classified::Inspect { chain: 0, rule: 0 }
+    }
+}
+
+/// Drops packets to port 666.
+struct NoEvil;
+
+impl Inspect for NoEvil {
+    fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
+        for packet in packets {
+            packet.verdict = if packet.dst_port == 666 { verdict::DROP } else { verdict::PASS };
+        }
+    }
+}
+
+/// A network namespace with two veth pairs; removed on drop.
+struct Lab(String);
+
+impl Lab {
+    fn new(name: &str) -> Self {
+        let lab = Self(format!("worker-{name}-{}", std::process::id()));
+        ip(&["netns", "add", &lab.0]);
+        for (a, b) in [("wrk-a", "wrk-b"), ("wrk-c", "wrk-d")] {
+            let two = ["numtxqueues", "2", "numrxqueues", "2"];
+            let pair = ["-n", &lab.0, "link", "add", a];
+            ip(&[&pair[..], &two, &["type", "veth", "peer", "name", b], &two].concat());
+            for dev in [a, b] {
+                ip(&["-n", &lab.0, "link", "set", dev, "addrgenmode", "none"]);
+                ip(&["-n", &lab.0, "link", "set", dev, "up"]);
+            }
+        }
+        lab
+    }
+
+    /// Run `test` on a thread that lives in the namespace, as the threads it starts do.
+    fn run(&self, test: impl FnOnce() + Send) {
+        let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
+        thread::scope(|scope| {
+            let inside = scope.spawn(move || {
+                nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                test();
+            });
+            if let Err(panic) = inside.join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        ip(&["netns", "delete", &self.0]);
+    }
+}
+
+fn ip(args: &[&str]) {
+    let output = Command::new("ip").args(args).output().unwrap();
+    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn ifindex(dev: &str) -> i32 {
+    i32::try_from(nix::net::if_::if_nametoindex(dev).unwrap()).unwrap()
+}
+
+/// An AF_PACKET socket on a device.
+struct Raw(OwnedFd);
+
+impl Raw {
+    fn new(dev: &str) -> Self {
+        let all = i32::from(u16::to_be(0x0003));
+        // SAFETY: no pointers; the descriptor is checked and owned by nobody else.
+        let fd =
+            unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, all) };
+        assert!(fd >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: as above.
+        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: all-zero is a valid `sockaddr_ll`.
+        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        address.sll_family = u16::try_from(libc::AF_PACKET).unwrap();
+        address.sll_protocol = u16::to_be(0x0003);
+        address.sll_ifindex = ifindex(dev);
+        let len = u32::try_from(size_of_val(&address)).unwrap();
+        // SAFETY: the address lives until the call returns, and `len` is its size.
+        let status = unsafe { libc::bind(fd, (&raw const address).cast(), len) };
+        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+        Self(socket)
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        nix::sys::socket::send(self.0.as_raw_fd(), bytes, nix::sys::socket::MsgFlags::empty()).unwrap();
+    }
+
+    /// UDP packets to the service that arrive until there are `count` or `patience` is over.
+    fn read(&self, count: usize, patience: Duration) -> Vec<Vec<u8>> {
+        let (until, mut packets) = (Instant::now() + patience, Vec::new());
+        let mut buffer = vec![0; 4096];
+        while packets.len() < count && Instant::now() < until {
+            match nix::sys::socket::recv(self.0.as_raw_fd(), &mut buffer, nix::sys::socket::MsgFlags::empty()) {
+                Ok(len) if len > 42 && buffer[12..14] == [8, 0] && buffer[30..34] == SERVICE => {
+                    packets.push(buffer[..len].to_vec());
+                }
+                Ok(_) => {}
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        packets
+    }
+}
+
+/// The least XDP program: `return bpf_redirect_map(map, rx_queue_index, XDP_PASS)`, attached natively.
+struct Redirect {
+    map: OwnedFd,
+    _program: OwnedFd,
+    ifindex: i32,
+}
+
+impl Redirect {
+    fn attach(dev: &str) -> Self {
+        const XSKMAP: u32 = 17;
+        const XDP: u32 = 6;
+        // SAFETY: name and options may be null.
+        let map = unsafe { libbpf_sys::bpf_map_create(XSKMAP, std::ptr::null(), 4, 4, 4, std::ptr::null()) };
+        assert!(map >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: checked above, owned by nobody else.
+        let map = unsafe { OwnedFd::from_raw_fd(map) };
+        // opcode, destination and source register, offset, immediate
+        let code: [(u8, u8, i16, i32); 6] = [
+            (0x61, 0x12, 16, 0),              // r2 = ctx->rx_queue_index
+            (0x18, 0x11, 0, map.as_raw_fd()), // r1 = map
+            (0x00, 0x00, 0, 0),
+            (0xb7, 0x03, 0, 2),  // r3 = XDP_PASS
+            (0x85, 0x00, 0, 51), // bpf_redirect_map
+            (0x95, 0x00, 0, 0),  // exit
+        ];
+        let bytes: Vec<u8> = code
+            .iter()
+            .flat_map(|(op, regs, off, imm)| [&[*op, *regs][..], &off.to_ne_bytes(), &imm.to_ne_bytes()].concat())
+            .collect();
+        // SAFETY: `bytes` holds six instructions of eight bytes; strings end in a zero; options may be null.
+        let program = unsafe {
+            libbpf_sys::bpf_prog_load(
+                XDP,
+                c"redirect".as_ptr(),
+                c"GPL".as_ptr(),
+                bytes.as_ptr().cast(),
+                6,
+                std::ptr::null_mut(),
+            )
+        };
+        assert!(program >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: checked above, owned by nobody else.
+        let program = unsafe { OwnedFd::from_raw_fd(program) };
+        let ifindex = ifindex(dev);
+        // SAFETY: no pointers but null options.
+        let status = unsafe {
+            libbpf_sys::bpf_xdp_attach(ifindex, program.as_raw_fd(), libbpf_sys::XDP_FLAGS_DRV_MODE, std::ptr::null())
+        };
+        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+        Self { map, _program: program, ifindex }
+    }
+
+    fn set(&self, queue: u32, socket: RawFd) {
+        // SAFETY: key and value are four bytes, as the map was made for, and live until the call returns.
+        let status = unsafe {
+            libbpf_sys::bpf_map_update_elem(
+                self.map.as_raw_fd(),
+                (&raw const queue).cast(),
+                (&raw const socket).cast(),
+                0,
+            )
+        };
+        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+    }
+}
+
+impl Drop for Redirect {
+    fn drop(&mut self) {
+        // SAFETY: no pointers but null options.
+        unsafe { libbpf_sys::bpf_xdp_detach(self.ifindex, libbpf_sys::XDP_FLAGS_DRV_MODE, std::ptr::null()) };
+    }
+}
+
+fn mac(dev: &str) -> Mac {
+    std::fs::read_to_string(format!("/sys/class/net/{dev}/address")).map_or_else(
+        |_| {
+            // This thread's namespace is not the one that /sys shows.
+            let output = Command::new("ip").args(["-o", "link", "show", dev]).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            text.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+        },
+        |text| text.trim().parse().unwrap(),
+    )
+}
+
+fn snapshot() -> Snapshot {
+    let mut routes = HashMap::default();
+    let route = Route { service: 0, egress: EgressId(0), dst_mac: mac("wrk-d"), src_mac: mac("wrk-c"), mtu: 1500 };
+    routes.insert(IpAddr::from(SERVICE), route);
+    Snapshot {
+        routes,
+        ingress: vec![Ingress { mac: mac("wrk-b"), repair_checksums: true }],
+        classifier: Arc::new(InspectAll),
+        chains: 1,
+        default_chain: Some(0),
+        fail_policy: FailPolicy::Closed,
+    }
+}
+
+/// A UDP packet to the service, number `n`.
+fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 14 + 20 + 8 + 16];
+    bytes[..6].copy_from_slice(&to.0);
+    bytes[6] = 2;
+    bytes[12..14].copy_from_slice(&[8, 0]);
+    bytes[14] = 0x45;
+    bytes[17] = 44;
+    (bytes[22], bytes[23]) = (64, 17);
+    bytes[26..30].copy_from_slice(&[192, 168, 0, 1]);
+    bytes[30..34].copy_from_slice(&SERVICE);
+    bytes[36..38].copy_from_slice(&port.to_be_bytes());
+    bytes[39] = 24;
+    bytes[42..46].copy_from_slice(&n.to_be_bytes());
+    let whole = wire::checksum::internet(&bytes[14..34]);
+    bytes[24..26].copy_from_slice(&whole.to_be_bytes());
+    bytes
+}
+
+fn start(workers: u32) -> Workers {
+    let umem = Umem::create(&LAYOUT, workers).unwrap();
+    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, busy_poll: false };
+    let runners = (0..workers).map(|_| Box::new(NoEvil) as Box<dyn Inspect + Send>).collect();
+    Workers::start(options, snapshot(), runners).unwrap()
+}
+
+fn spec(dev: &str, queue: u32, ingress: Option<u16>) -> PortSpec {
+    PortSpec { dev: dev.into(), queue, ingress }
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while !condition() {
+        assert!(Instant::now() < until, "never came true: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
+    let lab = Lab::new("fwd");
+    lab.run(|| {
+        let redirect = Redirect::attach("wrk-b");
+        let (sender, reader) = (Raw::new("wrk-a"), Raw::new("wrk-d"));
+        let workers = start(1);
+        let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
+        assert_eq!((ingress.mode, ingress.worker), (Mode::Copy, 0));
+        assert!(ingress.reason.starts_with("zero-copy refused"), "{}", ingress.reason);
+        let egress = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        redirect.set(0, ingress.fd);
+        assert_eq!(workers.frames().fill, 256, "an open port can receive at once");
+
+        // More than all rings together, so that every frame goes round several times.
+        let to = mac("wrk-b");
+        let mut seen = Vec::new();
+        for round in 0..100 {
+            for n in 0..32 {
+                sender.send(&packet(to, 80, round * 32 + n));
+            }
+            sender.send(&packet(to, 666, 0));
+            seen.extend(reader.read(32, Duration::from_secs(5)));
+        }
+        let numbers: Vec<u32> = seen.iter().map(|p| u32::from_be_bytes(p[42..46].try_into().unwrap())).collect();
+        assert_eq!(numbers, (0..3200).collect::<Vec<_>>(), "each exactly once, in order");
+        let first = &seen[0];
+        assert_eq!((&first[..6], &first[6..12]), (&mac("wrk-d").0[..], &mac("wrk-c").0[..]));
+        assert_eq!(first[22], 63, "routed: one hop less");
+        assert_eq!(wire::checksum::internet(&first[14..34]), 0, "the header's checksum is right");
+
+        let status = &workers.status()[0];
+        assert_eq!((status.rx.packets, status.tx.packets), (3300, 3200));
+        assert_eq!(status.drops.iter().map(|drop| drop.value.packets).sum::<u64>(), 100);
+        assert_eq!((workers.service(0).packets, workers.latency().count), (3200, 3200));
+        assert_eq!(status.core, Some(1));
+        let sockets = workers.sockets().unwrap();
+        assert_eq!(sockets.len(), 2);
+        assert!(
+            sockets.iter().all(|s| !s.zero_copy && s.tx_invalid_descs + s.rx_dropped + s.rx_ring_full == 0),
+            "{sockets:?}"
+        );
+        eventually("all frames are home", || {
+            let frames = workers.frames();
+            (frames.free, frames.fill) == (1024 - 256, 256)
+        });
+
+        workers.close(egress.id).unwrap();
+        assert!(matches!(workers.close(egress.id), Err(WorkerError::UnknownPort(_))));
+        // The queue can be bound again, at once or after the kernel let go of it.
+        let again = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
+        workers.set_egress(EgressId(0), &[again.id]).unwrap();
+        sender.send(&packet(to, 80, 7));
+        assert_eq!(reader.read(1, Duration::from_secs(5)).len(), 1);
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_service_whose_device_vanishes_gives_its_frames_back() {
+    vanish(0);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_service_of_another_worker_whose_device_vanishes_gives_its_frames_back() {
+    vanish(1);
+}
+
+/// Take the device away whose queue `queue` leads to the service; worker 0 receives, worker `queue` sends.
+fn vanish(queue: u32) {
+    let lab = Lab::new(&format!("gone{queue}"));
+    let name = lab.0.clone();
+    lab.run(|| {
+        let redirect = Redirect::attach("wrk-b");
+        let sender = Raw::new("wrk-a");
+        let workers = start(2);
+        let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
+        let egress = workers.open(&spec("wrk-c", queue, None), ModeRequest::Copy).unwrap();
+        assert_eq!((ingress.worker, egress.worker), (0, queue));
+        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        redirect.set(0, ingress.fd);
+        let to = mac("wrk-b");
+        sender.send(&packet(to, 80, 0));
+        eventually("it is sent", || workers.service(0).packets == 1);
+        ip(&["-n", &name, "link", "delete", "wrk-c"]);
+        for n in 0..500 {
+            sender.send(&packet(to, 80, n));
+        }
+        eventually("whatever was received is dropped", || {
+            let status = workers.status();
+            let drops: u64 = status.iter().flat_map(|s| &s.drops).map(|drop| drop.value.packets).sum();
+            status[0].rx.packets > 100 && drops + workers.service(0).packets == status[0].rx.packets
+        });
+        workers.close(egress.id).unwrap();
+        eventually("all frames are home", || {
+            let frames = workers.frames();
+            (frames.free, frames.fill) == (2048 - 256, 256)
+        });
+        assert!(workers.dead().is_empty());
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn refusals_say_what_to_do() {
+    let lab = Lab::new("err");
+    lab.run(|| {
+        let workers = start(1);
+        let said = |dev: &str, queue, mode| workers.open(&spec(dev, queue, None), mode).unwrap_err().to_string();
+        let says = |text: &str, part: &str| assert!(text.contains(part), "{text}");
+        says(&said("nosuch0", 0, ModeRequest::Copy), "no such interface");
+        says(&said("wrk-b", 9, ModeRequest::Copy), "no queue 9");
+        says(&said("wrk-b", 0, ModeRequest::ZeroCopy), "driver has no such mode");
+        says(&said("a-name-that-is-too-long", 0, ModeRequest::Copy), "1 to 15 bytes");
+        let first = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Skb).unwrap();
+        assert_eq!(first.mode, Mode::Skb);
+        says(&said("wrk-c", 0, ModeRequest::ZeroCopy), "copy mode already");
+        assert!(matches!(workers.close(first.id), Err(WorkerError::HoldsUmem { .. })));
+        // A queue that another UMEM holds is waited for, then refused.
+        let before = Instant::now();
+        let error = start(1).open(&spec("wrk-b", 0, None), ModeRequest::Copy).unwrap_err();
+        assert!(before.elapsed() >= Duration::from_secs(2));
+        assert!(matches!(&error, OpenError::Xsk(XskError::Bind { .. })));
+        assert!(error.to_string().contains("another socket or program holds the queue"), "{error}");
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_worker_without_traffic_sleeps() {
+    let lab = Lab::new("idle");
+    lab.run(|| {
+        let workers = start(1);
+        workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
+        let egress = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        eventually("it is at rest", || workers.frames().fill == 256);
+        let (before, start) = (switches(), Instant::now());
+        thread::sleep(Duration::from_secs(1));
+        let wakes = switches() - before;
+        assert!(wakes < 20, "{wakes} times awake in {:?} without traffic", start.elapsed());
+    });
+}
+
+/// Times that the worker threads of this process gave up their core: each sleep is one.
+fn switches() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let workers =
+        tasks.filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|c| c.starts_with("worker-")));
+    let of = |status: String| {
+        let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+        lines.map(|line| line.split('\t').nth(1).unwrap().trim().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    workers.map(|task| std::fs::read_to_string(task.join("status")).map_or(0, of)).sum()
+}
