@@ -15,15 +15,18 @@ const EXIT_CODES: &str = "Exit codes:
   4  the configuration is not valid
   5  the daemon cannot start (capability, interface, module, socket or state file)";
 
+/// Flags of every command come behind a command's own in its help.
+const GLOBAL: usize = 100;
+
 /// Inline packet security for containers: XDP rules, AF_XDP workers, WASM inspection in place.
 #[derive(Debug, Parser)]
 #[command(name = "secuxflow", version, after_help = EXIT_CODES, infer_subcommands = false)]
 pub(crate) struct Cli {
     /// Print JSON instead of tables.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = GLOBAL)]
     pub(crate) json: bool,
     /// The daemon's socket [default: /run/secuxflow/secuxflow.sock].
-    #[arg(long, global = true, env = "SECUXFLOW_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "SECUXFLOW_SOCKET", value_name = "PATH", display_order = GLOBAL)]
     pub(crate) socket: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -49,7 +52,7 @@ pub(crate) enum Command {
 /// Commands that ask the daemon.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
-    /// Show the daemon, its interfaces, workers and modules.
+    /// Show the daemon, its interfaces, workers, services and modules.
     Status,
     /// Add, list and delete rules.
     #[command(subcommand)]

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use secuxflow::{
-    plane::{FailPolicy, Mode, ProbeReport},
-    service::{Service, ServiceState},
+    plane::{FailPolicy, Mode, ModuleStatus, PlaneStatus, ProbeReport},
+    service::{Service, ServiceState, ServiceStatus},
 };
 use serde::{Deserialize, Serialize};
 
@@ -90,8 +90,53 @@ impl Show for Status {
         });
         let head = ["WORKER", "CORE", "RX", "TX", "DROPPED", "P50 us", "P99 us"];
         text += &table(head, workers, &head);
+        text += &oddities(plane);
+        if !plane.services.is_empty() {
+            text.push('\n');
+            let services = plane.services.iter().map(service_row);
+            text += &table(service_head("SERVICE"), services, &["PACKETS", "BYTES"]);
+        }
+        if !plane.modules.is_empty() {
+            text.push('\n');
+            text += &table(module_head("MODULE"), plane.modules.iter().map(module_row), &MODULE_NUMBERS);
+        }
         text
     }
+}
+
+/// What should be nought on a quiet day, and is not: a line each for the classifier's events, the workers' reasons to
+/// drop, and what the rings lost.
+fn oddities(plane: &PlaneStatus) -> String {
+    let events = plane.events.iter().map(|event| (event.name.as_str(), event.value));
+    let drops = plane.workers.iter().flat_map(|worker| &worker.drops);
+    let drops = drops.map(|reason| (reason.name.as_str(), reason.value.packets));
+    let rings = plane.sockets.iter().flat_map(|socket| {
+        [
+            ("rx_dropped", socket.rx_dropped),
+            ("rx_ring_full", socket.rx_ring_full),
+            ("rx_invalid_descs", socket.rx_invalid_descs),
+            ("tx_invalid_descs", socket.tx_invalid_descs),
+        ]
+    });
+    let mut text = String::new();
+    for (title, counts) in [("events", sums(events)), ("dropped", sums(drops)), ("rings", sums(rings))] {
+        if !counts.is_empty() {
+            text += &format!("\n{title:<8} {}\n", counts.join(", "));
+        }
+    }
+    text
+}
+
+/// Sums by name, in the order of the names' first appearance, without those that are nought.
+fn sums<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> Vec<String> {
+    let mut sums: Vec<(&str, u64)> = Vec::new();
+    for (name, count) in counts {
+        match sums.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((name, count)),
+        }
+    }
+    sums.iter().filter(|(_, sum)| *sum > 0).map(|(name, sum)| format!("{name} {sum}")).collect()
 }
 
 impl Show for Rules {
@@ -136,21 +181,25 @@ impl Show for Removed {
     }
 }
 
+fn service_head(name: &str) -> [&str; 8] {
+    [name, "IP", "DEV", "MAC", "STATE", "PACKETS", "BYTES", "REASON"]
+}
+
+fn service_row(status: &ServiceStatus) -> [String; 8] {
+    let (state, reason) = match &status.state {
+        ServiceState::Up => ("up", String::new()),
+        ServiceState::Pending { reason } => ("pending", reason.clone()),
+        ServiceState::Down { reason } => ("down", reason.clone()),
+    };
+    let mac = status.resolved_mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
+    let Service { name, ip, dev, .. } = &status.service;
+    let packets = status.tx_packets.to_string();
+    [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), packets, status.tx_bytes.to_string(), reason]
+}
+
 impl Show for Services {
     fn show(&self) -> String {
-        let rows = self.services.iter().map(|status| {
-            let (state, reason) = match &status.state {
-                ServiceState::Up => ("up", String::new()),
-                ServiceState::Pending { reason } => ("pending", reason.clone()),
-                ServiceState::Down { reason } => ("down", reason.clone()),
-            };
-            let mac = status.resolved_mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
-            let Service { name, ip, dev, .. } = &status.service;
-            let packets = status.tx_packets.to_string();
-            [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), packets, status.tx_bytes.to_string(), reason]
-        });
-        let head = ["NAME", "IP", "DEV", "MAC", "STATE", "PACKETS", "BYTES", "REASON"];
-        table(head, rows, &["PACKETS", "BYTES"])
+        table(service_head("NAME"), self.services.iter().map(service_row), &["PACKETS", "BYTES"])
     }
 }
 
@@ -165,28 +214,33 @@ impl Show for ServiceAdded {
     }
 }
 
+const MODULE_NUMBERS: [&str; 5] = ["PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET"];
+
+fn module_head(name: &str) -> [&str; 10] {
+    [name, "STATE", "ON FAILURE", "CHAINS", "PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET", "FILE"]
+}
+
+fn module_row(module: &ModuleStatus) -> [String; 10] {
+    let failures: u64 = module.failures.iter().map(|kind| kind.value).sum();
+    let packets = module.passed.packets + module.dropped.packets;
+    let ns = module.time_ns.checked_div(packets).map_or_else(|| "-".to_owned(), |ns| ns.to_string());
+    [
+        module.name.clone(),
+        if module.in_service { "in service" } else { "taken out" }.to_owned(),
+        policy(module.on_failure).to_owned(),
+        module.chains.join(","),
+        module.passed.packets.to_string(),
+        module.dropped.packets.to_string(),
+        module.alerts.to_string(),
+        failures.to_string(),
+        ns,
+        module.path.clone(),
+    ]
+}
+
 impl Show for Modules {
     fn show(&self) -> String {
-        let rows = self.modules.iter().map(|module| {
-            let failures: u64 = module.failures.iter().map(|kind| kind.value).sum();
-            let packets = module.passed.packets + module.dropped.packets;
-            let ns = module.time_ns.checked_div(packets).map_or_else(|| "-".to_owned(), |ns| ns.to_string());
-            [
-                module.name.clone(),
-                if module.in_service { "in service" } else { "taken out" }.to_owned(),
-                policy(module.on_failure).to_owned(),
-                module.chains.join(","),
-                module.passed.packets.to_string(),
-                module.dropped.packets.to_string(),
-                module.alerts.to_string(),
-                failures.to_string(),
-                ns,
-                module.path.clone(),
-            ]
-        });
-        let head =
-            ["NAME", "STATE", "ON FAILURE", "CHAINS", "PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET", "FILE"];
-        table(head, rows, &["PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET"])
+        table(module_head("NAME"), self.modules.iter().map(module_row), &MODULE_NUMBERS)
     }
 }
 
@@ -365,6 +419,10 @@ mod tests {
         assert!(text.contains("fail policy closed") && text.contains("11 alerts, 1 dropped"), "{text}");
         assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
+        assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "1", "60"]), "{text}");
+        assert!(lines.contains(&row.to_vec()), "{text}");
+        assert!(text.contains("\nevents   neighbour 5\n") && text.contains("\ndropped  verdict 3\n"), "{text}");
+        assert!(!text.contains("rings"), "nought is not shown: {text}");
     }
 
     #[test]
