@@ -39,3 +39,26 @@ fn mistakes_are_exit_code_4_and_named_by_key() {
     assert_eq!(run.code, 4);
     assert!(run.err.contains("/none/secuxflow.toml"), "{}", run.err);
 }
+
+/// Programs that ask for JSON get every complaint as JSON, that about the command line included.
+#[test]
+fn a_wrong_command_line_is_exit_code_2_and_json_where_asked_for() {
+    for args in [
+        &["rule", "list", "--bogus", "--json"][..],
+        &["--json", "rule", "add"],
+        &["--json", "rule", "add", "--action", "drop", "--priority", "high"],
+        &["--json", "launch"],
+    ] {
+        let run = lab::secuxflow(args);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{args:?}: {}", run.err);
+        let told: serde_json::Value =
+            serde_json::from_str(&run.err).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", run.err));
+        assert_eq!(told["error"]["code"], "bad_request", "{args:?}");
+        assert!(told["error"]["message"].as_str().is_some_and(|text| !text.starts_with("error")), "{args:?}: {told}");
+    }
+    let run = lab::secuxflow(&["rule", "list", "--bogus"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("'--bogus'") && run.err.contains("Usage: secuxflow rule list"), "{}", run.err);
+    let help = lab::secuxflow(&["rule", "add", "--help", "--json"]);
+    assert!(help.code == 0 && help.out.contains("--priority"), "{}", help.out);
+}

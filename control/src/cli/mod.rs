@@ -17,7 +17,10 @@ use crate::{config, daemon};
 
 /// Run the process's command line; the result is its exit code.
 pub(crate) fn run() -> Exit {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     let out = output::Output::new(cli.json);
     match cli.command {
         None => begin(&out, cli.socket),
@@ -34,12 +37,27 @@ pub(crate) fn run() -> Exit {
     }
 }
 
+/// A command line that is wrong, or that asks for help or the version. Programs get the complaint as JSON, as any other;
+/// what clap could not parse it cannot say `--json` for, so it is looked for by hand.
+fn misused(error: &clap::Error) -> Exit {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
+    let told = text.split("\n\n").next().unwrap_or(&text);
+    output::Output::new(true).usage(told.trim_start_matches("error: ").trim())
+}
+
 /// `secuxflow` alone: the daemon where it is configured, else how to begin.
 fn begin(out: &output::Output, socket: Option<std::path::PathBuf>) -> Exit {
     let default = Path::new(config::DEFAULT_PATH);
     if default.exists() {
         let overrides = config::Overrides { socket, ..config::Overrides::default() };
         return out.report(start(Some(default), &overrides));
+    }
+    if out.json() {
+        return out.usage(&format!("a command is needed, for there is no {}; see --help", config::DEFAULT_PATH));
     }
     let help = Cli::command().render_long_help();
     let text = format!(

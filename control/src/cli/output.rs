@@ -46,9 +46,19 @@ impl Output {
         self.text(&text)
     }
 
-    /// Write a warning for people to standard error.
+    /// Write a warning for people to standard error; programs find it in the answer.
     pub(super) fn warn(self, text: &str) {
+        if self.json {
+            return;
+        }
         complain(&format!("secuxflow: warning: {text}"));
+    }
+
+    /// Complain of the command line as JSON.
+    pub(super) fn usage(self, text: &str) -> Exit {
+        let error = api::ErrorBody { code: api::ErrorCode::BadRequest, field: None, message: text.to_owned() };
+        complain(&serde_json::to_string(&api::Failure { error }).unwrap_or_else(|_| text.to_owned()));
+        Exit::Usage
     }
 
     /// The exit code of a command, its failure told on standard error.
