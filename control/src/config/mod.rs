@@ -23,7 +23,7 @@ pub(crate) const DEFAULT_SOCKET: &str = "/run/secuxflow/secuxflow.sock";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {source}; name another file with --config", path.display())]
+    #[error("{}: {source}; name the right file, or copy config/secuxflow.example.toml there", path.display())]
     Read {
         /// The file.
         path: PathBuf,
