@@ -6,11 +6,12 @@ usage() {
     cat <<'EOF'
 usage: scripts/compile_wasm.sh [--skip-rust] [--out DIR]
 
-Builds every module of wasm_modules/ into target/wasm/ (or DIR):
-  basic_inspect.wat   text, which the daemon loads as it is
-  http_guard.wasm     C, by clang and wasm-ld (Debian: clang, lld)
-  dns_guard.wasm      Rust, by the toolchain's own wasm32-unknown-unknown when it is installed, else by Debian's
-                      rustc-web and rust-web-src, which are downloaded into target/rust-web/ and not installed
+Builds every module, each a folder of wasm_modules/, into target/wasm/ (or DIR). What a folder NAME holds decides how:
+  NAME.wat      text, which the daemon loads as it is
+  *.c           C, by clang and wasm-ld (Debian: clang, lld) -> NAME.wasm
+  Cargo.toml    Rust, a cdylib whose package is NAME with '-' for '_' -> NAME.wasm; by the toolchain's own
+                wasm32-unknown-unknown when it is installed, else by Debian's rustc-web and rust-web-src, which are
+                downloaded into target/rust-web/ and not installed
 Running it again rebuilds only what changed.
 
   --skip-rust   leave the Rust modules out, also where they could be built
@@ -65,19 +66,24 @@ place() {
     say "$2 built"
 }
 
-build_wat() { place "$root/wasm_modules/basic_inspect/basic_inspect.wat" basic_inspect.wat; }
-
-build_c() {
+need_clang() {
     command -v "$clang" >/dev/null || die "clang is missing: apt-get install clang lld, or set CLANG"
     command -v wasm-ld >/dev/null || "$clang" --print-prog-name=wasm-ld | grep -q / ||
         die "wasm-ld is missing: apt-get install lld"
-    local build=$root/target/wasm-build/c
+}
+
+# build_c NAME SOURCE...
+build_c() {
+    local name=$1 build=$root/target/wasm-build/c
+    shift
+    need_clang
     mkdir -p "$build"
-    # No bulk memory: memory.copy from the window traps. -fno-builtin keeps loops from becoming calls of memcpy.
+    # No bulk memory: memory.copy from the window traps. -fno-builtin keeps loops from becoming calls of memcpy. What a
+    # module has no use for, such as sxf_init's configuration, is no mistake.
     "$clang" --target=wasm32 -nostdlib -ffreestanding -fno-builtin -mno-bulk-memory -O2 -std=c11 \
-        -Wall -Wextra -Werror -I "$root/wasm_modules/include" -Wl,--no-entry -Wl,-z,stack-size=65536 \
-        "$root/wasm_modules/http_guard/http_guard.c" -o "$build/http_guard.wasm"
-    place "$build/http_guard.wasm" http_guard.wasm
+        -Wall -Wextra -Werror -Wno-unused-parameter -I "$root/wasm_modules/include" \
+        -Wl,--no-entry -Wl,-z,stack-size=65536 "$@" -o "$build/$name.wasm" || die "$name: it does not compile"
+    place "$build/$name.wasm" "$name.wasm"
 }
 
 # Debian's packages of the newest Rust, unpacked under target/. Prints the directory.
@@ -121,33 +127,49 @@ cargo_guest() {
             "$cargo" build --quiet --release --target "$target" -p "$package" "$@")
 }
 
+# build_rust NAME...: folders of wasm_modules/
 build_rust() {
     command -v "$cargo" >/dev/null || no_rust "cargo is not in PATH"
-    local libdir sysroot host web linker
+    local name libdir sysroot host web="" linker multiarch
     libdir=$(rustc --print target-libdir --target "$target" 2>/dev/null || true)
-    if compgen -G "$libdir/libcore-*.rlib" >/dev/null; then
-        cargo_guest dns-guard || no_rust "cargo failed"
-    else
+    if ! compgen -G "$libdir/libcore-*.rlib" >/dev/null; then
         web=$(debian_rust) || no_rust "the target $target is not installed, and Debian's packages cannot be had"
         sysroot=$(rustc --print sysroot)
         host=$(rustc -vV | sed -n 's/^host: //p')
         linker=$sysroot/lib/rustlib/$host/bin/rust-lld
         [ -x "$linker" ] || linker=$(command -v wasm-ld) || no_rust "neither rust-lld nor wasm-ld is there"
-        local multiarch
         multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || printf '%s-linux-gnu' "$(uname -m)")
-        LD_LIBRARY_PATH=$web/usr/lib/$multiarch${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
-            RUSTC=$web/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
-            cargo_guest dns-guard -Zbuild-std=core || no_rust "cargo failed with Debian's rustc-web"
     fi
-    place "$root/target/wasm-build/$target/release/dns_guard.wasm" dns_guard.wasm
+    for name in "$@"; do
+        if [ -z "$web" ]; then
+            cargo_guest "${name//_/-}" || no_rust "cargo failed on $name"
+        else
+            LD_LIBRARY_PATH=$web/usr/lib/$multiarch${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+                RUSTC=$web/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
+                cargo_guest "${name//_/-}" -Zbuild-std=core || no_rust "cargo failed on $name with Debian's rustc-web"
+        fi
+        place "$root/target/wasm-build/$target/release/$name.wasm" "$name.wasm"
+    done
 }
 
+# abi/ and include/ are the contract, no modules.
 mkdir -p "$out"
-build_wat
-build_c
+rust=()
+for folder in "$root"/wasm_modules/*/; do
+    name=$(basename "$folder")
+    if [ "$name" = abi ]; then
+        continue
+    elif [ -e "$folder$name.wat" ]; then
+        place "$folder$name.wat" "$name.wat"
+    elif [ -e "${folder}Cargo.toml" ]; then
+        rust+=("$name")
+    elif compgen -G "$folder*.c" >/dev/null; then
+        build_c "$name" "$folder"*.c
+    fi
+done
 if $skip_rust; then
     say "Rust modules left out"
-else
-    build_rust
+elif [ ${#rust[@]} -gt 0 ]; then
+    build_rust "${rust[@]}"
 fi
 say "modules are in $out"
