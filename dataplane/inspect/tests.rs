@@ -5,5 +5,6 @@ mod dns;
 mod failures;
 mod http;
 mod load;
+mod readme;
 mod support;
 mod window;
