@@ -47,12 +47,13 @@ fn the_example_s_module_and_chain_are_valid() {
     let at = text.find("# [[module]]").unwrap();
     let tail = text[at..].lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
     let tail: Vec<_> = tail.filter(|line| !line.starts_with("Chains:") && !line.starts_with("them.")).collect();
-    let text = format!("{}{}", &text[..at], tail.join("\n")).replace("/usr/lib/secuxflow/modules/http.wasm", "b.wasm");
+    let text =
+        format!("{}{}", &text[..at], tail.join("\n")).replace("/usr/lib/secuxflow/modules/http_guard.wasm", "b.wasm");
     let config = checked(&text).unwrap();
     let module = &config.plane.modules[0];
     assert_eq!((module.deadline, module.heap, module.max_failures), (Duration::from_millis(10), 16 << 20, 16));
-    assert_eq!(module.config, r#"{"max_path":2048}"#);
-    assert_eq!(config.plane.chains[0].modules, ["http"]);
+    assert_eq!(module.config, r#"{"max_line":2048,"ports":[80,8080]}"#);
+    assert_eq!(config.plane.chains[0].modules, ["http_guard"]);
 }
 
 #[test]
