@@ -88,7 +88,32 @@ impl Backend for Plane {
     }
 }
 
-/// An error and its causes in one line.
-fn words(error: impl Into<anyhow::Error>) -> String {
-    format!("{:#}", error.into())
+/// An error with its causes in one line; a cause that the text before it holds already is not said again.
+pub(crate) fn words(error: impl Into<anyhow::Error>) -> String {
+    let error = error.into();
+    error.chain().skip(1).fold(error.to_string(), |told, cause| {
+        let cause = cause.to_string();
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Nested {
+        #[error("outer: {source}")]
+        Told { source: std::io::Error },
+        #[error("outer")]
+        Silent { source: std::io::Error },
+    }
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let cause = || std::io::Error::from_raw_os_error(1);
+        let once = format!("outer: {}", cause());
+        assert_eq!(words(Nested::Told { source: cause() }), once);
+        assert_eq!(words(Nested::Silent { source: cause() }), once);
+    }
 }

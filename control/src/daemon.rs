@@ -106,7 +106,7 @@ async fn run(
     let endpoints = Endpoints::open(config).await?;
     let rules = admin::ruleset(&state, &config.plane.default_action);
     let backend = start(&config.plane, &rules, &state.services);
-    let backend = backend.map_err(|e| StartError::Backend(format!("{e:#}")))?;
+    let backend = backend.map_err(|e| StartError::Backend(crate::backend::words(e)))?;
     serve(config, backend, state, endpoints, signals).await
 }
 

@@ -19,6 +19,7 @@ const SOURCE: &str = "secuxflow";
 /// Make `dir` a bpf file system unless it lies on one already.
 pub(super) fn ensure(dir: &Path) -> Result<(), BpfError> {
     let error = |doing, source| BpfError::Bpffs { path: dir.to_owned(), doing, source };
+    let made = !dir.exists();
     fs::create_dir_all(dir).map_err(|source| error("creating it", source))?;
     let kind = statfs(dir).map_err(|source| error("looking at its file system", source.into()))?;
     if kind.filesystem_type() == BPF_FS_MAGIC {
@@ -31,7 +32,13 @@ pub(super) fn ensure(dir: &Path) -> Result<(), BpfError> {
         MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
         Some("mode=0700"),
     )
-    .map_err(|source| error("mounting a bpf file system there (needs CAP_SYS_ADMIN)", source.into()))
+    .map_err(|source| {
+        if made {
+            // The mount's failure is what there is to tell; an empty directory that stays harms nobody.
+            let _stays = fs::remove_dir(dir);
+        }
+        error("mounting a bpf file system there (needs CAP_SYS_ADMIN)", source.into())
+    })
 }
 
 /// Unmount `dir` and remove it when the mount is one of ours; leave any other alone.
