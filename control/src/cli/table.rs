@@ -121,7 +121,8 @@ fn oddities(plane: &PlaneStatus) -> String {
     let mut text = String::new();
     for (title, counts) in [("events", sums(events)), ("dropped", sums(drops)), ("rings", sums(rings))] {
         if !counts.is_empty() {
-            text += &format!("\n{title:<8} {}\n", counts.join(", "));
+            let blank = if text.is_empty() { "\n" } else { "" };
+            text += &format!("{blank}{title:<8} {}\n", counts.join(", "));
         }
     }
     text
