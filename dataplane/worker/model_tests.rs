@@ -322,6 +322,20 @@ fn a_service_that_takes_nothing_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_batch_for_one_of_many_services_is_sent_whole() {
+    let mut world = World::new();
+    for _ in 0..60 {
+        world.add(0, None);
+    }
+    world.turn(0);
+    assert_eq!(world.arrive(0, &packet(0, 2, 64), 32), 32);
+    world.turn(0);
+    let out = world.out[0];
+    world.rings(0, out).transmit(64);
+    assert_eq!(world.rings(0, out).wire.len(), 32);
+}
+
+#[test]
 fn every_packet_is_counted_once() {
     let mut world = World::new();
     world.turn(0);
