@@ -45,6 +45,16 @@ pub struct Link {
     pub rx_queues: u32,
 }
 
+impl Link {
+    /// The device that the kernel routes by for this one, with the MAC it uses and the neighbours it knows: the bridge or
+    /// bond that the device belongs to, else the device itself (a VRF leaves its devices their own).
+    #[must_use]
+    pub fn routing<'a>(&'a self, links: &'a [Self]) -> &'a Self {
+        let master = self.master.and_then(|index| links.iter().find(|link| link.index == index));
+        master.filter(|master| master.kind.as_deref() != Some("vrf")).unwrap_or(self)
+    }
+}
+
 /// An entry of the neighbour table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {

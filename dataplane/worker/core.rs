@@ -158,6 +158,8 @@ impl<R: Rings> Core<R> {
                 let _ = reply.send(mem::replace(&mut self.inspect, inspect));
             }
             Command::Stop => return true,
+            #[cfg(test)]
+            Command::Die => panic!("told to die"),
         }
         false
     }

@@ -51,7 +51,7 @@ fn quieten() {
 }
 
 /// Drops packets whose source port is odd; panics on 13.
-struct Picky;
+pub(super) struct Picky;
 
 impl Inspect for Picky {
     fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
@@ -74,7 +74,7 @@ fn service(n: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, n])
 }
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let route = |n: u8| {
         let n16 = u16::from(n);
         Route { service: n16, egress: EgressId(n16), dst_mac: Mac([4; 6]), src_mac: Mac([6; 6]), mtu: 1500 }
