@@ -334,17 +334,9 @@ fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> 
 }
 
 fn check_service(service: &Service) -> Answer<()> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if service.name.is_empty() || service.name.len() > 63 || !service.name.chars().all(fits) {
-        let message = format!("name '{}': 1 to 63 letters, digits, '-', '_' or '.' expected", service.name);
-        return Err(ApiError::invalid("name", message));
-    }
-    if service.ip.is_unspecified() || service.ip.is_multicast() {
-        return Err(ApiError::invalid("ip", format!("ip '{}': the address of one host expected", service.ip)));
-    }
-    if service.dev.is_empty() || service.dev.len() > 15 || service.dev.contains(|c: char| c == '/' || c.is_whitespace())
-    {
-        return Err(ApiError::invalid("dev", format!("dev '{}': the name of a device expected", service.dev)));
-    }
-    Ok(())
+    // The message begins with the field's name.
+    service.check().map_err(|message| match message.split_once(' ') {
+        Some((field, _)) => ApiError::invalid(field, &*message),
+        None => ApiError::new(ErrorCode::Invalid, message),
+    })
 }
