@@ -29,6 +29,7 @@
 //!
 //! **Against the UMEM's end.** `mremap` with an old length of 0 makes a second mapping of the same shared pages, with a
 //! reference of its own: a window stays readable after the UMEM was unmapped.
+#![expect(unsafe_code, reason = "packet memory is mapped into a guest's memory")]
 
 use std::{io, ptr::NonNull};
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   sender (AF_PACKET) ── wrk-a ═ wrk-b ── XDP redirect ── worker 0 ── wrk-c ═ wrk-d ── reader (AF_PACKET)
 //! ```
+#![expect(unsafe_code, reason = "raw sockets and a hand-made XDP program")]
 
 use std::{
     collections::HashMap,

@@ -236,6 +236,7 @@ impl Workers {
     /// # Errors
     /// No such port, the UMEM's first one while its device is there, or a worker that does not answer; the port is then
     /// still there.
+    #[expect(unsafe_code, reason = "only who closed the socket knows that its frames may be taken back")]
     pub fn close(&self, id: PortId) -> Result<(), WorkerError> {
         let mut ports = self.served();
         let position = ports.iter().position(|port| port.id == id).ok_or(WorkerError::UnknownPort(id))?;
