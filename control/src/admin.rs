@@ -12,7 +12,7 @@ use secuxflow::{
     alert::AlertQueue,
     plane::{FailPolicy, ProbeReport, RuleCount},
     rules::{Action, MAX_RULES, RuleError, RuleId, Ruleset},
-    service::Service,
+    service::{Service, ServiceSpec},
 };
 
 use crate::{
@@ -218,8 +218,8 @@ impl Admin {
     ///
     /// # Errors
     /// The service is not valid, its name or address is taken, or the change cannot be made.
-    pub(crate) fn add_service(&self, service: &Service) -> Answer<Service> {
-        check_service(service)?;
+    pub(crate) fn add_service(&self, spec: &ServiceSpec) -> Answer<Service> {
+        let service = spec.check()?;
         self.change(|state| {
             for known in &state.services {
                 if known.name == service.name {
@@ -232,7 +232,7 @@ impl Admin {
                 }
             }
             state.services.push(service.clone());
-            Ok(service.clone())
+            Ok(service)
         })
     }
 
@@ -331,12 +331,4 @@ fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> 
         "no service lives in {dst}: inspected packets have nowhere to go and follow the fail policy; \
          see `secuxflow service add --help`"
     )]
-}
-
-fn check_service(service: &Service) -> Answer<()> {
-    // The message begins with the field's name.
-    service.check().map_err(|message| match message.split_once(' ') {
-        Some((field, _)) => ApiError::invalid(field, &*message),
-        None => ApiError::new(ErrorCode::Invalid, message),
-    })
 }
