@@ -4,16 +4,24 @@
 //!   rv-a ═ rv-b (filtered, two queues)      rv-c (the service's device) ═ rv-d
 //! ```
 
-use std::{path::Path, process::Command};
+use std::{
+    net::{IpAddr, UdpSocket},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
 
+use secuxflow_abi::Packet;
+
 use super::*;
 use crate::{
     bpf::Filter,
+    process::Inspect,
     rules::{Action, Ruleset},
     service::{Mac, Service, ServiceState},
     wire::testing::tcp4,
@@ -103,6 +111,40 @@ fn a_dead_worker_is_told_of_and_its_traffic_follows_the_fail_policy() {
         let told = told(&plane);
         assert!(told.iter().any(|text| text.contains("worker 0 has died")), "{told:?}");
         assert!(told.iter().any(|text| text.contains("service web is down")), "{told:?}");
+        plane.shutdown().unwrap();
+    });
+}
+
+struct Broken;
+
+impl Inspect for Broken {
+    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+        panic!("a fault in the host");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_inspection_that_panics_is_told_of() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        for worker in 0..2 {
+            plane.lock().workers.set_inspect(worker, Box::new(Broken)).unwrap();
+        }
+        ip("addr add 10.77.1.1/24 dev rv-a");
+        ip("route add 10.77.2.0/24 dev rv-a");
+        ip("neigh add 10.77.2.2 lladdr 02:00:00:00:00:09 dev rv-a");
+        let socket = UdpSocket::bind("10.77.1.1:0").unwrap();
+        let panicked = (0..100).any(|_| {
+            socket.send_to(b"hello", (IpAddr::from(WEB), 80)).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            plane.lock().workers.panics() > 0
+        });
+        assert!(panicked);
+        plane.tick().unwrap();
+        let told = told(&plane);
+        assert!(told.iter().any(|text| text.contains("inspection panicked")), "{told:?}");
+        assert!(plane.status().unwrap().workers.iter().all(|worker| worker.running));
         plane.shutdown().unwrap();
     });
 }

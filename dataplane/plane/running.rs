@@ -53,6 +53,8 @@ pub(super) struct Running {
     untold: bool,
     /// Workers that have died and been taken out.
     dead: Vec<u32>,
+    /// Batches whose inspection panicked that were told of.
+    panics: u64,
     policy_alert: Option<(u64, Instant)>,
 }
 
@@ -89,6 +91,7 @@ impl Running {
             handed: BTreeSet::new(),
             untold: false,
             dead: Vec::new(),
+            panics: 0,
             policy_alert: None,
         }
     }
@@ -141,6 +144,7 @@ impl Running {
     /// Look for dead workers, changed links and neighbours, and follow them.
     pub(super) fn look(&mut self) -> Result<(), PlaneError> {
         self.take_out_dead()?;
+        self.tell_panics();
         let links = self.netlink.links()?;
         let neighbours = self.netlink.neighbours()?;
         self.look_at_interfaces(&links);
@@ -188,6 +192,18 @@ impl Running {
         }
         self.dead = dead;
         Ok(())
+    }
+
+    /// Alert when inspection itself, not a module, broke on a batch: that is a fault in this program.
+    fn tell_panics(&mut self) {
+        let panics = self.workers.panics();
+        if panics > self.panics {
+            let new = panics - self.panics;
+            let text = format!("inspection panicked on {new} batches, which followed the fail policy: report the log");
+            tracing::error!("{text}");
+            self.alerts.push(AlertEvent::dataplane(1, &text));
+            self.panics = panics;
+        }
     }
 
     fn look_at_interfaces(&mut self, links: &[Link]) {
