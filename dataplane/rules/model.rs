@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Most rules that may be enabled at once.
 pub const MAX_RULES: usize = 1024;
 
-/// A rule's stable number, written `rule-7`. Never 0, never reused while the state file lives.
+/// A rule's stable number, written `rule-7`. Never 0. While the state file lives, a number is only
+/// given again to a rule that asks for it in a whole ruleset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RuleId(pub u32);
