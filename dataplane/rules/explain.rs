@@ -137,10 +137,7 @@ mod tests {
         let ruleset = Ruleset { rules, default_action: Action::Pass };
         let found = explain(&ruleset, &tuple([10, 0, 0, 1], 80));
         let fields: Vec<_> = found.iter().map(|candidate| (candidate.id.0, candidate.ruled_out_by)).collect();
-        assert_eq!(
-            fields,
-            [(5, Some("dst")), (1, None), (2, None), (6, Some("sport")), (4, Some("proto")), (3, None)]
-        );
+        assert_eq!(fields, [(5, Some("dst")), (1, None), (2, None), (6, Some("sport")), (4, Some("proto")), (3, None)]);
         let before = found[1].before.as_ref().unwrap();
         assert_eq!((before.id, before.field), (RuleId(2), "src"));
         assert_eq!(before.why, "src: 10.0.0.0/8 is more specific than any");

@@ -92,7 +92,7 @@ impl Protocol {
 }
 
 /// What happens to a packet that a rule matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
     /// On to the kernel's stack.
@@ -108,7 +108,7 @@ pub enum Action {
 
 /// What a rule matches; `None` matches anything. Invariants, upheld by `RuleSpec::check`:
 /// `src` and `dst` are of one family and have no host bits; ports come only with a protocol that has them, or none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Matcher {
     /// Source prefix.
     pub src: Option<IpNet>,

@@ -51,6 +51,11 @@ impl Output {
         complain(&format!("secuxflow: warning: {text}"));
     }
 
+    /// Write a line to standard error as it is.
+    pub(super) fn complain(self, line: &str) {
+        complain(line);
+    }
+
     /// The exit code of a command, its failure told on standard error.
     pub(super) fn report(self, result: Result<(), Failure>) -> Exit {
         let Err(failure) = result else { return Exit::Done };
