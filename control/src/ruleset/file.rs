@@ -73,7 +73,7 @@ impl RulesetFile {
         let (rules, lines) = match Format::of(path, text) {
             Format::Json => (from_json::<Raw<Value>>(name, text)?.rules, Vec::new()),
             Format::Toml => {
-                let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, e.to_string()))?;
+                let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, &e.to_string()))?;
                 let lines = lines(text, raw.rules.iter().map(|rule| rule.span().start));
                 (raw.rules.into_iter().map(Spanned::into_inner).collect(), lines)
             }
@@ -110,10 +110,10 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), RulesetError> {
 }
 
 fn from_json<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, RulesetError> {
-    serde_json::from_str(text).map_err(|e| syntax(name, e.to_string()))
+    serde_json::from_str(text).map_err(|e| syntax(name, &e.to_string()))
 }
 
-fn syntax(name: &str, message: String) -> RulesetError {
+fn syntax(name: &str, message: &str) -> RulesetError {
     let message = message.trim_end().to_owned();
     let message = if message.contains("missing field `rules`") {
         "there is no rule in it; write `rules = []` (in JSON, {\"rules\": []}) for a ruleset without any".to_owned()

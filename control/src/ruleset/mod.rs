@@ -12,3 +12,6 @@ pub(crate) use file::{RulesetError, RulesetFile, read};
 pub(crate) use plan::plan;
 pub(crate) use warn::shadow_warnings;
 pub(crate) use write::{Format, fields, write, write_new};
+
+#[cfg(test)]
+mod tests;

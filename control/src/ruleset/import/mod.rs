@@ -128,3 +128,6 @@ fn valid(rule: &RuleSpec) -> Result<(), String> {
     let checked = Rule::try_from(RuleRecord { id: RuleId(1), spec: rule.clone() });
     checked.map(|_| ()).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
