@@ -90,7 +90,10 @@ fn every_mistake_is_named_by_position_and_field() {
             "rule[7].id",
         ]
     );
-    assert_eq!(faults(&json!([{"id": "rule-1", "action": "drop"}, {"id": "rule-1", "action": "pass"}])), ["rule[1].id"]);
+    assert_eq!(
+        faults(&json!([{"id": "rule-1", "action": "drop"}, {"id": "rule-1", "action": "pass"}])),
+        ["rule[1].id"]
+    );
 }
 
 #[test]
