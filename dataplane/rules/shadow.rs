@@ -8,6 +8,11 @@ use ipnet::IpNet;
 
 use super::{Matcher, PortRange, Protocol, Rule, RuleId, Ruleset, ordered, precedence};
 
+/// Source and destination ports of a rule, each first and last; -1 stands for a packet without ports, be it a later
+/// fragment. Such a packet meets neither field, or both, so a field that is not given holds all ports beside one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ports([(i32, i32); 2]);
+
 /// How a rule that never matches stands to the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
@@ -31,18 +36,17 @@ pub struct Shadow {
 }
 
 /// Every enabled rule that never matches, in order. Rules are found by their prefixes and protocol, so that the time
-/// grows with the number of different prefix lengths rather than with the square of the rules.
+/// grows with the number of prefix lengths; only among rules of the same prefixes and protocol with its square.
 #[must_use]
 pub fn shadows(ruleset: &Ruleset) -> Vec<Shadow> {
     let rules = ordered(ruleset);
     let mut index = Index::default();
     let mut found = Vec::new();
     for (at, &rule) in rules.iter().enumerate() {
-        let scope = Scope::of(&rule.matcher);
-        match index.first_covering(&rules, rule, scope) {
+        match index.first_covering(&rule.matcher) {
             Some(by) => found.push(shadow(rule, rules[by])),
             // Only rules that can match are kept: what a shadowed one covers, the one before it covers as well.
-            None => index.add(scope, at),
+            None => index.add(&rule.matcher, at),
         }
     }
     found
@@ -61,20 +65,21 @@ fn covers(a: &Matcher, b: &Matcher) -> bool {
         (Some(_), None) => false,
         (Some((a_src, a_dst)), Some((b_src, b_dst))) => a_src.contains(&b_src) && a_dst.contains(&b_dst),
     };
-    nets && a.proto.is_none_or(|proto| b.proto == Some(proto)) && ports_cover(a, b)
+    nets && a.proto.is_none_or(|proto| b.proto == Some(proto)) && Ports::of(a).cover(Ports::of(b))
 }
 
-/// Whether the ports of `a` hold those of `b`. All ports are not the same as none given: a later fragment has no ports.
-fn ports_cover(a: &Matcher, b: &Matcher) -> bool {
-    let holds = |a: Option<PortRange>, b: Option<PortRange>| match (a, b) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(a), Some(b)) => a.first <= b.first && b.last <= a.last,
-    };
-    // One port field is enough to leave fragments and protocols without ports out, so the other may then be full.
-    let has_ports = b.port.is_some() || b.sport.is_some();
-    let filled = |range: Option<PortRange>| range.or(has_ports.then_some(PortRange { first: 0, last: u16::MAX }));
-    holds(a.port, filled(b.port)) && holds(a.sport, filled(b.sport))
+impl Ports {
+    fn of(matcher: &Matcher) -> Self {
+        let fields = [matcher.sport, matcher.port];
+        let lowest = if fields == [None, None] { -1 } else { 0 };
+        let ends = |range: PortRange| (i32::from(range.first), i32::from(range.last));
+        Self(fields.map(|field| field.map_or((lowest, i32::from(u16::MAX)), ends)))
+    }
+
+    fn cover(self, other: Self) -> bool {
+        let [a, b] = [self.0, other.0];
+        a[0].0 <= b[0].0 && b[0].1 <= a[0].1 && a[1].0 <= b[1].0 && b[1].1 <= a[1].1
+    }
 }
 
 /// Source and destination prefix; where one is given, the other is all of its family. None means both families.
@@ -95,50 +100,54 @@ fn cut(net: IpNet, len: u8) -> Option<IpNet> {
     IpNet::new(net.addr(), len).ok().map(|net| net.trunc())
 }
 
-/// What rules are found by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Scope {
-    nets: Option<(IpNet, IpNet)>,
-    proto: Option<Protocol>,
-}
-
-impl Scope {
-    fn of(matcher: &Matcher) -> Self {
-        Self { nets: nets(matcher), proto: matcher.proto }
-    }
-}
-
-/// Rules by scope, and the pairs of prefix lengths that there are.
+/// Rules that can match, by destination, then by source and protocol: most destinations that are asked for have none.
 #[derive(Debug, Default)]
 struct Index {
-    by_scope: HashMap<Scope, Vec<usize>>,
-    lengths: BTreeSet<(u8, u8)>,
+    // None: rules of both families.
+    by_dst: HashMap<Option<IpNet>, Sources>,
+    dst_lengths: BTreeSet<u8>,
+}
+
+/// Rules of one destination.
+#[derive(Debug, Default)]
+struct Sources {
+    by_src: HashMap<(Option<IpNet>, Option<Protocol>), Vec<(usize, Ports)>>,
+    src_lengths: BTreeSet<u8>,
 }
 
 impl Index {
-    fn add(&mut self, scope: Scope, at: usize) {
-        if let Some((src, dst)) = scope.nets {
-            self.lengths.insert((src.prefix_len(), dst.prefix_len()));
-        }
-        self.by_scope.entry(scope).or_default().push(at);
+    fn add(&mut self, matcher: &Matcher, at: usize) {
+        let (src, dst) = nets(matcher).unzip();
+        self.dst_lengths.extend(dst.map(|net| net.prefix_len()));
+        let sources = self.by_dst.entry(dst).or_default();
+        sources.src_lengths.extend(src.map(|net| net.prefix_len()));
+        sources.by_src.entry((src, matcher.proto)).or_default().push((at, Ports::of(matcher)));
     }
 
-    /// Place of the first rule that covers `rule`, whose scope is `scope`.
-    fn first_covering(&self, rules: &[&Rule], rule: &Rule, scope: Scope) -> Option<usize> {
-        let wider = self.lengths.iter().filter_map(|(src_len, dst_len)| {
-            let (src, dst) = scope.nets?;
-            Some((cut(src, *src_len)?, cut(dst, *dst_len)?))
-        });
-        let nets = wider.map(Some).chain([None]);
-        let protos = [None, scope.proto];
-        let protos = &protos[..if scope.proto.is_some() { 2 } else { 1 }];
-        let scopes = nets.flat_map(|nets| protos.iter().map(move |proto| Scope { nets, proto: *proto }));
-        let first = |scope: Scope| {
-            let mut places = self.by_scope.get(&scope)?.iter().copied();
-            places.find(|at| ports_cover(&rules[*at].matcher, &rule.matcher))
-        };
-        scopes.filter_map(first).min()
+    /// Place of the first rule that covers `matcher`.
+    fn first_covering(&self, matcher: &Matcher) -> Option<usize> {
+        let (src, dst) = nets(matcher).unzip();
+        let sources = wider(dst, &self.dst_lengths).filter_map(|dst| self.by_dst.get(&dst));
+        sources.filter_map(|sources| sources.first_covering(src, matcher)).min()
     }
+}
+
+impl Sources {
+    fn first_covering(&self, src: Option<IpNet>, matcher: &Matcher) -> Option<usize> {
+        let ports = Ports::of(matcher);
+        let protos = [None, matcher.proto];
+        let protos = &protos[..if matcher.proto.is_some() { 2 } else { 1 }];
+        let keys = wider(src, &self.src_lengths).flat_map(|src| protos.iter().map(move |proto| (src, *proto)));
+        let lists = keys.filter_map(|key| self.by_src.get(&key));
+        // A list ascends, so its first is its best.
+        lists.filter_map(|list| list.iter().find(|(_, other)| other.cover(ports))).map(|(at, _)| *at).min()
+    }
+}
+
+/// What may cover `net`: everything, and the prefixes around it of these lengths.
+fn wider(net: Option<IpNet>, lengths: &BTreeSet<u8>) -> impl Iterator<Item = Option<IpNet>> {
+    let around = net.into_iter().flat_map(|net| lengths.iter().map_while(move |len| cut(net, *len)));
+    around.map(Some).chain([None])
 }
 
 #[cfg(test)]
