@@ -108,10 +108,13 @@ struct Index {
     dst_lengths: BTreeSet<u8>,
 }
 
-/// Rules of one destination.
+/// Source and protocol of a rule.
+type SourceKey = (Option<IpNet>, Option<Protocol>);
+
+/// Rules of one destination, each list in order.
 #[derive(Debug, Default)]
 struct Sources {
-    by_src: HashMap<(Option<IpNet>, Option<Protocol>), Vec<(usize, Ports)>>,
+    by_src: HashMap<SourceKey, Vec<(usize, Ports)>>,
     src_lengths: BTreeSet<u8>,
 }
 
