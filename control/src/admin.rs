@@ -2,6 +2,7 @@
 //! is taken back when either refuses.
 
 use std::{
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Instant,
@@ -10,18 +11,21 @@ use std::{
 use jiff::Timestamp;
 use secuxflow::{
     alert::AlertQueue,
-    plane::{FailPolicy, ProbeReport, RuleCount},
-    rules::{Action, MAX_RULES, RuleError, RuleId, Ruleset},
+    plane::{Count, FailPolicy, ProbeReport, RuleCount},
+    rules::{Action, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
     service::{Service, ServiceSpec},
 };
 
 use crate::{
     alerts::AlertStore,
-    api::{AddRule, Alerts, ErrorCode, Inspect, Modules, RuleAdded, RuleInfo, Rules, Services, Status},
+    api::{
+        self, AddRule, Alerts, ApplyOptions, ErrorCode, Explain, Explanation, Inspect, Modules, RuleAdded, RuleInfo,
+        Rules, RulesetChange, Services, Status,
+    },
     backend::Backend,
     config::Config,
     error::ApiError,
-    probe,
+    explain, probe, ruleset,
     state::{self, State},
 };
 
@@ -145,12 +149,13 @@ impl Admin {
     /// All rules with these counters.
     pub(crate) fn count_rules(&self, counts: &[RuleCount]) -> Rules {
         let state = self.state();
+        let counts: HashMap<RuleId, Count> = counts.iter().map(|count| (count.id, count.count)).collect();
         let info = |rule: &secuxflow::rules::Rule| RuleInfo {
             id: rule.id,
             rule: rule.into(),
-            count: counts.iter().find(|count| count.id == rule.id).map(|count| count.count).unwrap_or_default(),
+            count: counts.get(&rule.id).copied().unwrap_or_default(),
         };
-        Rules { rules: state.rules.iter().map(info).collect() }
+        Rules { revision: state.revision, rules: state.rules.iter().map(info).collect() }
     }
 
     /// Add a rule.
@@ -196,6 +201,49 @@ impl Admin {
                 removed => Ok(removed),
             }
         })
+    }
+
+    /// Put a whole ruleset in the place of the one that is, or tell what that would change.
+    ///
+    /// # Errors
+    /// Every rule that is not valid, by position and field; the rules are at another revision than the one named; the
+    /// change cannot be made.
+    pub(crate) fn replace_rules(&self, request: &api::Ruleset, options: ApplyOptions) -> Answer<RulesetChange> {
+        let entries = ruleset::check(&request.rules, Some(&self.fixed.chains)).map_err(ApiError::ruleset)?;
+        let edit = |state: &mut State| -> Answer<RulesetChange> {
+            same_revision(state.revision, options.if_revision)?;
+            let plan = ruleset::plan(&state.rules, state.next_rule, entries);
+            let plan = plan.map_err(|message| ApiError::invalid("id", message))?;
+            let step = u64::from(plan.differs() && !options.dry_run);
+            state.rules = plan.rules;
+            state.next_rule = plan.next_rule;
+            Ok(RulesetChange {
+                dry_run: options.dry_run,
+                revision: state.revision + step,
+                added: plan.added.into_iter().map(RuleRecord::from).collect(),
+                removed: plan.removed.into_iter().map(RuleRecord::from).collect(),
+                changed: plan.changed,
+                kept: plan.kept,
+                warnings: Vec::new(),
+            })
+        };
+        let (mut answer, state) = if options.dry_run {
+            let mut state = self.state();
+            (edit(&mut state)?, state)
+        } else {
+            self.change(|state| Ok((edit(state)?, state.clone())))?
+        };
+        answer.warnings = ruleset_warnings(&state, &self.fixed.default_action);
+        Ok(answer)
+    }
+
+    /// Why a packet meets the rule that it meets, by the reference model.
+    ///
+    /// # Errors
+    /// The tuple is not valid.
+    pub(crate) fn explain(&self, request: &Explain) -> Answer<Explanation> {
+        let tuple = probe::check_explain(request)?;
+        Ok(explain::explain(&ruleset(&self.state(), &self.fixed.default_action), &tuple, |id| id.to_string()))
     }
 
     /// Delete every rule.
@@ -281,6 +329,9 @@ impl Admin {
         let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = current.clone();
         let answer = edit(&mut next)?;
+        if next.rules != current.rules {
+            next.revision += 1;
+        }
         // The backend changes all or nothing, and an edit touches rules or services, not both: a refusal left no trace.
         self.apply(&current, &next)?;
         if let Err(error) = state::save(&self.fixed.state_path, &next) {
@@ -319,6 +370,29 @@ pub(crate) fn action_name(action: &Action) -> &'static str {
         Action::Drop => "drop",
         Action::Inspect { .. } => "inspect",
     }
+}
+
+fn same_revision(revision: u64, wanted: Option<u64>) -> Answer<()> {
+    match wanted {
+        Some(wanted) if wanted != revision => {
+            let message = format!(
+                "the rules are at revision {revision}, not {wanted}: somebody changed them since; look at them again, \
+                 and repeat with --if-revision {revision}"
+            );
+            Err(ApiError::field(ErrorCode::Conflict, "if_revision", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Everything about a whole ruleset that is allowed but probably not meant, each once.
+fn ruleset_warnings(state: &State, default_action: &Action) -> Vec<String> {
+    let mut found = ruleset::shadow_warnings(&ruleset(state, default_action), |id| id.to_string());
+    let mut seen = HashSet::new();
+    for rule in state.rules.iter().filter(|rule| rule.enabled) {
+        found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));
+    }
+    found
 }
 
 fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> {

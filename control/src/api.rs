@@ -5,7 +5,9 @@
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/rules` | | [`Rules`] |
 //! | `POST /v1/rules` | [`AddRule`] | [`RuleAdded`], 201 |
+//! | `PUT /v1/rules?dry_run=B&if_revision=N` | [`Ruleset`] | [`RulesetChange`] |
 //! | `DELETE /v1/rules` | | [`Removed`] |
+//! | `POST /v1/rules/explain` | [`Explain`] | [`Explanation`] |
 //! | `DELETE /v1/rules/{id}` | | [`Removed`] |
 //! | `GET /v1/services` | | [`Services`] |
 //! | `POST /v1/services` | [`secuxflow::service::ServiceSpec`] | [`Service`](secuxflow::service::Service), 201 |
@@ -19,15 +21,16 @@
 
 use secuxflow::{
     plane::{Count, FailPolicy, ModuleStatus, PlaneStatus},
-    rules::RuleId,
+    rules::{RuleId, RuleRecord, RuleSpec},
     service::ServiceStatus,
 };
 use serde::{Deserialize, Serialize, de};
 
-use secuxflow::rules::RuleSpec;
-
-/// Largest request body in bytes.
+/// Largest request body in bytes, whole rulesets apart.
 pub(crate) const MAX_BODY: usize = 1 << 20;
+/// Largest body with a whole ruleset, in bytes: 16,384 rules of 1 KiB. The longest rule takes about
+/// 600 bytes (more where its comment needs escapes), a usual one 100 to 150.
+pub(crate) const MAX_RULESET_BODY: usize = 16 << 20;
 
 /// The daemon and its dataplane at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,8 @@ pub(crate) struct RuleInfo {
 /// All rules, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rules {
+    /// Counts the changes of the rules; survives a restart.
+    pub(crate) revision: u64,
     /// The rules.
     pub(crate) rules: Vec<RuleInfo>,
 }
@@ -115,6 +120,106 @@ pub(crate) struct RuleAdded {
     pub(crate) id: RuleId,
     /// Things that are allowed but probably not meant.
     pub(crate) warnings: Vec<String>,
+}
+
+/// A whole ruleset, to take the place of the one that is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ruleset {
+    /// Revision that it was exported at; not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revision: Option<u64>,
+    /// The rules, each an [`AddRule`]; taken apart one by one, so that each mistake can be told.
+    pub(crate) rules: Vec<serde_json::Value>,
+}
+
+/// How [`Ruleset`] is to be applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApplyOptions {
+    /// Only tell what would change.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+    /// Refuse when the rules are not at this revision.
+    #[serde(default)]
+    pub(crate) if_revision: Option<u64>,
+}
+
+/// What applying a ruleset changed, or would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RulesetChange {
+    /// Whether nothing was done.
+    pub(crate) dry_run: bool,
+    /// Revision of the rules now; for a dry run the one that the difference was taken from.
+    pub(crate) revision: u64,
+    /// Rules that are new.
+    pub(crate) added: Vec<RuleRecord>,
+    /// Rules that are gone.
+    pub(crate) removed: Vec<RuleRecord>,
+    /// Rules that keep their id and counters, but not all of their fields.
+    pub(crate) changed: Vec<ChangedRule>,
+    /// Number of rules that stay as they were.
+    pub(crate) kept: usize,
+    /// Things that are allowed but probably not meant.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A rule before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangedRule {
+    /// Its identity.
+    pub(crate) id: RuleId,
+    /// As it was.
+    pub(crate) from: RuleSpec,
+    /// As it is.
+    pub(crate) to: RuleSpec,
+}
+
+/// A packet whose rule is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Explain {
+    /// Source address.
+    pub(crate) src: String,
+    /// Destination address.
+    pub(crate) dst: String,
+    /// Source port, 40000 where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sport: Option<u32>,
+    /// Destination port; needed for protocols that have ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u32>,
+    /// Protocol by name or number; tcp where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proto: Option<String>,
+}
+
+/// Why a packet meets the rule that it meets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Explanation {
+    /// The rule that wins; none when the default action does.
+    pub(crate) rule: Option<String>,
+    /// What happens to the packet: pass, drop or inspect.
+    pub(crate) action: String,
+    /// Chain for inspect.
+    pub(crate) chain: Option<String>,
+    /// Every enabled rule, in the order in which rules are tried.
+    pub(crate) candidates: Vec<ExplainedRule>,
+}
+
+/// How one rule stands to the packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExplainedRule {
+    /// Its id; in a file, a rule without one is called by its position.
+    pub(crate) rule: String,
+    /// Its action.
+    pub(crate) action: String,
+    /// Whether it matches.
+    pub(crate) matches: bool,
+    /// The field that decided: what keeps it from matching, or what puts it before the next rule that matches.
+    pub(crate) field: Option<String>,
+    /// The same in words.
+    pub(crate) why: String,
 }
 
 /// How many things were removed.
@@ -195,6 +300,59 @@ pub(crate) struct ErrorBody {
     pub(crate) field: Option<String>,
     /// What is wrong and how to mend it, for people.
     pub(crate) message: String,
+    /// Each mistake of a whole ruleset.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// A mistake in a ruleset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fault {
+    /// Position of the rule, counted from 0; none when it is about all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<usize>,
+    /// The field, or fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
+    /// Line of the file on which the rule begins, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+    /// What is wrong and how to mend it.
+    pub(crate) message: String,
+}
+
+impl Fault {
+    /// A fault of the rule at position `rule`.
+    pub(crate) fn of(rule: usize, field: &str, message: impl Into<String>) -> Self {
+        let field = Some(field.to_owned()).filter(|field| !field.is_empty());
+        Self { rule: Some(rule), field, line: None, message: message.into() }
+    }
+
+    /// A fault of the whole ruleset.
+    pub(crate) fn whole(message: impl Into<String>) -> Self {
+        Self { rule: None, field: None, line: None, message: message.into() }
+    }
+
+    /// Where it is, as in `rule[3].port`; none when it is about all rules.
+    pub(crate) fn place(&self) -> Option<String> {
+        let rule = self.rule?;
+        // Of several fields that contradict each other the first stands for all; the message names them.
+        let field = self.field.as_deref().and_then(|fields| fields.split(", ").next());
+        Some(field.map_or_else(|| format!("rule[{rule}]"), |field| format!("rule[{rule}].{field}")))
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(place) = self.place() {
+            f.write_str(&place)?;
+            if let Some(line) = self.line {
+                write!(f, " (line {line})")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)
+    }
 }
 
 /// Kinds of errors.
@@ -209,9 +367,9 @@ pub(crate) enum ErrorCode {
     NotFound,
     /// The path does not know the method. Status 405.
     MethodNotAllowed,
-    /// The id, name or address is taken. Status 409.
+    /// The id, name or address is taken, or the rules are at another revision. Status 409.
     Conflict,
-    /// The body is larger than 1 MiB. Status 413.
+    /// The body is larger than 1 MiB, or 16 MiB for a ruleset. Status 413.
     BodyTooLarge,
     /// The dataplane refused the change; nothing was changed. Status 500.
     Dataplane,

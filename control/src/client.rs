@@ -73,6 +73,15 @@ impl Client {
         answer(self.send(Method::POST, path, body.into()).await?).await
     }
 
+    /// `PUT path` with `body` as JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|e| ClientError::Answer(e.to_string()))?;
+        answer(self.send(Method::PUT, path, body.into()).await?).await
+    }
+
     /// `DELETE path`.
     ///
     /// # Errors

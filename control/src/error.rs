@@ -7,7 +7,7 @@ use axum::{
 };
 use secuxflow::{rules::RuleError, service::ServiceError};
 
-use crate::api::{ErrorBody, ErrorCode, Failure};
+use crate::api::{ErrorBody, ErrorCode, Failure, Fault};
 
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,17 +19,19 @@ pub(crate) struct ApiError {
     pub(crate) field: Option<String>,
     /// What is wrong and how to mend it.
     pub(crate) message: String,
+    /// Each mistake of a whole ruleset.
+    pub(crate) faults: Vec<Fault>,
 }
 
 impl ApiError {
     /// An error that is about no field.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, field: None, message: message.into() }
+        Self { code, field: None, message: message.into(), faults: Vec::new() }
     }
 
     /// An error about one field.
     pub(crate) fn field(code: ErrorCode, field: &str, message: impl Into<String>) -> Self {
-        Self { code, field: Some(field.to_owned()), message: message.into() }
+        Self { code, field: Some(field.to_owned()), message: message.into(), faults: Vec::new() }
     }
 
     /// A value that breaks a rule.
@@ -41,7 +43,14 @@ impl ApiError {
     pub(crate) fn body(error: &serde_json::Error) -> Self {
         let message = error.to_string();
         let named = message.contains("field `").then(|| message.split('`').nth(1)).flatten();
-        Self { code: ErrorCode::BadRequest, field: named.map(str::to_owned), message }
+        Self { code: ErrorCode::BadRequest, field: named.map(str::to_owned), message, faults: Vec::new() }
+    }
+
+    /// A ruleset with mistakes, all of them.
+    pub(crate) fn ruleset(faults: Vec<Fault>) -> Self {
+        let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let field = faults.iter().find_map(Fault::place);
+        Self { code: ErrorCode::Invalid, field, message, faults }
     }
 
     /// HTTP status of the error's kind.
@@ -78,7 +87,7 @@ impl From<ServiceError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let error = ErrorBody { code: self.code, field: self.field, message: self.message };
+        let error = ErrorBody { code: self.code, field: self.field, message: self.message, faults: self.faults };
         (status, Json(Failure { error })).into_response()
     }
 }

@@ -11,8 +11,10 @@ mod client;
 mod config;
 mod daemon;
 mod error;
+mod explain;
 mod metrics;
 mod probe;
+mod ruleset;
 mod server;
 mod state;
 #[cfg(test)]

@@ -1,14 +1,17 @@
-//! A test inspection's request, checked into a packet's tuple.
+//! The request for a test inspection or an explanation, checked into a packet's tuple.
 
 use std::net::IpAddr;
 
 use secuxflow::{
     plane::Probe,
-    rules::{Protocol, RuleId, RuleSpec},
+    rules::{Protocol, RuleId, RuleSpec, Tuple},
     service::Service,
 };
 
-use crate::{api::Inspect, error::ApiError};
+use crate::{
+    api::{Explain, Inspect},
+    error::ApiError,
+};
 
 /// Longest payload in bytes.
 const MAX_PAYLOAD: usize = 1400;
@@ -20,17 +23,45 @@ const DEFAULT_SPORT: u16 = 40_000;
 /// # Errors
 /// The field that breaks a rule, by name.
 pub(crate) fn check(request: &Inspect, services: &[Service]) -> Result<Probe, ApiError> {
-    let src = address("ip", &request.ip)?;
+    tuple("ip", request, services)
+}
+
+/// Check `request` into the packet whose rule is asked for.
+///
+/// # Errors
+/// The field that breaks a rule, by name.
+pub(crate) fn check_explain(request: &Explain) -> Result<Tuple, ApiError> {
+    let Explain { src, dst, sport, port, proto } = request.clone();
+    let proto = proto.unwrap_or_else(|| "tcp".to_owned());
+    let inspect = Inspect { ip: src, dst: Some(dst), sport, port, proto, payload: None };
+    let Probe { src, dst, sport, port, protocol, .. } = tuple("src", &inspect, &[])?;
+    let protocol = Protocol(protocol);
+    if src.is_ipv6() {
+        // What no rule can name is no protocol of a packet either.
+        let spec = RuleSpec {
+            src: Some(src.to_string()),
+            proto: Some(protocol.to_string()),
+            action: Some("pass".to_owned()),
+            ..RuleSpec::default()
+        };
+        spec.check(RuleId(1), &[])?;
+    }
+    Ok(Tuple { src, dst, sport, port, protocol })
+}
+
+/// Check `request`, whose source address is called `source`.
+fn tuple(source: &str, request: &Inspect, services: &[Service]) -> Result<Probe, ApiError> {
+    let src = address(source, &request.ip)?;
     let dst = match &request.dst {
         Some(text) => address("dst", text)?,
-        None => services
-            .iter()
-            .map(|service| service.ip)
-            .find(|ip| ip.is_ipv4() == src.is_ipv4())
-            .ok_or_else(|| ApiError::invalid("dst", "dst: needed, for no service has an address of ip's family"))?,
+        None => {
+            services.iter().map(|service| service.ip).find(|ip| ip.is_ipv4() == src.is_ipv4()).ok_or_else(|| {
+                ApiError::invalid("dst", format!("dst: needed, for no service has an address of {source}'s family"))
+            })?
+        }
     };
     if src.is_ipv4() != dst.is_ipv4() {
-        return Err(ApiError::invalid("dst", format!("dst '{dst}': not of the family of ip '{src}'")));
+        return Err(ApiError::invalid("dst", format!("dst '{dst}': not of the family of {source} '{src}'")));
     }
     let protocol = protocol(&request.proto)?;
     let (sport, port) = ports(request, protocol)?;

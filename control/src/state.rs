@@ -62,6 +62,8 @@ pub(crate) enum StateError {
 pub(crate) struct State {
     /// Number that the next rule gets.
     pub(crate) next_rule: u32,
+    /// Counts the changes of the rules.
+    pub(crate) revision: u64,
     /// Rules, by ascending id.
     pub(crate) rules: Vec<Rule>,
     /// Services, in the order they were added.
@@ -70,7 +72,7 @@ pub(crate) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { next_rule: 1, rules: Vec::new(), services: Vec::new() }
+        Self { next_rule: 1, revision: 0, rules: Vec::new(), services: Vec::new() }
     }
 }
 
@@ -79,6 +81,9 @@ impl Default for State {
 struct StoredState {
     version: u32,
     next_rule: u32,
+    // Absent in files written before there were revisions.
+    #[serde(default)]
+    revision: u64,
     rules: Vec<RuleRecord>,
     services: Vec<Service>,
 }
@@ -105,7 +110,8 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
             return Err(damaged(path, format!("service '{name}': its name or its address {ip} is there twice")));
         }
     }
-    let mut state = State { next_rule: stored.next_rule, rules: Vec::new(), services: stored.services };
+    let mut state =
+        State { next_rule: stored.next_rule, revision: stored.revision, rules: Vec::new(), services: stored.services };
     for RuleRecord { id, spec } in stored.rules {
         if state.rules.last().is_some_and(|last| last.id >= id) || id.0 >= state.next_rule {
             return Err(damaged(path, format!("{id} is out of order")));
@@ -122,7 +128,13 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
 /// [`StateError::Write`]; the old file is then untouched.
 pub(crate) fn save(path: &Path, state: &State) -> Result<(), StateError> {
     let rules = state.rules.iter().cloned().map(RuleRecord::from).collect();
-    let stored = StoredState { version: VERSION, next_rule: state.next_rule, rules, services: state.services.clone() };
+    let stored = StoredState {
+        version: VERSION,
+        next_rule: state.next_rule,
+        revision: state.revision,
+        rules,
+        services: state.services.clone(),
+    };
     let write = || {
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
@@ -187,7 +199,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         let service = Service { name: "web".into(), ip: "10.0.0.5".parse().unwrap(), dev: "veth0".into(), mac: None };
-        let state = State { next_rule: 8, rules: vec![rule(2), rule(7)], services: vec![service] };
+        let state = State { next_rule: 8, revision: 5, rules: vec![rule(2), rule(7)], services: vec![service] };
         save(&path, &state).unwrap();
         assert_eq!(load(&path, &[]).unwrap(), state);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
@@ -227,7 +239,7 @@ mod tests {
         let path = dir.path().join("state.json");
         let spec = RuleSpec { action: Some("inspect".into()), chain: Some("waf".into()), ..RuleSpec::default() };
         let rule = spec.check(RuleId(1), &["waf".into()]).unwrap();
-        save(&path, &State { next_rule: 2, rules: vec![rule], services: vec![] }).unwrap();
+        save(&path, &State { next_rule: 2, revision: 0, rules: vec![rule], services: vec![] }).unwrap();
         let error = load(&path, &["default".into()]).unwrap_err().to_string();
         assert!(error.contains("rule-1") && error.contains("waf"), "{error}");
     }

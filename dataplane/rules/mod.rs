@@ -1,9 +1,11 @@
 //! Rules: model → order → compile → publish, and the reference model that everything is tested against.
 
 mod compile;
+mod explain;
 mod model;
 mod order;
 mod reference;
+mod shadow;
 mod spec;
 
 #[cfg(test)]
@@ -12,7 +14,9 @@ mod spec_tests;
 pub(crate) mod testing;
 
 pub(crate) use compile::{Tables, compile};
+pub use explain::{Before, Candidate, Tuple, explain};
 pub use model::{Action, MAX_RULES, Matcher, PortRange, Protocol, Rule, RuleError, RuleId, Ruleset};
 pub use order::{ordered, precedence};
 pub use reference::{Cause, Classifier, Decision, Outcome};
+pub use shadow::{Overlap, Shadow, shadows};
 pub use spec::{RuleRecord, RuleSpec};

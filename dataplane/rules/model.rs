@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Most rules that may be enabled at once.
 pub const MAX_RULES: usize = 1024;
 
-/// A rule's stable number, written `rule-7`. Never 0, never reused while the state file lives.
+/// A rule's stable number, written `rule-7`. Never 0. While the state file lives, a number is only
+/// given again to a rule that asks for it in a whole ruleset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RuleId(pub u32);
@@ -91,7 +92,7 @@ impl Protocol {
 }
 
 /// What happens to a packet that a rule matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
     /// On to the kernel's stack.
@@ -107,7 +108,7 @@ pub enum Action {
 
 /// What a rule matches; `None` matches anything. Invariants, upheld by `RuleSpec::check`:
 /// `src` and `dst` are of one family and have no host bits; ports come only with a protocol that has them, or none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Matcher {
     /// Source prefix.
     pub src: Option<IpNet>,

@@ -59,7 +59,7 @@ pub struct Classifier {
 
 /// How a rule stands to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Match {
+pub(super) enum Match {
     No,
     Yes,
     /// As far as can be seen of a later fragment; the rest was in the first.
@@ -147,7 +147,8 @@ fn outcome(action: &Action, chains: &[String]) -> Result<Outcome, RuleError> {
     })
 }
 
-fn matches(matcher: &Matcher, packet: &Headers) -> Match {
+/// How a rule with `matcher` stands to `packet`.
+pub(super) fn matches(matcher: &Matcher, packet: &Headers) -> Match {
     let inside = |prefix: Option<IpNet>, address: IpAddr| prefix.is_none_or(|net| net.contains(&address));
     if !inside(matcher.src, packet.src) || !inside(matcher.dst, packet.dst) {
         return Match::No;
@@ -178,7 +179,7 @@ fn action_words(action: &Action) -> String {
 }
 
 /// The field that puts `first` before `second`, with both values.
-fn precedence_words(first: &Rule, second: &Rule) -> String {
+pub(super) fn precedence_words(first: &Rule, second: &Rule) -> String {
     let (_, field) = precedence(first, second);
     let (a, b) = (&first.matcher, &second.matcher);
     let net = |prefix: Option<IpNet>| prefix.map_or_else(|| "any".to_owned(), |net| net.to_string());

@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 mod lab;
+mod ruleset;
 
 use lab::{Lab, secuxflow};
 
@@ -23,6 +24,11 @@ fn a_wrong_command_line_is_exit_code_2() {
     for args in [
         &["rule", "add"][..],
         &["rule", "delete"],
+        &["rule", "apply"],
+        &["rule", "check"],
+        &["rule", "import", "x"],
+        &["rule", "explain", "--src", "10.0.0.1"],
+        &["rule", "explain", "--src", "10.0.0.1", "--dst", "10.0.0.2", "--config", "x"],
         &["burn"],
         &["status", "--colour"],
         &["inspect", "--proto", "tcp"],
@@ -47,12 +53,18 @@ fn completions_name_the_commands() {
 #[test]
 fn without_a_daemon_every_command_says_so_with_exit_code_3() {
     let lab = Lab::new();
+    let ruleset = lab.write("rules.toml", "rules = []\n");
+    let ruleset = ruleset.to_str().unwrap();
     for args in [
         &["status"][..],
         &["rule", "list"],
         &["rule", "add", "--action", "drop"],
         &["rule", "delete", "--id", "rule-1"],
         &["rule", "clear"],
+        &["rule", "export"],
+        &["rule", "apply", ruleset],
+        &["rule", "apply", ruleset, "--dry-run", "--if-revision", "3"],
+        &["rule", "explain", "--src", "10.0.0.1", "--dst", "10.0.0.2", "--port", "80"],
         &["service", "list"],
         &["service", "delete", "web"],
         &["service", "add", "web", "--ip", "10.77.2.2", "--dev", "veth-web"],

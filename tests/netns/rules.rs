@@ -86,3 +86,46 @@ fn rules_and_services_survive_a_restart() {
     assert!(daemon.rule_packets("rule-1") >= 4, "rule-1 is back and matches");
     assert_eq!(daemon.cli("rule add --src 10.77.1.99 --action drop").trim(), "rule-3", "numbers are not used again");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn a_ruleset_takes_effect_at_once_and_what_it_keeps_counts_on() {
+    let lab = Lab::new();
+    let _server = Server::start(&lab, Place::Web, 80);
+    let daemon = Daemon::start(&lab, &Setup::default());
+    daemon.cli("rule add --dst 10.77.2.2 --port 80 --proto tcp --action pass");
+    daemon.cli("rule add --dst 10.77.2.0/24 --action drop");
+    assert!(page_arrives(&lab, WEB));
+    let counted = daemon.rule_packets("rule-1");
+    assert!(counted > 0);
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let exported = file("old.toml", &daemon.cli("rule export"));
+    let cut = file(
+        "new.toml",
+        "[[rule]]\naction = \"drop\"\nsrc = \"10.77.1.2\"\npriority = 9\n\n\
+         [[rule]]\naction = \"pass\"\ndst = \"10.77.2.2\"\nport = 80\nproto = \"tcp\"\n",
+    );
+    let foretold = daemon.cli(&format!("rule apply {cut} --dry-run"));
+    assert!(foretold.contains("1 added, 1 removed, 0 changed, 1 kept; revision 2"), "{foretold}");
+    assert!(page_arrives(&lab, WEB), "a dry run changes nothing");
+    daemon.cli(&format!("rule apply {cut} --if-revision 2"));
+    assert!(!page_arrives(&lab, WEB), "cut off");
+    assert!(daemon.rule_packets("rule-3") > 0 && daemon.rule_packets("rule-1") >= counted, "kept with its counters");
+    let told = daemon.cli("rule explain --src 10.77.1.2 --dst 10.77.2.2 --port 80");
+    assert!(
+        told.starts_with("drop: rule-3 is the first that matches\n* rule-3 (drop) matches, before rule-1"),
+        "{told}"
+    );
+
+    daemon.cli(&format!("rule apply {exported}"));
+    assert!(page_arrives(&lab, WEB), "back");
+    let again = daemon.cli("rule export");
+    let rules = |text: &str| text.split_once('\n').map(|(_, rules)| rules.to_owned());
+    assert_eq!(rules(&again), rules(&std::fs::read_to_string(&exported).unwrap()), "all as it was");
+}

@@ -5,14 +5,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{FailPolicyName, ModeName, Overrides};
+use crate::{
+    config::{FailPolicyName, ModeName, Overrides},
+    ruleset::{
+        Format,
+        import::{Hook, Source},
+    },
+};
 
 const EXIT_CODES: &str = "Exit codes:
   0  done
   1  refused by the daemon, or failed
   2  the command line is wrong; or `secuxflow` alone without a default configuration
   3  the daemon cannot be reached
-  4  the configuration is not valid
+  4  the configuration or a ruleset file is not valid
   5  the daemon cannot start (capability, interface, module, socket or state file)";
 
 /// Flags of every command come behind a command's own in its help.
@@ -54,7 +60,7 @@ pub(crate) enum Command {
 pub(crate) enum ClientCommand {
     /// Show the daemon, its interfaces, workers, services and modules.
     Status,
-    /// Add, list and delete rules.
+    /// Add, list and delete rules; apply, export, check, explain and import whole rulesets.
     #[command(subcommand)]
     Rule(RuleCommand),
     /// Say where destinations live.
@@ -144,6 +150,88 @@ pub(crate) enum RuleCommand {
     },
     /// Delete every rule.
     Clear,
+    /// Put the rules of a file in the place of all there are: all or nothing.
+    Apply(ApplyFlags),
+    /// Print all rules as a file that apply takes.
+    Export {
+        /// Format of the file [default: toml].
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Check a file of rules without a daemon: every mistake, duplicates, and rules that never match.
+    Check(FileFlags),
+    /// Tell for a packet which rule decides, and for every rule the field that decided.
+    Explain(Box<ExplainFlags>),
+    /// Convert another firewall's ruleset into a file of rules; nothing is applied.
+    Import(ImportFlags),
+}
+
+/// `secuxflow rule apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyFlags {
+    /// The file, TOML or JSON; - reads standard input.
+    pub(super) file: PathBuf,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Refuse when the rules are not at this revision.
+    #[arg(long, value_name = "N")]
+    pub(super) if_revision: Option<u64>,
+}
+
+/// `secuxflow rule check`.
+#[derive(Debug, Args)]
+pub(crate) struct FileFlags {
+    /// The file, TOML or JSON; - reads standard input.
+    pub(super) file: PathBuf,
+    /// Configuration file, to check that chains exist.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// `secuxflow rule explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainFlags {
+    /// Source address.
+    #[arg(long, value_name = "IP")]
+    pub(super) src: String,
+    /// Destination address.
+    #[arg(long, value_name = "IP")]
+    pub(super) dst: String,
+    /// Source port [default: 40000].
+    #[arg(long)]
+    pub(super) sport: Option<u32>,
+    /// Destination port; needed for protocols that have ports.
+    #[arg(long)]
+    pub(super) port: Option<u32>,
+    /// Protocol: tcp, udp, icmp, ... or a number [default: tcp].
+    #[arg(long)]
+    pub(super) proto: Option<String>,
+    /// Explain the rules of this file instead of the daemon's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// With --file: configuration file, for chains and the default action [default action: pass].
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// `secuxflow rule import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportFlags {
+    /// What wrote the file.
+    #[arg(long, value_enum)]
+    pub(super) from: Source,
+    /// Which chain is taken.
+    #[arg(long, value_enum, default_value = "input")]
+    pub(super) hook: Hook,
+    /// Write what maps even when something does not.
+    #[arg(long)]
+    pub(super) partial: bool,
+    /// Format of the output [default: toml].
+    #[arg(long, value_enum)]
+    pub(super) format: Option<Format>,
+    /// The file; - reads standard input.
+    pub(super) file: PathBuf,
 }
 
 /// `secuxflow rule add`. What is left out matches anything.

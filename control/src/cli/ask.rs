@@ -1,4 +1,4 @@
-//! Commands that ask the daemon.
+//! Commands that ask the daemon, and those beside them that work on files.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use super::{
     args::{AlertCommand, ClientCommand, InspectFlags, ModuleCommand, RuleCommand, RuleFlags, ServiceCommand},
     exit::Failure,
     output::Output,
+    ruleset,
     table::{self, Probed, ServiceAdded},
 };
 use crate::{
@@ -56,6 +57,11 @@ async fn rule(client: &Client, command: RuleCommand, out: Output) -> Result<(), 
         RuleCommand::Delete { id } => {
             out.answer(&client.delete::<Removed>(&format!("/v1/rules/{}", segment(&id))).await?)
         }
+        RuleCommand::Apply(flags) => ruleset::apply(client, flags, out).await,
+        RuleCommand::Export { format } => ruleset::export(client, format, out).await,
+        RuleCommand::Check(flags) => ruleset::check(&flags, out),
+        RuleCommand::Explain(flags) => ruleset::explain(client, *flags, out).await,
+        RuleCommand::Import(flags) => ruleset::import(&flags, out),
         RuleCommand::Clear => out.answer(&client.delete::<Removed>("/v1/rules").await?),
     }
 }

@@ -3,10 +3,12 @@
 use std::{io, process::ExitCode};
 
 use crate::{
-    api::{ErrorBody, ErrorCode},
+    api::{ErrorBody, ErrorCode, Fault},
     client::ClientError,
     config::ConfigError,
     daemon::StartError,
+    error::ApiError,
+    ruleset::RulesetError,
 };
 
 /// How the process ends.
@@ -20,7 +22,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The daemon cannot be reached.
     Unreachable = 3,
-    /// The configuration is not valid.
+    /// The configuration or a ruleset file is not valid.
     Config = 4,
     /// The daemon cannot start.
     Start = 5,
@@ -41,6 +43,20 @@ pub(crate) enum Failure {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The ruleset file is not valid.
+    #[error(transparent)]
+    Ruleset(#[from] RulesetError),
+    /// Something of the command line breaks a rule that only shows once it is looked at.
+    #[error(transparent)]
+    Refused(#[from] ApiError),
+    /// Lines of another firewall's ruleset have no rule; nothing was written.
+    #[error("{unmapped} {noun}(s) did not map, so nothing was written; --partial writes the rest")]
+    Unmapped {
+        /// Their number.
+        unmapped: usize,
+        /// What they are.
+        noun: &'static str,
+    },
     /// The daemon cannot start, or not stop cleanly.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -61,11 +77,13 @@ impl Failure {
         match self {
             Self::Client(ClientError::Unreachable { .. } | ClientError::Denied { .. } | ClientError::Broken(_))
             | Self::StreamEnded => Exit::Unreachable,
-            Self::Config(_) | Self::Start(StartError::Config(_)) => Exit::Config,
+            Self::Config(_) | Self::Ruleset(_) | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
             Self::Start(_) => Exit::Start,
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Client(_) | Self::Output(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Client(_) | Self::Refused(_) | Self::Unmapped { .. } | Self::Output(_) | Self::Runtime(_) => {
+                Exit::Failed
+            }
         }
     }
 
@@ -74,10 +92,23 @@ impl Failure {
         if let Self::Client(ClientError::Refused(body)) = self {
             return body.clone();
         }
+        if let Self::Refused(error) = self {
+            return ErrorBody {
+                code: error.code,
+                field: error.field.clone(),
+                message: error.message.clone(),
+                faults: error.faults.clone(),
+            };
+        }
         let code = match self.exit() {
             Exit::Config => ErrorCode::Invalid,
             _ => ErrorCode::Internal,
         };
-        ErrorBody { code, field: None, message: self.to_string() }
+        let faults = match self {
+            Self::Ruleset(RulesetError::Invalid { faults, .. }) => faults.clone(),
+            _ => Vec::new(),
+        };
+        let field = faults.iter().find_map(Fault::place);
+        ErrorBody { code, field, message: self.to_string(), faults }
     }
 }

@@ -4,6 +4,8 @@ mod args;
 mod ask;
 mod exit;
 mod output;
+mod ruleset;
+mod ruleset_show;
 mod table;
 
 use std::path::Path;

@@ -56,9 +56,19 @@ impl Output {
 
     /// Complain of the command line as JSON.
     pub(super) fn usage(self, text: &str) -> Exit {
-        let error = api::ErrorBody { code: api::ErrorCode::BadRequest, field: None, message: text.to_owned() };
+        let error = api::ErrorBody {
+            code: api::ErrorCode::BadRequest,
+            field: None,
+            message: text.to_owned(),
+            faults: Vec::new(),
+        };
         complain(&serde_json::to_string(&api::Failure { error }).unwrap_or_else(|_| text.to_owned()));
         Exit::Usage
+    }
+
+    /// Write a line to standard error as it is.
+    pub(super) fn complain(self, line: &str) {
+        complain(line);
     }
 
     /// The exit code of a command, its failure told on standard error.

@@ -392,7 +392,7 @@ mod tests {
             ..RuleSpec::default()
         };
         let info = RuleInfo { id: secuxflow::rules::RuleId(1), rule, count: Count { packets: 3, bytes: 180 } };
-        let text = Rules { rules: vec![info] }.show();
+        let text = Rules { revision: 1, rules: vec![info] }.show();
         let cells = cells(&text);
         assert_eq!(cells[0][..4], ["ID", "PRIO", "SRC", "SPORT"]);
         let row = ["rule-1", "0", "192.168.1.0/24", "any", "any", "80", "any", "inspect waf (disabled)", "3", "180"];

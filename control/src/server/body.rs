@@ -9,33 +9,33 @@ use crate::{
     error::ApiError,
 };
 
-/// Bytes read, and thrown away, of a body that is too large: a client that only reads after it wrote everything gets
+/// Bytes read beyond the limit, and thrown away, of a body that is too large: a client that only reads after it wrote everything gets
 /// the answer instead of a broken pipe.
 const MAX_DISCARD: usize = 16 << 20;
 
-/// A request's body, as `T`. The content type does not matter.
+/// A request's body of at most `MAX` bytes, as `T`. The content type does not matter.
 #[derive(Debug)]
-pub(super) struct Body<T>(pub(super) T);
+pub(super) struct Body<T, const MAX: usize = MAX_BODY>(pub(super) T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Body<T, MAX> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request).await?;
+        let bytes = read(request, MAX).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|e| ApiError::body(&e))
     }
 }
 
-async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
+async fn read(request: Request, max: usize) -> Result<Vec<u8>, ApiError> {
     let mut body = request.into_body();
     let (mut bytes, mut discarded) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("the body broke off: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        if discarded > 0 || bytes.len() + data.len() > MAX_BODY {
+        if discarded > 0 || bytes.len() + data.len() > max {
             discarded += bytes.len() + data.len();
             bytes = Vec::new();
-            if discarded > MAX_DISCARD {
+            if discarded > max + MAX_DISCARD {
                 break;
             }
         } else {
@@ -43,7 +43,7 @@ async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
         }
     }
     if discarded > 0 {
-        let message = format!("the request body is larger than {MAX_BODY} bytes (1 MiB); send one change at a time");
+        let message = format!("the request body is larger than {max} bytes ({} MiB); send less at a time", max >> 20);
         return Err(ApiError::new(ErrorCode::BodyTooLarge, message));
     }
     Ok(bytes)

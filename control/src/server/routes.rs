@@ -21,7 +21,10 @@ use tokio_stream::{StreamExt, wrappers::BroadcastStream, wrappers::errors::Broad
 use super::{Peer, body::Body};
 use crate::{
     admin::Admin,
-    api::{AddRule, Alerts, ErrorCode, Inspect, Missed, Modules, Removed, RuleAdded, Rules, Services, Status},
+    api::{
+        AddRule, Alerts, ApplyOptions, ErrorCode, Explain, Explanation, Inspect, MAX_RULESET_BODY, Missed, Modules,
+        Removed, RuleAdded, Rules, Ruleset, RulesetChange, Services, Status,
+    },
     error::ApiError,
 };
 
@@ -32,7 +35,8 @@ type Answer<T> = Result<Json<T>, ApiError>;
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
-        .route("/v1/rules", get(rules).post(add_rule).delete(clear_rules))
+        .route("/v1/rules", get(rules).post(add_rule).put(replace_rules).delete(clear_rules))
+        .route("/v1/rules/explain", post(explain))
         .route("/v1/rules/{id}", delete(delete_rule))
         .route("/v1/services", get(services).post(add_service))
         .route("/v1/services/{name}", delete(delete_service))
@@ -89,6 +93,24 @@ async fn add_rule(
     let what = format!("rule add {}", serde_json::to_string(&request).unwrap_or_default());
     let added = change(admin, peer, what, move |admin| admin.add_rule(&request)).await?;
     Ok((StatusCode::CREATED, Json(added)))
+}
+
+async fn replace_rules(
+    State(admin): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    options: Result<Query<ApplyOptions>, QueryRejection>,
+    Body(ruleset): Body<Ruleset, MAX_RULESET_BODY>,
+) -> Answer<RulesetChange> {
+    let Query(options) = options.map_err(|e| ApiError::new(ErrorCode::BadRequest, e.body_text()))?;
+    let work = move |admin: &Admin| admin.replace_rules(&ruleset, options);
+    if options.dry_run {
+        return blocking(admin, work).await.map(Json);
+    }
+    change(admin, peer, "rule apply".to_owned(), work).await.map(Json)
+}
+
+async fn explain(State(admin): Shared, Body(request): Body<Explain>) -> Answer<Explanation> {
+    blocking(admin, move |admin| admin.explain(&request)).await.map(Json)
 }
 
 async fn clear_rules(State(admin): Shared, ConnectInfo(peer): ConnectInfo<Peer>) -> Answer<Removed> {

@@ -1,5 +1,7 @@
 //! The API over a real Unix socket, above a dataplane in memory.
 
+mod rulesets;
+
 use std::{
     fs,
     io::{Read, Write},
@@ -192,7 +194,7 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
     let server = Server::start().await;
     let (status, body) = server.ask("GET", "/v2/rules", "").await;
     assert_eq!((status, &body["error"]["code"]), (404, &json!("not_found")));
-    let (status, body) = server.ask("PUT", "/v1/rules", "").await;
+    let (status, body) = server.ask("PATCH", "/v1/rules", "").await;
     assert_eq!((status, &body["error"]["code"]), (405, &json!("method_not_allowed")));
     let (status, body) = server.ask("GET", "/v1/alerts?limit=x", "").await;
     assert_eq!((status, &body["error"]["field"]), (400, &json!("limit")));

@@ -1,0 +1,136 @@
+//! Ruleset files: TOML or JSON text becomes a list of rules that are still to be checked.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use toml::Spanned;
+
+use super::write::Format;
+use crate::api::Fault;
+
+/// Why a ruleset file was refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RulesetError {
+    /// It cannot be read.
+    #[error("{name}: {source}")]
+    Read {
+        /// The file, or `standard input`.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is neither TOML nor JSON of a ruleset's form.
+    #[error("{name}: {message}")]
+    Syntax {
+        /// The file.
+        name: String,
+        /// The parser's words with line and column.
+        message: String,
+    },
+    /// Rules that break rules, all of them.
+    #[error("{}", .faults.iter().map(|fault| format!("{name}: {fault}")).collect::<Vec<_>>().join("\n"))]
+    Invalid {
+        /// The file.
+        name: String,
+        /// What is wrong, in the order of the file.
+        faults: Vec<Fault>,
+    },
+}
+
+/// A ruleset file's text, taken apart.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RulesetFile {
+    /// The file, or `standard input`.
+    pub(crate) name: String,
+    /// The rules, unchecked.
+    pub(crate) rules: Vec<Value>,
+    /// Line that each rule begins on, counted from 1; empty for JSON.
+    lines: Vec<usize>,
+}
+
+/// The form of both formats. `rules` has no default: an empty file is a mishap, not a wish to delete every rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw<T> {
+    /// Revision of the export; told for people and programs, not looked at.
+    #[serde(rename = "revision")]
+    _revision: Option<u64>,
+    #[serde(alias = "rule")]
+    rules: Vec<T>,
+}
+
+impl RulesetFile {
+    /// Take `text` apart; `path` tells the format by its extension, else the first character does.
+    ///
+    /// # Errors
+    /// [`RulesetError::Syntax`].
+    pub(crate) fn parse(name: &str, path: Option<&Path>, text: &str) -> Result<Self, RulesetError> {
+        let (rules, lines) = match Format::of(path, text) {
+            Format::Json => (from_json::<Raw<Value>>(name, text)?.rules, Vec::new()),
+            Format::Toml => {
+                let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, &e.to_string()))?;
+                let lines = lines(text, raw.rules.iter().map(|rule| rule.span().start));
+                (raw.rules.into_iter().map(Spanned::into_inner).collect(), lines)
+            }
+        };
+        Ok(Self { name: name.to_owned(), rules, lines })
+    }
+
+    /// `faults` of this file as one error, each with its line.
+    pub(crate) fn invalid(&self, mut faults: Vec<Fault>) -> RulesetError {
+        for fault in &mut faults {
+            fault.line = fault.rule.and_then(|rule| self.lines.get(rule).copied());
+        }
+        RulesetError::Invalid { name: self.name.clone(), faults }
+    }
+}
+
+/// Read the text of `path`, or of standard input for `-`; with its name for messages.
+///
+/// # Errors
+/// [`RulesetError::Read`].
+pub(crate) fn read(path: &Path) -> Result<(String, String), RulesetError> {
+    let stdin = path == Path::new("-");
+    let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let mut text = String::new();
+    let done = if stdin {
+        io::stdin().lock().read_to_string(&mut text).map(|_| ())
+    } else {
+        fs::read_to_string(path).map(|read| text = read)
+    };
+    match done {
+        Ok(()) => Ok((name, text)),
+        Err(source) => Err(RulesetError::Read { name, source }),
+    }
+}
+
+fn from_json<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, RulesetError> {
+    serde_json::from_str(text).map_err(|e| syntax(name, &e.to_string()))
+}
+
+fn syntax(name: &str, message: &str) -> RulesetError {
+    let message = message.trim_end().to_owned();
+    let message = if message.contains("missing field `rules`") {
+        "there is no rule in it; write `rules = []` (in JSON, {\"rules\": []}) for a ruleset without any".to_owned()
+    } else {
+        message
+    };
+    RulesetError::Syntax { name: name.to_owned(), message }
+}
+
+/// The line of each of `offsets`, which ascend, counted from 1.
+fn lines(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<usize> {
+    let (mut line, mut from) = (1, 0);
+    let count = move |offset: usize| {
+        let between = text.as_bytes().get(from..offset).unwrap_or_default();
+        line += between.iter().filter(|byte| **byte == b'\n').count();
+        from = from.max(offset);
+        line
+    };
+    offsets.map(count).collect()
+}

@@ -1,0 +1,163 @@
+//! What the fixtures become, line by line.
+
+use super::*;
+
+const IPTABLES: &str = include_str!("fixtures/iptables-save.txt");
+const CLEAN: &str = include_str!("fixtures/iptables-clean.txt");
+const NFT: &str = include_str!("fixtures/nft.json");
+
+/// Rules as text, one a line, their fields in the order of the files.
+fn lines(imported: &Imported) -> Vec<String> {
+    let fields = |rule: &RuleSpec| {
+        let fields = crate::ruleset::fields(rule).into_iter();
+        fields
+            .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    imported.rules.iter().map(fields).collect()
+}
+
+fn refused(imported: &Imported) -> Vec<(usize, &str)> {
+    imported.unmapped.iter().map(|unmapped| (unmapped.number, &*unmapped.why)).collect()
+}
+
+#[test]
+fn iptables_lines_become_rules_in_their_order_or_are_named() {
+    let imported = import(Source::IptablesSave, Hook::Input, IPTABLES).unwrap();
+    assert_eq!(
+        lines(&imported),
+        [
+            r#"priority=3 src=192.0.2.0/24 port=22 proto=tcp action=pass comment=ssh from "home""#,
+            "priority=2 dst=0.0.0.0/0 port=80 proto=tcp action=pass",
+            "priority=2 dst=0.0.0.0/0 port=443 proto=tcp action=pass",
+            "priority=2 dst=0.0.0.0/0 port=8000-8080 proto=tcp action=pass",
+            "priority=1 sport=1024-65535 dst=0.0.0.0/0 port=53 proto=udp action=pass",
+        ]
+    );
+    let expected = [
+        (5, "chain POSTROUTING of table nat"),
+        (8, "the policy to drop is left out"),
+        (12, "-m conntrack: rules know no state"),
+        (13, "-i lo: rules hold for every filtered interface"),
+        (16, "'! -s': rules cannot negate"),
+        (18, "-j REJECT: rules drop in silence"),
+        (19, "--icmp-type: there is nothing like it"),
+        (20, "--tcp-flags: there is nothing like it"),
+        (21, "it only counts"),
+        (22, "src '203.0.113.0/255.0.255.0'"),
+        (23, "chain extra of table filter is not imported"),
+    ];
+    let found = refused(&imported);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for ((number, why), (line, words)) in found.into_iter().zip(expected) {
+        assert!(number == line && why.starts_with(words), "line {number}: {why} for {line}: {words}");
+    }
+}
+
+#[test]
+fn a_policy_comes_last_when_every_rule_mapped() {
+    let imported = import(Source::IptablesSave, Hook::Input, CLEAN).unwrap();
+    assert_eq!(imported.unmapped, []);
+    assert_eq!(
+        lines(&imported),
+        [
+            "priority=3 src=10.0.0.0/8 action=drop",
+            "priority=2 dst=0.0.0.0/0 port=80 proto=tcp action=pass",
+            "priority=1 dst=0.0.0.0/0 proto=icmp action=pass",
+            "dst=0.0.0.0/0 action=drop comment=policy of INPUT",
+        ]
+    );
+    let six = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p ipv6-icmp -j DROP\nCOMMIT\n";
+    let imported = import(Source::Ip6tablesSave, Hook::Input, six).unwrap();
+    assert_eq!(lines(&imported), ["priority=1 dst=::/0 proto=icmpv6 action=drop"]);
+    let imported = import(Source::Ip6tablesSave, Hook::Forward, six).unwrap();
+    assert_eq!((imported.rules.len(), imported.unmapped[0].number), (0, 3));
+}
+
+#[test]
+fn nft_elements_become_rules_or_are_named() {
+    let imported = import(Source::Nft, Hook::Input, NFT).unwrap();
+    assert_eq!(
+        lines(&imported),
+        [
+            "priority=3 port=80 proto=tcp action=pass comment=web",
+            "priority=3 port=8000-8080 proto=tcp action=pass comment=web",
+            "priority=2 src=10.0.0.0/8 action=drop",
+            "priority=1 dst=::/0 port=53 proto=tcp action=pass",
+            "priority=1 dst=::/0 port=53 proto=udp action=pass",
+        ]
+    );
+    let expected = [
+        (4, "the policy to drop is left out"),
+        (5, "its hook is not imported, only input"),
+        (6, "the operator \"in\""),
+        (9, "@bad: rules know no named sets"),
+        (10, "the operator \"!=\""),
+        (12, "meta iifname: rules hold for every filtered interface"),
+        (13, "a range of addresses"),
+        (14, "chain inet filter forward is not imported"),
+        (15, "'jump': there is nothing like it"),
+    ];
+    let found = refused(&imported);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for ((number, why), (line, words)) in found.into_iter().zip(expected) {
+        assert!(number == line && why.starts_with(words), "element {number}: {why} for {line}: {words}");
+    }
+    assert_eq!(imported.unmapped[3].text, "rule of inet filter input, handle 8");
+}
+
+#[test]
+fn a_second_chain_of_the_hook_is_not_mixed_in() {
+    let chain = |family: &str, table: &str| {
+        serde_json::json!({"chain": {"family": family, "table": table, "name": "input", "type": "filter",
+            "hook": "input", "prio": 0, "policy": "accept"}})
+    };
+    let rule = |family: &str, table: &str| {
+        serde_json::json!({"rule": {"family": family, "table": table, "chain": "input", "handle": 1,
+            "expr": [{"drop": null}]}})
+    };
+    let list =
+        [chain("ip", "a"), chain("ip6", "a"), chain("inet", "b"), rule("ip", "a"), rule("ip6", "a"), rule("inet", "b")];
+    let text = serde_json::json!({"nftables": list}).to_string();
+    let imported = import(Source::Nft, Hook::Input, &text).unwrap();
+    assert_eq!(lines(&imported), ["priority=2 dst=0.0.0.0/0 action=drop", "priority=1 dst=::/0 action=drop"]);
+    assert_eq!(refused(&imported).len(), 1, "{imported:?}");
+}
+
+#[test]
+fn what_is_another_text_is_refused() {
+    for (source, text) in [
+        (Source::IptablesSave, "table inet filter {"),
+        (Source::IptablesSave, ""),
+        (Source::Nft, "table inet filter {"),
+        (Source::Nft, "{\"rules\": []}"),
+    ] {
+        assert!(import(source, Hook::Input, text).is_err(), "{text}");
+    }
+    let imported = import(Source::IptablesSave, Hook::Input, "*filter\n-A INPUT -s \"10\n").unwrap();
+    assert_eq!(refused(&imported), [(2, "a quote is not closed")]);
+}
+
+#[test]
+fn lists_that_stand_for_too_many_rules_are_refused() {
+    let ports: Vec<String> = (1..=40).map(|port| port.to_string()).collect();
+    let list = ports.join(",");
+    let text = format!("*filter\n-A INPUT -p tcp -m multiport --sports {list} -m multiport --dports {list} -j DROP\n");
+    let imported = import(Source::IptablesSave, Hook::Input, &text).unwrap();
+    assert!(imported.rules.is_empty() && refused(&imported)[0].1.contains("more than 1024"), "{imported:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None, ..proptest::prelude::ProptestConfig::with_cases(500)
+    })]
+
+    #[test]
+    fn any_text_is_answered(line in "[-!\":a-zA-Z0-9 ./\\\\]{0,60}", json in "[\\[\\]{}\":a-z0-9, ]{0,40}") {
+        let text = format!("*filter\n-A INPUT {line}\n{line}\n");
+        let imported = import(Source::IptablesSave, Hook::Input, &text).unwrap();
+        proptest::prop_assert!(!imported.rules.is_empty() || !imported.unmapped.is_empty());
+        let _answered = import(Source::Nft, Hook::Input, &format!("{{\"nftables\": [{{\"rule\": {json}}}]}}"));
+    }
+}

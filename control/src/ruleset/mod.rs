@@ -1,0 +1,17 @@
+//! Whole rulesets: files, their checks, what applying one changes, and what other firewalls' rulesets become.
+
+mod check;
+mod file;
+pub(crate) mod import;
+mod plan;
+mod warn;
+mod write;
+
+pub(crate) use check::{Entry, check, offline};
+pub(crate) use file::{RulesetError, RulesetFile, read};
+pub(crate) use plan::plan;
+pub(crate) use warn::shadow_warnings;
+pub(crate) use write::{Format, fields, write, write_new};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Files, their mistakes, and what applying them changes.
+
+use proptest::{option, prelude::*};
+use secuxflow::rules::{Rule, RuleId, RuleRecord, RuleSpec};
+use serde_json::{Value, json};
+
+use super::{
+    file::{RulesetError, RulesetFile},
+    *,
+};
+use crate::api::Fault;
+
+fn chains() -> Vec<String> {
+    vec!["default".to_owned(), "waf".to_owned()]
+}
+
+fn rule(id: u32, fields: Value) -> Rule {
+    let spec: RuleSpec = serde_json::from_value(fields).unwrap();
+    spec.check(RuleId(id), &chains()).unwrap()
+}
+
+fn entries(rules: &Value) -> Vec<Entry> {
+    check(rules.as_array().unwrap(), Some(&chains())).unwrap()
+}
+
+fn faults(rules: &Value) -> Vec<String> {
+    let faults = check(rules.as_array().unwrap(), Some(&chains())).unwrap_err();
+    faults.iter().filter_map(Fault::place).collect()
+}
+
+fn ids(rules: &[Rule]) -> Vec<u32> {
+    rules.iter().map(|rule| rule.id.0).collect()
+}
+
+fn parse(text: &str) -> Result<RulesetFile, RulesetError> {
+    RulesetFile::parse("f", None, text)
+}
+
+#[test]
+fn both_formats_say_the_same() {
+    let toml = "# ours\n[[rule]]\nid = \"rule-3\"\nport = 80\nproto = \"tcp\"\naction = \"drop\"\n\n[[rule]]\naction = \"pass\"\n";
+    let json = r#" {"rules": [{"id": "rule-3", "port": 80, "proto": "tcp", "action": "drop"}, {"action": "pass"}]}"#;
+    assert_eq!(parse(toml).unwrap().rules, parse(json).unwrap().rules);
+    let by_name = |name: &str, text| RulesetFile::parse(name, Some(std::path::Path::new(name)), text);
+    assert!(by_name("a.toml", json).is_err() && by_name("a.JSON", toml).is_err(), "the extension decides");
+    assert!(parse("rules = []").unwrap().rules.is_empty());
+}
+
+#[test]
+fn an_empty_or_half_written_file_is_refused() {
+    for (text, words) in [
+        ("", "rules = []"),
+        ("# nothing\n", "rules = []"),
+        ("revision = 1\n", "rules = []"),
+        ("{}", "rules = []"),
+        ("[[rule]]\naction = \"dr", "line 2"),
+        (r#"{"rules": [{"action": "drop"}"#, "line 1"),
+        (r#"{"rules": [], "more": 1}"#, "more"),
+        ("[[rule]]\naction = \"drop\"\n[more]\n", "more"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("f: ") && error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn every_mistake_is_named_by_position_and_field() {
+    let found = faults(&json!([
+        {"action": "drop"},
+        {"action": "burn", "src": "10.0.0.0/33", "port": "x", "priority": "high"},
+        {"action": "drop", "proto": "icmp", "port": 80},
+        {"port": 80},
+        {"action": "drop", "colour": "red"},
+        {"action": "inspect", "chain": "none"},
+        "drop",
+        {"id": "seven", "action": "drop"},
+    ]));
+    assert_eq!(
+        found,
+        [
+            "rule[1].action",
+            "rule[1].port",
+            "rule[1].priority",
+            "rule[1].src",
+            "rule[2].port",
+            "rule[3].action",
+            "rule[4].colour",
+            "rule[5].chain",
+            "rule[6]",
+            "rule[7].id",
+        ]
+    );
+    assert_eq!(
+        faults(&json!([{"id": "rule-1", "action": "drop"}, {"id": "rule-1", "action": "pass"}])),
+        ["rule[1].id"]
+    );
+}
+
+#[test]
+fn chains_are_only_checked_when_they_are_known() {
+    let rules = [json!({"action": "inspect", "chain": "none"})];
+    assert!(check(&rules, None).is_ok());
+    assert_eq!(check(&rules, Some(&chains())).unwrap_err()[0].field.as_deref(), Some("chain"));
+}
+
+#[test]
+fn a_fault_in_toml_has_the_line_of_its_rule() {
+    let file = parse("\n[[rule]]\naction = \"drop\"\n\n[[rule]]\naction = \"drop\"\nport = 70000\n").unwrap();
+    let error = file.invalid(check(&file.rules, None).unwrap_err()).to_string();
+    assert!(error.starts_with("f: rule[1].port (line 5): port '70000'"), "{error}");
+}
+
+#[test]
+fn too_many_rules_are_refused() {
+    let many = vec![json!({"action": "drop"}); secuxflow::rules::MAX_RULES + 1];
+    let found = check(&many, None).unwrap_err();
+    assert!(found.len() == 1 && found[0].message.contains("at most"), "{found:?}");
+    let off = vec![json!({"action": "drop", "enabled": false}); secuxflow::rules::MAX_RULES + 1];
+    assert!(check(&off, None).is_ok());
+    let bad = vec![json!({}); 5000];
+    assert_eq!(check(&bad, None).unwrap_err().len(), 1001, "a thousand are told, and that there are more");
+}
+
+#[test]
+fn equal_rules_keep_their_ids_and_new_ones_get_fresh_ones() {
+    let current = [
+        rule(2, json!({"action": "drop", "src": "10.0.0.0/8"})),
+        rule(4, json!({"action": "pass"})),
+        rule(5, json!({"action": "drop", "port": 80, "comment": "old"})),
+        rule(6, json!({"action": "drop", "port": 81})),
+    ];
+    let found = entries(&json!([
+        {"action": "drop", "port": 82},
+        {"action": "drop", "port": 80, "comment": "new"},
+        {"action": "drop", "src": "10.0.0.0/8"},
+        {"action": "drop", "src": "10.0.0.0/8"},
+        {"id": "rule-4", "action": "drop"},
+    ]));
+    let plan = plan(&current, 9, found).unwrap();
+    assert_eq!(ids(&plan.rules), [2, 4, 5, 9, 10]);
+    assert_eq!((ids(&plan.added), ids(&plan.removed), plan.kept), (vec![9, 10], vec![6], 1));
+    assert_eq!(plan.changed.iter().map(|change| change.id.0).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(plan.changed[1].to.comment.as_deref(), Some("new"));
+    assert_eq!(plan.next_rule, 11);
+}
+
+#[test]
+fn fresh_ids_lie_above_those_of_the_file_and_may_run_out() {
+    let found = entries(&json!([{"action": "pass"}, {"id": "rule-70", "action": "drop"}]));
+    let done = plan(&[], 1, found).unwrap();
+    assert_eq!((ids(&done.rules), done.next_rule), (vec![70, 71], 72));
+    let found = entries(&json!([{"id": format!("rule-{}", u32::MAX), "action": "drop"}]));
+    assert!(plan(&[], 1, found).unwrap_err().contains("no number is left"));
+}
+
+#[test]
+fn rules_without_an_id_are_called_by_their_position() {
+    let found = entries(&json!([{"action": "pass"}, {"id": "rule-1", "action": "drop"}, {"action": "pass"}]));
+    let (rules, names) = offline(&found, secuxflow::rules::Action::Pass);
+    let told: Vec<&str> = rules.rules.iter().map(|rule| &*names[&rule.id]).collect();
+    assert_eq!(told, ["rule[0]", "rule-1", "rule[2]"]);
+    let warnings = shadow_warnings(&rules, |id| names[&id].clone());
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("rule[0] (pass) never matches: rule-1 (drop) comes before it by id"),
+        "{warnings:?}"
+    );
+}
+
+/// Rules as a daemon may hold them: ascending ids, all fields, any comment.
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let src = prop_oneof![Just("10.0.0.0/8"), Just("192.0.2.1/32"), Just("0.0.0.0/0")];
+    let port = prop_oneof![Just("80".to_owned()), (0..9_u16).prop_map(|first| format!("{first}-9000"))];
+    let action = prop_oneof![Just(("drop", None)), Just(("pass", None)), Just(("inspect", Some("waf")))];
+    let fields = (
+        option::of(src),
+        option::of(port),
+        option::of(prop_oneof![Just("tcp"), Just("udp"), Just("132")]),
+        action,
+        -3..3_i32,
+        option::of("\\PC{0,20}|[\\x00-\\x7f]{0,20}"),
+        any::<bool>(),
+    );
+    let one = fields.prop_map(|(src, port, proto, (action, chain), priority, comment, enabled)| {
+        let sport = port.clone().filter(|_| enabled);
+        json!({"src": src, "port": port, "sport": sport, "proto": proto, "action": action, "chain": chain,
+            "priority": priority, "comment": comment, "enabled": enabled})
+    });
+    proptest::collection::vec((1..50_u32, one), 0..20).prop_map(|list| {
+        let mut id = 0;
+        let numbered = list.into_iter().map(|(step, fields)| {
+            id += step;
+            rule(id, fields)
+        });
+        numbered.collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn applying_an_export_gives_the_same_rules(rules in rules(), others in rules(), json: bool, next in 1..2000_u32) {
+        let format = if json { Format::Json } else { Format::Toml };
+        let records: Vec<RuleRecord> = rules.iter().cloned().map(RuleRecord::from).collect();
+        let text = write(&records, Some(7), format).unwrap();
+        let found = check(&parse(&text).unwrap().rules, Some(&chains())).unwrap();
+        let over = plan(&others, next, found.clone()).unwrap();
+        prop_assert_eq!(&over.rules, &rules, "over any other rules");
+        prop_assert!(over.next_rule >= next);
+        let again = plan(&rules, next, found).unwrap();
+        prop_assert!(!again.differs(), "{:?}", again);
+        prop_assert_eq!(again.kept, rules.len());
+    }
+
+    #[test]
+    fn without_ids_equal_rules_are_kept_and_nothing_is_lost(rules in rules(), others in rules()) {
+        let specs: Vec<RuleSpec> = rules.iter().map(RuleSpec::from).collect();
+        let text = write_new(&specs, Format::Toml).unwrap();
+        let found = check(&parse(&text).unwrap().rules, Some(&chains())).unwrap();
+        prop_assert!(!plan(&rules, 2000, found.clone()).unwrap().differs());
+        let over = plan(&others, 2000, found).unwrap();
+        let sorted = |rules: &[Rule]| {
+            let mut specs: Vec<String> = rules.iter().map(|rule| format!("{:?}", RuleSpec::from(rule))).collect();
+            specs.sort();
+            specs
+        };
+        prop_assert_eq!(sorted(&over.rules), sorted(&rules));
+        prop_assert!(over.rules.windows(2).all(|pair| pair[0].id < pair[1].id));
+        prop_assert_eq!(over.added.len() + over.changed.len() + over.kept, rules.len());
+        prop_assert_eq!(over.removed.len() + over.changed.len() + over.kept, others.len());
+    }
+
+    #[test]
+    fn any_text_is_answered(text in "(\\[\\[rule\\]\\]\n)?[ -~\n]{0,80}") {
+        if let Ok(file) = parse(&text) {
+            let _checked = check(&file.rules, None);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Rules that never match, in words.
+
+use std::collections::HashMap;
+
+use secuxflow::rules::{Overlap, Rule, RuleId, Ruleset, shadows};
+
+use crate::admin::action_name;
+
+/// A warning for each rule of `ruleset` that never matches. `name` says how a rule is called.
+pub(crate) fn shadow_warnings(ruleset: &Ruleset, name: impl Fn(RuleId) -> String) -> Vec<String> {
+    let action: HashMap<RuleId, &Rule> = ruleset.rules.iter().map(|rule| (rule.id, rule)).collect();
+    let action = |id: RuleId| action.get(&id).map_or("", |rule| action_name(&rule.action));
+    let words = |shadow: secuxflow::rules::Shadow| {
+        let (rule, by) = (name(shadow.rule), name(shadow.by));
+        match shadow.overlap {
+            Overlap::Duplicate => format!("{rule} is a duplicate of {by}: it matches and does the same"),
+            Overlap::Shadowed => format!(
+                "{rule} ({}) never matches: {by} ({}) comes before it by {} and matches all that it matches",
+                action(shadow.rule),
+                action(shadow.by),
+                shadow.field
+            ),
+        }
+    };
+    shadows(ruleset).into_iter().map(words).collect()
+}
