@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, os::fd::AsRawFd};
 use super::{Filter, METADATA_LEN, Metadata, sys::xdp_socket};
 use crate::{
     plane::{Count, FailPolicy},
-    rules::{Action, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset},
+    rules::{
+        Action, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset,
+        testing::Random,
+    },
     wire::{Fragment, Frame, parse, testing},
 };
 
@@ -15,26 +18,6 @@ const XDP_REDIRECT: u32 = 4;
 const LOOPBACK: u32 = 1;
 const RULESETS: u64 = 120;
 const PACKETS: usize = 200;
-
-/// xorshift64*: the same packets in every run, so that a disagreement can be seen again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[usize::from(self.byte()) % from.len()].clone()
-    }
-}
 
 fn random_rule(random: &mut Random, id: u32) -> Rule {
     let nets: &[&str] = match random.byte() % 3 {

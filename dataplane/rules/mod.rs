@@ -7,6 +7,8 @@ mod reference;
 mod spec;
 
 #[cfg(test)]
+pub(crate) mod shapes;
+#[cfg(test)]
 mod spec_tests;
 #[cfg(test)]
 pub(crate) mod testing;
