@@ -283,6 +283,13 @@ impl Filter {
         entry.test_run(input).unwrap().duration.as_nanos()
     }
 
+    /// Instructions that the verifier processed for the live generation.
+    #[cfg(test)]
+    pub(super) fn verified_instructions(&self) -> u32 {
+        let live = self.live.as_ref().unwrap();
+        super::sys::verified_instructions(program(live, "sxf_generation").unwrap().as_fd()).unwrap()
+    }
+
     fn load_generation(&self, tables: &Tables) -> Result<Object, BpfError> {
         let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
         let config =

@@ -9,6 +9,7 @@ use libbpf_rs::libbpf_sys;
 
 /// Bytes that are copied or left out at a time.
 const PAGE: usize = 4096;
+const ZEROS: [u8; PAGE] = [0; PAGE];
 
 /// Which program a link runs, and on which device.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +70,7 @@ pub(super) fn fill_array(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     for (index, page) in bytes.chunks(PAGE).enumerate() {
-        if page.iter().all(|byte| *byte == 0) {
+        if *page == ZEROS[..page.len()] {
             continue;
         }
         // SAFETY: the mapping has `bytes.len()` bytes at least, all writable, and this chunk ends within them. No

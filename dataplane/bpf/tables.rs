@@ -55,10 +55,15 @@ pub(super) fn refused(doing: &str, contents: &[Content<'_>], error: &libbpf_rs::
     if error.kind() != ErrorKind::OutOfMemory {
         return BpfError::libbpf(doing, error);
     }
-    let bytes: usize = contents.iter().map(|content| content.bytes.len()).sum();
+    let bytes = total(contents);
     let rules = contents.iter().find(|content| content.map == "rules");
     let rules = rules.map_or(0, |content| content.bytes.len() / size_of::<RuleEntry>());
     BpfError::NoMemory { rules, mib: bytes.div_ceil(1 << 20) }
+}
+
+/// Bytes that the kernel is asked for, whole pages and the maps' own records apart.
+pub(super) fn total(contents: &[Content<'_>]) -> usize {
+    contents.iter().map(|content| content.bytes.len()).sum()
 }
 
 /// Fill the maps of a loaded object, whose program nobody runs yet.
@@ -69,4 +74,28 @@ pub(super) fn fill(generation: &Object, contents: &[Content<'_>]) -> Result<(), 
             .map_err(|error| BpfError::io(format!("filling the table {}", content.map), error))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use libbpf_rs::ObjectBuilder;
+
+    use super::*;
+    use crate::bpf::types::GENERATION_OBJECT;
+
+    #[test]
+    #[ignore = "needs root"]
+    fn tables_that_the_kernel_has_no_memory_for_are_named_with_their_size() {
+        let mut open = ObjectBuilder::default().open_memory(GENERATION_OBJECT).unwrap();
+        // 250 GiB, which no test machine has to spare.
+        open.maps_mut().find(|map| map.name() == "lines").unwrap().set_max_entries(u32::MAX - 8).unwrap();
+        let error = open.load().unwrap_err();
+        let lines = vec![0; 3 << 17];
+        let content = |map, bytes| Content { map, bytes, entry: None };
+        let rules = [0; 5 * size_of::<RuleEntry>()];
+        let contents = [content("lines", cast_slice(&lines)), content("rules", &rules)];
+        let error = refused("loading", &contents, &error);
+        assert!(matches!(error, BpfError::NoMemory { rules: 5, mib: 4 }), "{error}");
+        assert!(error.to_string().contains("5 rules need 4 MiB"), "{error}");
+    }
 }
