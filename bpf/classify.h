@@ -43,14 +43,16 @@ enum {
         ROOT_BYTES = 2,
 };
 
-/* Number of the lowest bit that is set; `word` is not 0. BPF has no instruction for it. */
+/* Number of the lowest bit that is set; `word` is not 0. BPF has no instruction for it: a de Bruijn sequence has every
+ * six bits once, so that its top bits, shifted by the answer, tell the answer. */
 static __always_inline __u32 lowest_bit(__u64 word) {
-        __u64 below = (word & -word) - 1;
+        static const __u8 numbers[64] = {
+            0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
+            22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
+            23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
+        };
 
-        below -= below >> 1 & 0x5555555555555555ULL;
-        below = (below & 0x3333333333333333ULL) + (below >> 2 & 0x3333333333333333ULL);
-        below = (below + (below >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-        return below * 0x0101010101010101ULL >> 56 & 63;
+        return numbers[(word & -word) * 0x022fdd63cc95386dULL >> 58] & 63;
 }
 
 static __always_inline __u32 root_entry(__u32 trie, __u16 high) {
@@ -79,10 +81,10 @@ static __always_inline __u32 row4(__u32 trie, __be32 wire) {
 }
 
 /* The bit vector of an IPv6 address: 16 bits, then a byte or more at a step. Global, so that the verifier checks the
- * loop once. */
-__noinline __u32 row6(__u32 trie, __u64 high, __u64 low) {
+ * loop once. `at` is ROOT_BYTES: given as an argument, the verifier takes it for any number, and so one turn of the
+ * loop for like another. */
+__noinline __u32 row6(__u32 trie, __u64 high, __u64 low, __u32 at) {
         __u32 entry = root_entry(trie, high >> 48);
-        __u32 at = ROOT_BYTES;
 
         for (int step = ROOT_BYTES; step < ADDRESS_BYTES; step++) {
                 if (entry & SXF_TO_NODE) {
@@ -188,8 +190,8 @@ static __always_inline void find_verdict(const struct packet *packet, struct sxf
         int first;
 
         if (packet->v6) {
-                src = row6(SXF_SRC6, word64(packet->src), word64(packet->src + 2));
-                dst = row6(SXF_DST6, word64(packet->dst), word64(packet->dst + 2));
+                src = row6(SXF_SRC6, word64(packet->src), word64(packet->src + 2), ROOT_BYTES);
+                dst = row6(SXF_DST6, word64(packet->dst), word64(packet->dst + 2), ROOT_BYTES);
         } else {
                 src = row4(SXF_SRC4, packet->src[0]);
                 dst = row4(SXF_DST4, packet->dst[0]);

@@ -90,7 +90,7 @@ mod tests {
         // 250 GiB, which no test machine has to spare.
         open.maps_mut().find(|map| map.name() == "lines").unwrap().set_max_entries(u32::MAX - 8).unwrap();
         let error = open.load().unwrap_err();
-        let lines = vec![0; 3 << 17];
+        let lines = vec![0_u64; 3 << 17];
         let content = |map, bytes| Content { map, bytes, entry: None };
         let rules = [0; 5 * size_of::<RuleEntry>()];
         let contents = [content("lines", cast_slice(&lines)), content("rules", &rules)];
