@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod bpf;
 pub mod clock;
+mod counter;
 pub mod flow;
 pub mod inspect;
 pub mod plane;

@@ -50,8 +50,15 @@ check() {
     exit 1
 }
 
-# Commands are shown as an administrator would type them.
-shown() { printf '   $ secuxflow %s\n' "$*"; }
+# Commands are shown as an administrator would type them: with quotes where the shell needs them.
+shown() {
+    local word line="   \$ secuxflow"
+    for word in "$@"; do
+        [[ $word =~ ^[a-zA-Z0-9./:_-]+$ ]] || word="'$word'"
+        line+=" $word"
+    done
+    printf '%s\n' "$line"
+}
 flow() { "$secuxflow" --socket "$dir/secuxflow.sock" "$@"; }
 admin() {
     shown "$@"
@@ -94,7 +101,7 @@ end() {
 how_to_play() {
     cat <<TEXT
 
-The lab is still up. Try, from this folder:
+The lab is still up. Try, as root:
     alias secuxflow='$secuxflow --socket $dir/secuxflow.sock'
     secuxflow status
     nsenter --net=/run/netns/$prefix-client curl $URL
@@ -150,7 +157,7 @@ compile_modules c >"$dir/wasm.log" 2>&1 || {
     cat "$dir/wasm.log"
     die "the inspection modules do not compile"
 }
-as_builder "$CARGO" build --release --quiet
+as_builder "$CARGO" build --release
 secuxflow=$ROOT/target/release/secuxflow
 
 step "A client, a host and a container with a web server, joined by veth pairs"
@@ -166,8 +173,7 @@ configure
 nsenter --net="/run/netns/$prefix-host" -- "$secuxflow" run --config "$dir/secuxflow.toml" >"$dir/daemon.log" 2>&1 &
 daemon=$!
 check "the daemon is up" wait_until 10 flow status
-shown "service add web --ip 10.77.2.2 --dev veth-web"
-flow service add web --ip 10.77.2.2 --dev veth-web | sed 's/^/   /'
+admin service add web --ip 10.77.2.2 --dev veth-web
 admin rule add --dst 10.77.2.2 --port 80 --proto tcp --action inspect
 check "the service is found, and its MAC" wait_until 10 status_is '.services[0].state == "up"'
 

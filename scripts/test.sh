@@ -19,19 +19,22 @@ case ${1:-} in
 esac
 need_root "the test run" "$*"
 
+# Name of this run, in the names of its tests' namespaces and folders: other runs and labs on the machine are not ours.
+export SXF_RUN=sxf-t$$
+
 # Every trace that a test could leave on the machine, one a line.
 traces() {
     local exe
-    ip netns list | awk '$1 ~ /^sxf/ { print "namespace", $1 }'
+    ip netns list | awk -v run="$SXF_RUN-" 'index($1, run) == 1 { print "namespace", $1 }'
     ip -o link show | awk -F': ' '$2 ~ /^(sxf|veth-)/ { print "link", $2 }'
-    awk '$3 == "bpf" && $2 ~ /sxf|secuxflow/ { print "mount", $2 }' /proc/mounts
+    awk -v run="$SXF_RUN-" '$3 == "bpf" && (index($2, run) || $2 ~ /secuxflow/) { print "mount", $2 }' /proc/mounts
     for exe in /proc/[0-9]*/exe; do
         case $(readlink "$exe" 2>/dev/null || true) in
             "$ROOT"/target/*) printf 'process %s\n' "$(basename "$(dirname "$exe")")" ;;
         esac
     done
     find /run /var/lib /var/log /etc /tmp -mindepth 1 -maxdepth 1 \
-        \( -name 'secuxflow*' -o -name 'sxf*' \) -printf 'file %p\n' 2>/dev/null
+        \( -name 'secuxflow*' -o -name "$SXF_RUN-*" \) -printf 'file %p\n' 2>/dev/null
 }
 
 # What is there now and was not before.

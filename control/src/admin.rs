@@ -12,7 +12,7 @@ use secuxflow::{
     alert::AlertQueue,
     plane::{FailPolicy, ProbeReport, RuleCount},
     rules::{Action, MAX_RULES, RuleError, RuleId, Ruleset},
-    service::Service,
+    service::{Service, ServiceSpec},
 };
 
 use crate::{
@@ -100,7 +100,7 @@ impl Admin {
     /// Shut the dataplane down once the calls under way are done; later ones are refused.
     pub(crate) fn shutdown(&self) {
         let backend = self.backend.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(error)) = backend.map(|backend| backend.shutdown()) {
+        if let Some(Err(error)) = backend.map(<dyn Backend>::shutdown) {
             tracing::error!(error, "the dataplane did not stop cleanly");
         }
     }
@@ -218,8 +218,8 @@ impl Admin {
     ///
     /// # Errors
     /// The service is not valid, its name or address is taken, or the change cannot be made.
-    pub(crate) fn add_service(&self, service: &Service) -> Answer<Service> {
-        check_service(service)?;
+    pub(crate) fn add_service(&self, spec: &ServiceSpec) -> Answer<Service> {
+        let service = spec.check()?;
         self.change(|state| {
             for known in &state.services {
                 if known.name == service.name {
@@ -232,7 +232,7 @@ impl Admin {
                 }
             }
             state.services.push(service.clone());
-            Ok(service.clone())
+            Ok(service)
         })
     }
 
@@ -331,20 +331,4 @@ fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> 
         "no service lives in {dst}: inspected packets have nowhere to go and follow the fail policy; \
          see `secuxflow service add --help`"
     )]
-}
-
-fn check_service(service: &Service) -> Answer<()> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if service.name.is_empty() || service.name.len() > 63 || !service.name.chars().all(fits) {
-        let message = format!("name '{}': 1 to 63 letters, digits, '-', '_' or '.' expected", service.name);
-        return Err(ApiError::invalid("name", message));
-    }
-    if service.ip.is_unspecified() || service.ip.is_multicast() {
-        return Err(ApiError::invalid("ip", format!("ip '{}': the address of one host expected", service.ip)));
-    }
-    if service.dev.is_empty() || service.dev.len() > 15 || service.dev.contains(|c: char| c == '/' || c.is_whitespace())
-    {
-        return Err(ApiError::invalid("dev", format!("dev '{}': the name of a device expected", service.dev)));
-    }
-    Ok(())
 }

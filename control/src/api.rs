@@ -8,7 +8,7 @@
 //! | `DELETE /v1/rules` | | [`Removed`] |
 //! | `DELETE /v1/rules/{id}` | | [`Removed`] |
 //! | `GET /v1/services` | | [`Services`] |
-//! | `POST /v1/services` | [`secuxflow::service::Service`] | [`Service`](secuxflow::service::Service), 201 |
+//! | `POST /v1/services` | [`secuxflow::service::ServiceSpec`] | [`Service`](secuxflow::service::Service), 201 |
 //! | `DELETE /v1/services/{name}` | | [`Removed`] |
 //! | `GET /v1/modules` | | [`Modules`] |
 //! | `POST /v1/inspect` | [`Inspect`] | [`secuxflow::plane::ProbeReport`] |

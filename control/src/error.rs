@@ -5,7 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use secuxflow::rules::RuleError;
+use secuxflow::{rules::RuleError, service::ServiceError};
 
 use crate::api::{ErrorBody, ErrorCode, Failure};
 
@@ -66,6 +66,12 @@ impl From<RuleError> for ApiError {
             RuleError::Conflict { fields, .. } => Self::invalid(fields, message),
             RuleError::TooMany { .. } => Self::new(ErrorCode::Invalid, message),
         }
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        Self::invalid(error.field, error.to_string())
     }
 }
 

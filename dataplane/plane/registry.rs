@@ -72,7 +72,7 @@ impl Registry {
     pub(super) fn set(&mut self, services: &[Service]) -> Result<(), String> {
         let (mut names, mut ips) = (HashSet::new(), HashSet::new());
         for service in services {
-            service.check()?;
+            service.check().map_err(|error| error.to_string())?;
             if !names.insert(&service.name) {
                 return Err(format!("name '{}': there is a service of this name already", service.name));
             }

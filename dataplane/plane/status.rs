@@ -56,8 +56,12 @@ pub struct SocketStatus {
     pub queue: u32,
     /// Worker that owns it.
     pub worker: u32,
-    /// Mode of the bind: `zero-copy` or `copy`.
+    /// Bound in zero-copy mode.
     pub zero_copy: bool,
+    /// Packets taken from its RX ring.
+    pub rx: Count,
+    /// Packets put on its TX ring.
+    pub tx: Count,
     /// `XDP_STATISTICS`: dropped for other reasons than a full ring.
     pub rx_dropped: u64,
     /// `XDP_STATISTICS`: invalid descriptors on RX.

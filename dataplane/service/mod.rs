@@ -4,8 +4,10 @@ mod model;
 mod netlink;
 mod place;
 mod queues;
+mod spec;
 
 pub use model::{Mac, Service, ServiceState, ServiceStatus};
 pub use netlink::{Link, Neighbour, Netlink, NetlinkError};
 pub use place::{Placement, place};
 pub use queues::{Queues, queues};
+pub use spec::{ServiceError, ServiceSpec};

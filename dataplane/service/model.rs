@@ -106,32 +106,6 @@ pub struct ServiceStatus {
     pub tx_bytes: u64,
 }
 
-impl Service {
-    /// Check the fields against their own rules.
-    ///
-    /// # Errors
-    /// The field, its value and the rule it breaks.
-    pub fn check(&self) -> Result<(), String> {
-        let Self { name, ip, dev, mac } = self;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
-            return Err(format!("name '{name}': 1 to 63 letters, digits, '-', '_' or '.'"));
-        }
-        if ip.is_unspecified() || ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast()) {
-            return Err(format!("ip '{ip}': a container's own unicast address is needed"));
-        }
-        if dev.is_empty() || dev.len() > 15 || dev.chars().any(|c| c == '/' || c.is_whitespace()) {
-            return Err(format!("dev '{dev}': a device name of 1 to 15 characters"));
-        }
-        match mac {
-            Some(mac) if mac.0[0] & 1 == 1 || mac.0 == [0; 6] => {
-                Err(format!("mac '{mac}': a unicast address is needed"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,22 +118,6 @@ mod tests {
             ["", "02:0a:ff:00:01", "02:0a:ff:00:01:9c:00", "2:0a:ff:00:01:9c", "02-0a-ff-00-01-9c", "zz:0a:ff:00:01:9c"]
         {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_service_is_checked_field_by_field() {
-        let good = Service { name: "web".into(), ip: "10.0.0.5".parse().unwrap(), dev: "veth0".into(), mac: None };
-        assert_eq!(good.check(), Ok(()));
-        let bad = [
-            (Service { name: "a b".into(), ..good.clone() }, "name"),
-            (Service { ip: "0.0.0.0".parse().unwrap(), ..good.clone() }, "ip"),
-            (Service { ip: "ff02::1".parse().unwrap(), ..good.clone() }, "ip"),
-            (Service { dev: "a-name-far-too-long".into(), ..good.clone() }, "dev"),
-            (Service { mac: Some(Mac([1, 0, 0, 0, 0, 0])), ..good.clone() }, "mac"),
-        ];
-        for (service, field) in bad {
-            assert!(service.check().unwrap_err().starts_with(field), "{service:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hdrhistogram::Histogram;
 
-use crate::plane::Latency;
+use crate::{counter::add, plane::Latency};
 
 /// log2 of the buckets per power of two: values are known to 1 part in 32.
 const PRECISION: u32 = 5;
@@ -38,8 +38,8 @@ impl Recorder {
         if count == 0 {
             return;
         }
-        super::stats::add(&self.buckets[bucket(ns)], count);
-        super::stats::add(&self.sum, ns.saturating_mul(count));
+        add(&self.buckets[bucket(ns)], count);
+        add(&self.sum, ns.saturating_mul(count));
         if ns > self.max.load(Relaxed) {
             self.max.store(ns, Relaxed);
         }

@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_utils::CachePadded;
 
 use super::{
     WorkerError,
@@ -24,7 +25,7 @@ use crate::{
     flow::HashKey,
     plane::{Count, Latency, Mode, ModeRequest, SocketStatus, WorkerStatus},
     process::{EgressId, Inspect, Processor, Snapshot},
-    xsk::{self, Bound, FrameCounts, PortId, PortSpec, Umem, XskError},
+    xsk::{self, Bound, FrameCounts, PortId, PortSpec, Traffic, Umem, XskError},
 };
 
 /// Commands that a worker may be behind.
@@ -62,6 +63,7 @@ struct Served {
     ifindex: Option<u32>,
     /// It is the UMEM's first socket, which the kernel's library keeps open as long as the UMEM.
     holds_umem: bool,
+    traffic: Arc<CachePadded<Traffic>>,
 }
 
 impl Served {
@@ -209,6 +211,7 @@ impl Workers {
             worker,
             mode,
             fd,
+            traffic: port.traffic(),
             ifindex: ifindex(&spec.dev),
             holds_umem: !self.held.swap(true, Relaxed),
         };
@@ -309,6 +312,8 @@ impl Workers {
                 queue: port.queue,
                 worker: port.worker,
                 zero_copy: port.mode == Mode::ZeroCopy,
+                rx: port.traffic.rx.read(),
+                tx: port.traffic.tx.read(),
                 rx_dropped: statistics.rx_dropped,
                 rx_invalid_descs: statistics.rx_invalid_descs,
                 tx_invalid_descs: statistics.tx_invalid_descs,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::latency::{self, Recorder};
 use crate::{
+    counter::{Pair, add},
     plane::{Count, Named, WorkerStatus},
     process::{DropReason, Tally},
 };
@@ -13,29 +14,6 @@ pub const MAX_SERVICES: usize = 1024;
 
 /// Names of the places that a worker's frames are in, in the order of [`Stats::set_frames`].
 const PLACES: [&str; 5] = ["free", "fill", "rx", "tx", "mailbox"];
-
-/// Add to a counter that no other thread writes: no locked instruction needed.
-pub(super) fn add(counter: &AtomicU64, n: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
-}
-
-/// Packets and bytes.
-#[derive(Debug, Default)]
-pub(super) struct Pair {
-    packets: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Pair {
-    fn add(&self, packets: u64, bytes: u64) {
-        add(&self.packets, packets);
-        add(&self.bytes, bytes);
-    }
-
-    fn read(&self) -> Count {
-        Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]

@@ -21,5 +21,5 @@ pub use rings::{Descriptor, KernelRings, Kick, Rings};
 pub use umem::Umem;
 
 pub(crate) use frame::Place;
-pub(crate) use port::Outgoing;
+pub(crate) use port::{Outgoing, Traffic};
 pub(crate) use sockopt::statistics;

@@ -60,7 +60,7 @@ pub fn bind(umem: &Umem, id: PortId, spec: &PortSpec, request: ModeRequest) -> R
         ModeRequest::Auto => match open(umem, spec, BindFlags::XDP_ZEROCOPY) {
             Ok(queues) => queues,
             Err(error) if refuses_zero_copy(&error) => {
-                reason = format!("zero-copy refused: {error}");
+                reason = error.to_string();
                 open(umem, spec, BindFlags::XDP_COPY)?
             }
             Err(error) => return Err(error),
@@ -163,7 +163,8 @@ fn explain(code: i32, spec: &PortSpec, mode: &str) -> String {
             "the device has no zero-copy, and the UMEM is bound zero-copy; set mode = \"copy\" so that one UMEM serves \
              both"
         }
-        libc::EOPNOTSUPP => "the driver has no such mode; set mode = \"auto\" or \"copy\"",
+        libc::EOPNOTSUPP if mode == "zero-copy" => "its driver has no AF_XDP zero-copy",
+        libc::EOPNOTSUPP => "its driver has no AF_XDP",
         libc::EINVAL => {
             return format!(
                 "the device has no queue {} or its driver refuses frames of this size; see `ethtool -l {}` and \

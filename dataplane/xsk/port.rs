@@ -1,8 +1,11 @@
 //! A socket on one queue of one device, spoken to in tokens: what goes into a ring is consumed, what comes out is new.
 
-use std::{collections::VecDeque, fmt, os::fd::RawFd};
+use std::{collections::VecDeque, fmt, os::fd::RawFd, sync::Arc};
+
+use crossbeam_utils::CachePadded;
 
 use super::{Descriptor, Frame, KernelRings, Kick, Place, Rings, Umem};
+use crate::counter::Pair;
 
 /// Number of a port, unique while the daemon runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +27,13 @@ pub(crate) struct Outgoing {
     pub(crate) received_ns: u64,
 }
 
+/// What went through a port: its worker writes it, anyone reads it.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) rx: Pair,
+    pub(crate) tx: Pair,
+}
+
 /// A socket's rings, in tokens. Invariant: `filled` and `sending` are the numbers of frames that the ledger has in this
 /// port's rings.
 #[derive(Debug)]
@@ -37,12 +47,13 @@ pub struct Port<R = KernelRings> {
     sending: u32,
     /// As many descriptors as a ring holds.
     scratch: Box<[Descriptor]>,
+    traffic: Arc<CachePadded<Traffic>>,
 }
 
 impl<R: Rings> Port<R> {
     pub(crate) fn new(id: PortId, umem: Umem, rings: R, ingress: Option<u16>) -> Self {
         let scratch = vec![Descriptor::default(); umem.layout().ring as usize].into();
-        Self { id, umem, rings, ingress, filled: 0, sending: 0, scratch }
+        Self { id, umem, rings, ingress, filled: 0, sending: 0, scratch, traffic: Arc::default() }
     }
 
     /// Number.
@@ -73,6 +84,11 @@ impl<R: Rings> Port<R> {
         self.sending
     }
 
+    /// What went through it so far; the counters outlive the port.
+    pub(crate) fn traffic(&self) -> Arc<CachePadded<Traffic>> {
+        Arc::clone(&self.traffic)
+    }
+
     /// Take at most `max` received frames; they are appended to `into`.
     pub(crate) fn receive(&mut self, max: usize, into: &mut Vec<Frame>) -> usize {
         let max = max.min(self.scratch.len());
@@ -84,6 +100,10 @@ impl<R: Rings> Port<R> {
             into.extend(self.umem.claim(descriptor.addr, descriptor.len, Place::Fill(self.id), Place::Rx));
         }
         let claimed = into.len() - before;
+        if claimed > 0 {
+            let bytes = into[before..].iter().map(|frame| u64::from(frame.packet_len())).sum();
+            self.traffic.rx.add(claimed as u64, bytes);
+        }
         self.filled -= u32::try_from(claimed).unwrap_or(self.filled).min(self.filled);
         claimed
     }
@@ -126,9 +146,12 @@ impl<R: Rings> Port<R> {
         for out in pending.iter().take(count).skip(submitted) {
             self.umem.note(&out.frame, Place::Rx);
         }
+        let mut bytes = 0;
         for out in pending.drain(..submitted) {
+            bytes += u64::from(out.frame.packet_len());
             sent(&out);
         }
+        self.traffic.tx.add(submitted as u64, bytes);
         self.sending += u32::try_from(submitted).unwrap_or(0);
         submitted
     }

@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use super::{Frame, Place, PortId, Umem};
 use crate::bpf::{Metadata, types::Magic};
 
-/// What the XDP program writes first.
-const MAGIC: u16 = Magic::SXF_MAGIC.0 as u16;
 use crate::plane::UmemLayout;
 
 const LAYOUT: UmemLayout = UmemLayout { frames: 256, frame_size: 2048, ring: 64 };
@@ -23,6 +21,11 @@ fn received(umem: &Umem, addr: u32, len: u32) -> Option<Frame> {
 }
 
 /// Write what the XDP program would in front of the packet at `addr`.
+/// What the XDP program writes first.
+fn magic() -> u16 {
+    Magic::SXF_MAGIC.0.try_into().expect("the header gives it 16 bits")
+}
+
 fn write_metadata(umem: &Umem, addr: u32, magic: u16, chain: u16, rule: u32) {
     let mut at = umem.claim(addr - 8, 8, Place::Rx, Place::Rx).unwrap();
     let bytes = [&magic.to_ne_bytes()[..], &chain.to_ne_bytes(), &rule.to_ne_bytes()].concat();
@@ -45,7 +48,7 @@ fn every_frame_has_one_token() {
 fn metadata_is_believed_once() {
     let umem = umem();
     let mut frame = received(&umem, 256, 60).unwrap();
-    write_metadata(&umem, 256, MAGIC, 3, 77);
+    write_metadata(&umem, 256, magic(), 3, 77);
     assert_eq!(umem.take_metadata(&mut frame), Some(Metadata { chain: 3, rule: 77 }));
     assert_eq!(umem.take_metadata(&mut frame), None);
 }

@@ -52,8 +52,10 @@ impl Lab {
     /// A new lab; several may exist side by side.
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("sxf-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let dir = tempfile::Builder::new().prefix("sxf-").tempdir().expect("a folder in /tmp");
+        // The test run gives a name of its own, by which it finds what its tests left behind, and only that.
+        let run = std::env::var("SXF_RUN").unwrap_or_else(|_| "sxf".to_owned());
+        let prefix = format!("{run}-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let dir = tempfile::Builder::new().prefix(&format!("{run}-")).tempdir().expect("a folder in /tmp");
         let lab = Self { prefix, dir };
         lab.script("up");
         lab

@@ -132,6 +132,10 @@ fn latency(sink: &Sink, worker: &str, latency: &Latency) {
 fn sockets(sink: &Sink, status: &Status) {
     for socket in &status.plane.sockets {
         let labels = [&*socket.dev, &*socket.queue.to_string()];
+        sink.set(&t::SOCKET_RX_PACKETS, &labels, socket.rx.packets);
+        sink.set(&t::SOCKET_RX_BYTES, &labels, socket.rx.bytes);
+        sink.set(&t::SOCKET_TX_PACKETS, &labels, socket.tx.packets);
+        sink.set(&t::SOCKET_TX_BYTES, &labels, socket.tx.bytes);
         sink.set(&t::SOCKET_ZERO_COPY, &labels, socket.zero_copy.into());
         sink.set(&t::SOCKET_RX_DROPPED, &labels, socket.rx_dropped);
         sink.set(&t::SOCKET_RX_INVALID, &labels, socket.rx_invalid_descs);

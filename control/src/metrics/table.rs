@@ -103,6 +103,14 @@ metrics_table! {
         "Number of latencies.";
     LATENCY_MAX: Gauge Seconds "secuxflow_latency_max_seconds" ["worker"]
         "Largest latency since the worker's start.";
+    SOCKET_RX_PACKETS: Counter Count "secuxflow_socket_rx_packets_total" ["device", "queue"]
+        "Packets that a worker took from the RX ring of this device's queue.";
+    SOCKET_RX_BYTES: Counter Bytes "secuxflow_socket_rx_bytes_total" ["device", "queue"]
+        "Bytes that a worker took from the RX ring of this device's queue.";
+    SOCKET_TX_PACKETS: Counter Count "secuxflow_socket_tx_packets_total" ["device", "queue"]
+        "Packets that a worker put on the TX ring of this device's queue.";
+    SOCKET_TX_BYTES: Counter Bytes "secuxflow_socket_tx_bytes_total" ["device", "queue"]
+        "Bytes that a worker put on the TX ring of this device's queue.";
     SOCKET_ZERO_COPY: Gauge Count "secuxflow_socket_zero_copy" ["device", "queue"]
         "1 where the AF_XDP socket is bound in zero-copy mode, 0 for copy mode.";
     SOCKET_RX_DROPPED: Counter Count "secuxflow_socket_rx_dropped_total" ["device", "queue"]

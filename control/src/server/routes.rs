@@ -10,7 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use secuxflow::{plane::ProbeReport, rules::RuleId, service::Service};
+use secuxflow::{
+    plane::ProbeReport,
+    rules::RuleId,
+    service::{Service, ServiceSpec},
+};
 use serde::Deserialize;
 use tokio_stream::{StreamExt, wrappers::BroadcastStream, wrappers::errors::BroadcastStreamRecvError};
 
@@ -109,7 +113,7 @@ async fn services(State(admin): Shared) -> Answer<Services> {
 async fn add_service(
     State(admin): Shared,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Body(service): Body<Service>,
+    Body(service): Body<ServiceSpec>,
 ) -> Result<(StatusCode, Json<Service>), ApiError> {
     let what = format!("service add {}", serde_json::to_string(&service).unwrap_or_default());
     let added = change(admin, peer, what, move |admin| admin.add_service(&service)).await?;
