@@ -81,9 +81,9 @@ fn range(random: &mut Random) -> PortRange {
         170..180 => (0, 1023),
         180..190 => (0, 65535),
         190..200 => (65535, 65535),
-        200..220 => (u16::from_be_bytes([random.byte(), random.byte()]), 0),
+        200..220 => (random.port(), 0),
         _ => {
-            let first = u16::from_be_bytes([random.byte(), random.byte()]);
+            let first = random.port();
             (first, first.saturating_add(u16::from(random.byte()) * 4))
         }
     };
@@ -96,15 +96,16 @@ fn net(v6: bool, networks: u32, random: &mut Random) -> IpNet {
     let low = random.next();
     let address: IpAddr = if v6 {
         // /48 networks of one /32, subnets of 64 bits, hosts numbered from below or at random.
-        let host = if low & 3 == 0 { u128::from(random.next()) } else { u128::from(low >> 8 & 0xff) };
-        let subnet = u128::from(low >> 16 & 0xf);
+        let host = if low & 3 == 0 { u128::from(random.next()) } else { u128::from((low >> 8) & 0xff) };
+        let subnet = u128::from((low >> 16) & 0xf);
         let network = u128::try_from(network).unwrap();
-        Ipv6Addr::from(0x2001_0db8_u128 << 96 | network << 80 | subnet << 64 | host).into()
+        Ipv6Addr::from((0x2001_0db8_u128 << 96) | (network << 80) | (subnet << 64) | host).into()
     } else {
         // /24 networks under different /8.
         let network = u32::try_from(network).unwrap();
         let high = 10 + network % 5 * 38;
-        Ipv4Addr::from(high << 24 | (network / 5 & 0xffff) << 8 | u32::try_from(low & 0xff).unwrap()).into()
+        let host = u32::try_from(low & 0xff).unwrap();
+        Ipv4Addr::from((high << 24) | ((network / 5) << 8) | host).into()
     };
     let lengths: [u8; 12] = if v6 {
         [128, 128, 128, 64, 64, 64, 48, 48, 127, 61, 32, 3 + random.byte() % 126]
@@ -140,7 +141,7 @@ fn near(net: IpNet, random: &mut Random) -> IpAddr {
         IpNet::V4(net) => (u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits()), 32),
         IpNet::V6(net) => (net.network().to_bits(), net.broadcast().to_bits(), 128),
     };
-    let inside = u128::from(random.next()) << 64 | u128::from(random.next());
+    let inside = (u128::from(random.next()) << 64) | u128::from(random.next());
     let address = match random.byte() {
         0..70 => first,
         70..120 => last,
@@ -157,20 +158,20 @@ fn near(net: IpNet, random: &mut Random) -> IpAddr {
 
 fn anywhere(v6: bool, random: &mut Random) -> IpAddr {
     if v6 {
-        return Ipv6Addr::from(u128::from(random.next()) << 64 | u128::from(random.next())).into();
+        return Ipv6Addr::from((u128::from(random.next()) << 64) | u128::from(random.next())).into();
     }
     Ipv4Addr::from(u32::try_from(random.next() >> 32).unwrap()).into()
 }
 
 fn port(range: Option<PortRange>, random: &mut Random) -> u16 {
     let Some(PortRange { first, last }) = range else {
-        return u16::from_be_bytes([random.byte(), random.byte()]);
+        return random.port();
     };
     match random.byte() {
         0..80 => first,
         80..160 => last,
         160..175 => first.wrapping_sub(1),
         175..190 => last.wrapping_add(1),
-        _ => first + u16::from_be_bytes([random.byte(), random.byte()]) % (last - first).max(1),
+        _ => first + random.port() % (last - first).max(1),
     }
 }

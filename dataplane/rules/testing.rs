@@ -19,6 +19,10 @@ impl Random {
         self.next().to_be_bytes()[0]
     }
 
+    pub(crate) fn port(&mut self) -> u16 {
+        u16::from_be_bytes([self.byte(), self.byte()])
+    }
+
     /// A number below `end`, which is not 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() >> 16).unwrap() % end

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::bpf::types::Shape;
+use crate::bpf::types::{Entry, Shape};
 
 const LINE_WORDS: usize = Shape::SXF_LINE_WORDS.0 as usize;
 const SUMMARY_WORDS: usize = Shape::SXF_SUMMARY_WORDS.0 as usize;
@@ -56,8 +56,8 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The table for this many rules. The vector with every rule, [`Bits`] of a value that is not looked at, comes
-    /// first.
+    /// The table for this many rules. The bit vector with every rule comes first: `SXF_EVERY_RULE`, for what is not
+    /// looked at.
     pub(super) fn new(rules: usize) -> Self {
         let none = Bits::none(rules);
         let mut rows = Self { rules, width: none.words.len(), words: Vec::new(), by_digest: HashMap::new() };
@@ -83,8 +83,9 @@ impl Rows {
             self.words.extend_from_slice(&bits.words);
             row
         });
-        // Ten bit vectors for each of the 16,384 rules at most, of 33 lines each: well below 2^30, where tags begin.
-        u32::try_from(row * (self.width / LINE_WORDS)).unwrap_or(Shape::SXF_LINE_WORDS.0)
+        // Each of the 16,384 rules makes ten bit vectors at most, of 33 lines at most.
+        let line = u32::try_from(row * (self.width / LINE_WORDS)).ok().filter(|line| *line < Entry::SXF_INDEX.0);
+        line.expect("the rules are few enough for numbers of 30 bits")
     }
 
     pub(super) fn into_lines(self) -> Vec<u64> {

@@ -39,8 +39,7 @@ impl Prefix {
 
     /// The `width` bits that follow the first `depth`, as an index.
     fn index(&self, depth: u8, width: u8) -> usize {
-        // At most 16 bits are left, which fit.
-        usize::try_from(self.bits << depth >> (128 - u32::from(width))).unwrap_or(0)
+        usize::try_from(self.bits << depth >> (128 - u32::from(width))).expect("16 bits at most")
     }
 
     /// How many of the first bits are the same, up to the shorter length.
@@ -118,7 +117,8 @@ impl Tries {
     }
 
     fn skip(&mut self, prefix: Prefix, hit: u32, miss: u32) -> u32 {
-        let words = |bits: u128| [(bits >> 64) as u64, (bits & u128::from(u64::MAX)) as u64];
+        let words =
+            |bits: u128| [bits >> 64, bits & u128::from(u64::MAX)].map(|word| u64::try_from(word).expect("64 bits"));
         let next = u32::from(prefix.len / NODE_BITS);
         let skip = Skip { key: words(prefix.bits), mask: words(mask(prefix.len)), hit, miss, next, reserved: [0; 5] };
         self.skips.push(skip);
@@ -126,9 +126,10 @@ impl Tries {
     }
 }
 
-/// A node for each prefix and level at most, of 16,384 rules in four tries: their numbers stay below the tags.
 fn tagged(tag: Entry, index: usize) -> u32 {
-    tag.0 | u32::try_from(index).unwrap_or(Entry::SXF_INDEX.0)
+    // A prefix costs a few nodes and skips, and there are 16,384 rules at most, of two prefixes each.
+    let index = u32::try_from(index).ok().filter(|index| *index < Entry::SXF_INDEX.0);
+    tag.0 | index.expect("the rules are few enough for numbers of 30 bits")
 }
 
 fn mask(len: u8) -> u128 {
