@@ -98,6 +98,13 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
     if stored.version != VERSION {
         return Err(damaged(path, format!("version {} where {VERSION} is understood", stored.version)));
     }
+    for (i, service) in stored.services.iter().enumerate() {
+        let Service { name, ip, .. } = service;
+        service.check().map_err(|reason| damaged(path, format!("service '{name}': {reason}")))?;
+        if stored.services[..i].iter().any(|other| other.name == *name || other.ip == *ip) {
+            return Err(damaged(path, format!("service '{name}': its name or its address {ip} is there twice")));
+        }
+    }
     let mut state = State { next_rule: stored.next_rule, rules: Vec::new(), services: stored.services };
     for RuleRecord { id, spec } in stored.rules {
         if state.rules.last().is_some_and(|last| last.id >= id) || id.0 >= state.next_rule {
@@ -202,6 +209,8 @@ mod tests {
             r#"{"version":2,"next_rule":1,"rules":[],"services":[]}"#,
             r#"{"version":1,"next_rule":1,"rules":[{"id":"rule-1","action":"drop"}],"services":[]}"#,
             r#"{"version":1,"next_rule":1,"rules":[],"services":[],"more":0}"#,
+            r#"{"version":1,"next_rule":1,"rules":[],"services":[{"name":"a b","ip":"10.0.0.5","dev":"veth0"}]}"#,
+            r#"{"version":1,"next_rule":1,"rules":[],"services":[{"name":"a","ip":"10.0.0.5","dev":"veth0"},{"name":"b","ip":"10.0.0.5","dev":"veth1"}]}"#,
             r#"{"version":1,"next_rule":2,"rules":[{"id":"rule-1","action":"drop","more":0}],"services":[]}"#,
         ] {
             fs::write(&path, text).unwrap();

@@ -155,6 +155,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         events: number("neighbour"),
         rules: vec![RuleCount { id: secuxflow::rules::RuleId(1), count }],
         workers: vec![WorkerStatus {
+            running: true,
             rx: count,
             tx: count,
             drops: named("verdict"),

@@ -55,6 +55,11 @@ impl Attached {
         sys::link_info(self.link.as_fd()).is_ok_and(|info| info.ifindex == self.ifindex)
     }
 
+    /// The device's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Detach and unpin.
     pub(super) fn detach(self) -> Result<(), BpfError> {
         let Self { dir, name, link, .. } = self;

@@ -156,7 +156,7 @@ fn compare(
     let mut filter = Filter::load(policy).unwrap();
     filter.set_port(LOOPBACK, 0).unwrap();
     for service in &model.services {
-        filter.set_service(*service, true).unwrap();
+        filter.set_service(*service).unwrap();
     }
     if model.with_socket {
         filter.set_socket(0, 0, socket.as_raw_fd()).unwrap();

@@ -164,6 +164,21 @@ impl Filter {
         first
     }
 
+    /// Undo [`Filter::attach`] on every interface but those of `keep`, which an earlier daemon had left attached.
+    ///
+    /// # Errors
+    /// The first that went wrong; everything else is undone all the same.
+    pub fn undo(&mut self, keep: &[String]) -> Result<(), BpfError> {
+        if keep.is_empty() {
+            return self.detach_all();
+        }
+        let mut first = Ok(());
+        for attached in self.attached.extract_if(.., |attached| !keep.iter().any(|name| name == attached.name())) {
+            first = first.and(attached.detach());
+        }
+        first
+    }
+
     /// Make packets of `ifindex` inspectable; `ingress` is the interface's place in the configuration, 0 to
     /// [`MAX_INTERFACES`] - 1, and the `port` of [`Filter::set_socket`].
     ///
@@ -200,13 +215,19 @@ impl Filter {
         delete(&self.shared.xsks, &index.to_ne_bytes(), "taking an af_xdp socket out")
     }
 
-    /// Say whether inspected packets for `ip` can reach their destination. When not, they follow the fail policy.
+    /// Let inspected packets for `ip` go to the workers. Those for any other address follow the fail policy.
     ///
     /// # Errors
     /// More services than fit, or the kernel refuses.
-    pub fn set_service(&self, ip: IpAddr, up: bool) -> Result<(), BpfError> {
-        let entry = ServiceEntry { up: up.into() };
+    pub fn set_service(&self, ip: IpAddr) -> Result<(), BpfError> {
+        let entry = ServiceEntry { up: 1 };
         update(&self.shared.services, bytes_of(&address(ip)), bytes_of(&entry), "registering a service (1024 fit)")
+    }
+
+    /// Services that are registered.
+    #[cfg(test)]
+    pub(crate) fn service_count(&self) -> usize {
+        self.shared.services.keys().count()
     }
 
     /// Forget a service; inspected packets for it follow the fail policy.

@@ -1,4 +1,5 @@
 //! The few BPF system calls that libbpf-rs does not offer.
+#![expect(unsafe_code, reason = "BPF system calls that libbpf-rs does not wrap")]
 
 use std::{
     io,

@@ -1,4 +1,5 @@
 //! The types that the XDP programs share with user space, taken from the generated skeleton, and their bytes.
+#![expect(unsafe_code, reason = "structs of the generated skeleton are declared to be plain bytes")]
 
 use bytemuck::{Pod, Zeroable};
 
@@ -12,6 +13,7 @@ use bytemuck::{Pod, Zeroable};
     non_snake_case,
     non_upper_case_globals,
     unreachable_pub,
+    unsafe_code,
     unsafe_op_in_unsafe_fn,
     clippy::all,
     clippy::pedantic,

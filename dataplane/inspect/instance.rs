@@ -1,4 +1,5 @@
 //! One instance of a module: its store, its batch buffer, and its window.
+#![expect(unsafe_code, reason = "the one call that puts a window into a guest's memory")]
 
 use std::{fmt, mem::offset_of};
 

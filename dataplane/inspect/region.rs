@@ -1,4 +1,5 @@
 //! Packet memory: the UMEM as inspection sees it, and a stand-in for it where there is no UMEM.
+#![expect(unsafe_code, reason = "shared mappings are made and unmade by hand")]
 
 use std::{io, marker::PhantomData, ptr::NonNull};
 

@@ -21,8 +21,9 @@ use crate::{
     wire::{self, Frame},
 };
 
-/// Most bytes of a frame that are read again for an alert: the largest frame there is.
-const FRAME: usize = 4096;
+/// Most bytes of a frame that are read again for an alert: enough for two VLAN tags and either IP header, whose addresses
+/// are all that is wanted. A sender may raise alerts at line rate, so the rest of the frame is not copied for each.
+const ADDRESSES: usize = 64;
 
 /// What one module made of a packet under test; see [`Runner::explain`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +148,8 @@ impl Runner {
     /// One batch. `said` is told of each module: its index, the verdict on the first packet it saw, why it failed.
     fn run_batch(&mut self, chain: u16, packets: &mut [Packet], mut said: impl FnMut(u16, Verdict, Option<&str>)) {
         self.live.clear();
+        // Left over only when the host panicked in the batch before.
+        self.raised.clear();
         for (i, packet) in (0..).zip(packets.iter_mut()) {
             packet.verdict = verdict::PASS;
             self.live.push(i);
@@ -323,9 +326,9 @@ fn word(said: u32) -> Verdict {
     if said == verdict::PASS { Verdict::Pass } else { Verdict::Drop }
 }
 
-/// The packet's 5-tuple, read from the frame again: descriptors do not carry addresses.
+/// The packet's 5-tuple. Its addresses are read from the frame again: descriptors do not carry them.
 fn flow(alias: &Alias, packet: &Packet) -> Option<AlertFlow> {
-    let mut buffer = [0; FRAME];
+    let mut buffer = [0; ADDRESSES];
     let offset = packet.frame.checked_sub(WINDOW)?;
     let frame = alias.copy(usize::try_from(offset).ok()?, usize::try_from(packet.len).ok()?, &mut buffer)?;
     let (Frame::Ip(headers) | Frame::Undecidable(_, Some(headers))) = wire::parse(frame) else {
@@ -335,8 +338,8 @@ fn flow(alias: &Alias, packet: &Packet) -> Option<AlertFlow> {
         id: packet.flow,
         src: headers.src,
         dst: headers.dst,
-        src_port: headers.src_port,
-        dst_port: headers.dst_port,
-        protocol: headers.protocol,
+        src_port: packet.src_port,
+        dst_port: packet.dst_port,
+        protocol: packet.protocol,
     })
 }

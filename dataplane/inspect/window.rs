@@ -25,10 +25,12 @@
 //! another UMEM perhaps, would find the old one's packets. [`Window`] therefore puts back what was there, an
 //! inaccessible private anonymous mapping, when it is dropped, and [`Instance`](super::instance) drops it before its
 //! store, while the slot is still its own. `MAP_FIXED` replaces the range in one step: at no time is it free for another
-//! mapping of the process. If the kernel refuses (out of mappings), the process aborts: going on would break isolation.
+//! mapping of the process. If the kernel refuses (out of mappings), the process aborts: going on would break isolation. The
+//! same holds when the mapping of a window fails half-way.
 //!
 //! **Against the UMEM's end.** `mremap` with an old length of 0 makes a second mapping of the same shared pages, with a
 //! reference of its own: a window stays readable after the UMEM was unmapped.
+#![expect(unsafe_code, reason = "packet memory is mapped into a guest's memory")]
 
 use std::{io, ptr::NonNull};
 
@@ -119,7 +121,10 @@ impl Window {
         // and stays as it is.
         let got = unsafe { libc::mremap(alias.base.as_ptr().cast(), 0, alias.len, flags, at) };
         if got == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            // SAFETY: the range is the window's place in a slot that is allocated to the caller's store.
+            unsafe { seal(at, alias.len) };
+            return Err(error);
         }
         let at = NonNull::new(at).ok_or_else(|| io::Error::other("null memory base"))?;
         Ok(Self { at, len: alias.len })
@@ -146,5 +151,77 @@ impl Drop for Window {
             tracing::error!("cannot unmap packet memory from a module: {}", io::Error::last_os_error());
             std::process::abort();
         }
+    }
+}
+
+/// After a failed `mremap`: it may have unmapped its target already, and what the process maps there next would be the
+/// guest's to read and write. Make the range inaccessible again, or abort.
+///
+/// # Safety
+/// `at..at + len` lies above the pool's part of a slot that is allocated to the caller's store.
+#[cold]
+unsafe fn seal(at: *mut u8, len: usize) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: nothing that is mapped is replaced, and the range is the slot's own (the caller's promise).
+    let got = unsafe { libc::mmap(at.cast(), len, libc::PROT_NONE, flags, -1, 0) };
+    if got != at.cast() && !is_inaccessible(at.addr(), len).unwrap_or(false) {
+        tracing::error!("cannot take back address space from a module: {}", io::Error::last_os_error());
+        std::process::abort();
+    }
+}
+
+/// Whether every byte of the range belongs to a private mapping without any access.
+fn is_inaccessible(start: usize, len: usize) -> io::Result<bool> {
+    let mut reached = start;
+    // In ascending order: "55d0c8a00000-55d0c8a21000 ---p 00000000 00:00 0 name", proc_pid_maps(5).
+    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
+        let mapping = line.split_once(' ').and_then(|(range, rest)| {
+            let (from, to) = range.split_once('-')?;
+            let address = |text| usize::from_str_radix(text, 16).ok();
+            Some((address(from)?, address(to)?, rest.starts_with("---p")))
+        });
+        match mapping {
+            Some((from, to, true)) if from <= reached && reached < to => reached = to,
+            _ => {}
+        }
+    }
+    Ok(reached >= start.saturating_add(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    fn map(at: *mut u8, pages: usize, protection: i32, flags: i32) -> *mut u8 {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+        // SAFETY: a new mapping, or one over pages that this test has mapped itself.
+        let got = unsafe { libc::mmap(at.cast(), pages * PAGE, protection, flags, -1, 0) };
+        assert_ne!(got, libc::MAP_FAILED);
+        got.cast()
+    }
+
+    #[test]
+    fn a_hole_is_closed_and_what_is_sealed_is_told_from_what_is_not() {
+        // Far from where the kernel places mappings by itself: no other thread takes the range while it is free.
+        let far = std::ptr::without_provenance_mut(0x2000_0000_0000);
+        let base = map(far, 8, libc::PROT_NONE, libc::MAP_FIXED_NOREPLACE);
+        let (start, len) = (base.addr(), 8 * PAGE);
+        assert!(is_inaccessible(start, len).unwrap());
+        // SAFETY: the range is this test's; sealing what is sealed already changes nothing.
+        unsafe { seal(base, len) };
+        // SAFETY: a page of the mapping above, to which nobody has a reference.
+        let middle = unsafe { base.add(3 * PAGE) };
+        map(middle, 1, libc::PROT_READ, libc::MAP_FIXED);
+        assert!(!is_inaccessible(start, len).unwrap());
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::munmap(base.cast(), len) }, 0);
+        assert!(!is_inaccessible(start, len).unwrap());
+        // SAFETY: as above; the range is free now.
+        unsafe { seal(base, len) };
+        assert!(is_inaccessible(start, len).unwrap());
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::munmap(base.cast(), len) }, 0);
     }
 }

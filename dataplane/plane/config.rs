@@ -53,7 +53,11 @@ pub struct ModuleConfig {
     pub path: PathBuf,
     /// What becomes of a batch that the module fails on.
     pub on_failure: FailPolicy,
-    /// Longest time for one batch; rounded up to the epoch tick.
+    /// Longest time for one batch; rounded up to the epoch tick of 5 ms, and one tick more. A worker does nothing else
+    /// meanwhile: a module that never returns holds each worker for `max_failures` times this (and the start of as many
+    /// new instances) before it is out of service, a chain of such modules for the sum. Only failures in a row count: who
+    /// finds a packet that makes a module run into its deadline may stall a worker for as long as they send it among
+    /// others, so keep this short.
     pub deadline: Duration,
     /// Largest heap in bytes, a multiple of 64 KiB, below [`secuxflow_abi::HEAP_LIMIT`].
     pub heap: usize,

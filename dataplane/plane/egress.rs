@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Egresses {
     /// Ports opened for an egress; empty where an interface's own sockets serve.
     opened: BTreeMap<u16, Vec<PortId>>,
+    /// For each, the workers that send for others too, because the device has fewer queues than there are workers.
+    relied_on: BTreeMap<u16, Vec<u32>>,
 }
 
 /// Everything that opening a way out needs; made anew for each look.
@@ -24,6 +26,8 @@ pub(super) struct Hands<'a> {
     pub(super) interfaces: &'a [Interface],
     pub(super) netlink: &'a mut Netlink,
     pub(super) mode: ModeRequest,
+    /// Workers that have died.
+    pub(super) dead: &'a [u32],
 }
 
 impl Hands<'_> {
@@ -71,14 +75,23 @@ impl Bind for Hands<'_> {
             self.close(&opened);
             return Err(error.to_string());
         }
+        let (queues, workers) = (u32::try_from(ports.len()).unwrap_or(u32::MAX), self.workers.count());
+        let relied_on = if queues < workers { (0..queues).collect() } else { Vec::new() };
+        self.egresses.relied_on.insert(number, relied_on);
         self.egresses.opened.insert(number, opened);
         Ok(number)
+    }
+
+    fn broken(&self, number: u16) -> Option<String> {
+        let dead = self.egresses.relied_on.get(&number)?.iter().find(|worker| self.dead.contains(worker))?;
+        Some(format!("worker {dead}, which sends for every queue, has died: restart the daemon"))
     }
 
     fn unbind(&mut self, number: u16) {
         if let Err(error) = self.workers.set_egress(EgressId(number), &[]) {
             tracing::error!(%error, "cannot take back a way out");
         }
+        self.egresses.relied_on.remove(&number);
         if let Some(ports) = self.egresses.opened.remove(&number) {
             self.close(&ports);
         }

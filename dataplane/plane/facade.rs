@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    ModuleStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport, interfaces,
+    Count, ModuleStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport, interfaces,
+    registry::Registry,
     running::{Parts, Running, snapshot},
     tester::{Names, Tester},
 };
@@ -15,7 +16,7 @@ use crate::{
     process::Inspect,
     rules::{Classifier, Ruleset},
     service::{Netlink, Service, ServiceStatus},
-    worker::{Options, Workers},
+    worker::{MAX_SERVICES, Options, Workers},
     xsk::Umem,
 };
 
@@ -45,6 +46,8 @@ impl Plane {
         let alerts = Arc::new(AlertQueue::new(config.alert_queue as usize));
         let inspector = Inspector::new(&config.modules, &config.chains, count as usize)?;
         let classifier = Arc::new(Classifier::new(rules, &chains)?);
+        let mut registry = Registry::new(MAX_SERVICES);
+        registry.set(services, |_| Count::default()).map_err(PlaneError::Service)?;
         let tester = Tester::new(&inspector)?;
         let umem = Umem::create(&config.umem, count)?;
         let region = Region::of_umem(&umem)?;
@@ -53,10 +56,11 @@ impl Plane {
             .collect::<Result<Vec<_>, PlaneError>>()?;
         let mut filter = Filter::load(config.fail_policy)?;
         filter.publish(rules, &chains)?;
-        let fresh = interfaces.iter().map(|interface| Filter::is_pinned(&config.bpffs, &interface.name)).all(|is| !is);
+        let names = interfaces.iter().map(|interface| interface.name.clone());
+        let pinned: Vec<String> = names.filter(|name| Filter::is_pinned(&config.bpffs, name)).collect();
         let started = Self::attach(config, &mut filter, &mut interfaces, umem, runners, &classifier, &chains);
         let workers = started.inspect_err(|_| {
-            if fresh && let Err(error) = filter.detach_all() {
+            if let Err(error) = filter.undo(&pinned) {
                 tracing::error!(%error, "cannot detach after a failed start");
             }
         })?;
@@ -64,6 +68,7 @@ impl Plane {
             filter,
             workers,
             interfaces,
+            registry,
             classifier,
             ruleset: rules.clone(),
             chains: chains.clone(),
@@ -72,7 +77,7 @@ impl Plane {
             fail_policy: config.fail_policy,
             alerts: Arc::clone(&alerts),
         });
-        running.set_services(services)?;
+        running.settle();
         Ok(Self { running: Mutex::new(running), tester: Mutex::new(tester), inspector, alerts, chains })
     }
 
@@ -172,7 +177,7 @@ impl Plane {
             events: running.filter.events()?,
             rules: running.filter.rule_counts()?.into_iter().filter(|rule| live(rule.id)).collect(),
             workers: running.workers.status(),
-            sockets: running.workers.sockets()?,
+            sockets: running.workers.sockets(),
             modules: self.inspector.status(),
             services: running.registry.entries().iter().map(|entry| service_status(&running, entry)).collect(),
             alerts_raised: self.alerts.raised(),
@@ -190,7 +195,7 @@ impl Plane {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -207,7 +212,7 @@ fn interface_status(running: &Running, interface: &interfaces::Interface) -> Int
 }
 
 fn service_status(running: &Running, entry: &super::registry::Entry) -> ServiceStatus {
-    let sent = running.workers.service(entry.slot);
+    let sent = entry.sent(running.workers.service(entry.slot));
     ServiceStatus {
         service: entry.service.clone(),
         state: entry.state.clone(),

@@ -16,6 +16,7 @@ const FRAME_OVERHEAD: u32 = 256 + 14 + 2 * 4;
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) ifindex: u32,
+    /// MAC that routed frames are addressed to: its own, or that of its bridge.
     pub(super) mac: Mac,
     pub(super) queues: u32,
     /// A virtual device, whose frames may carry partial checksums.
@@ -60,7 +61,7 @@ pub(super) fn find(config: &PlaneConfig, links: &[Link]) -> Result<Vec<Interface
         found.push(Interface {
             name: name.clone(),
             ifindex: link.index,
-            mac: link.mac,
+            mac: link.routing(links).mac,
             queues,
             is_virtual: link.kind.is_some(),
             mode: Mode::Copy,

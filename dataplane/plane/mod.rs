@@ -12,6 +12,9 @@ mod running;
 mod status;
 mod tester;
 
+#[cfg(test)]
+mod netns_tests;
+
 pub use config::{ChainConfig, FailPolicy, Mode, ModeRequest, ModuleConfig, PlaneConfig, UmemLayout};
 pub use error::PlaneError;
 pub use facade::Plane;

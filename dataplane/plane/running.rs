@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    FailPolicy, ModeRequest, PlaneError,
+    FailPolicy, Mode, ModeRequest, PlaneError,
     egress::{Egresses, Hands},
     interfaces::Interface,
     registry::{Entry, Registry},
@@ -19,7 +19,7 @@ use crate::{
     bpf::Filter,
     process::{EgressId, Ingress, Route, Snapshot},
     rules::{Classifier, Ruleset},
-    service::{Netlink, Service, ServiceState},
+    service::{Link, Netlink, Service, ServiceState},
     worker::Workers,
 };
 
@@ -49,6 +49,12 @@ pub(super) struct Running {
     alerts: Arc<AlertQueue>,
     /// Addresses that XDP hands to the workers.
     handed: BTreeSet<IpAddr>,
+    /// Something changed that XDP and the workers have not all been told.
+    untold: bool,
+    /// Workers that have died and been taken out.
+    dead: Vec<u32>,
+    /// Batches whose inspection panicked that were told of.
+    panics: u64,
     policy_alert: Option<(u64, Instant)>,
 }
 
@@ -57,6 +63,7 @@ pub(super) struct Parts {
     pub(super) filter: Filter,
     pub(super) workers: Workers,
     pub(super) interfaces: Vec<Interface>,
+    pub(super) registry: Registry,
     pub(super) classifier: Arc<Classifier>,
     pub(super) ruleset: Ruleset,
     pub(super) chains: Vec<String>,
@@ -68,22 +75,23 @@ pub(super) struct Parts {
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { filter, workers, interfaces, classifier, ruleset, chains, netlink, mode, fail_policy, alerts } =
-            parts;
         Self {
-            filter,
-            workers,
-            interfaces,
-            registry: Registry::new(crate::worker::MAX_SERVICES),
-            classifier,
-            ruleset,
-            chains,
-            netlink,
+            filter: parts.filter,
+            workers: parts.workers,
+            interfaces: parts.interfaces,
+            registry: parts.registry,
+            classifier: parts.classifier,
+            ruleset: parts.ruleset,
+            chains: parts.chains,
+            netlink: parts.netlink,
             egresses: Egresses::default(),
-            mode,
-            fail_policy,
-            alerts,
+            mode: parts.mode,
+            fail_policy: parts.fail_policy,
+            alerts: parts.alerts,
             handed: BTreeSet::new(),
+            untold: false,
+            dead: Vec::new(),
+            panics: 0,
             policy_alert: None,
         }
     }
@@ -101,9 +109,11 @@ impl Running {
     /// Make `services` the known services, and give new ones a moment to be resolved.
     pub(super) fn set_services(&mut self, services: &[Service]) -> Result<(), PlaneError> {
         let mut registry = self.registry.clone();
-        registry.set(services).map_err(PlaneError::Service)?;
+        registry.set(services, |slot| self.workers.service(slot)).map_err(PlaneError::Service)?;
         let kept: BTreeSet<IpAddr> = registry.entries().iter().map(|entry| entry.service.ip).collect();
         let gone: Vec<IpAddr> = self.handed.difference(&kept).copied().collect();
+        // Should one of these fail, the next look hands out again what went before it.
+        self.untold = true;
         for ip in &gone {
             self.filter.remove_service(*ip)?;
             self.handed.remove(ip);
@@ -112,45 +122,104 @@ impl Running {
             thread::sleep(DRAIN);
         }
         self.registry = registry;
-        self.look()?;
-        for _ in 0..RESOLVE_LOOKS {
-            let pending = |entry: &Entry| matches!(entry.state, ServiceState::Pending { .. });
-            if !self.registry.entries().iter().any(pending) {
-                break;
-            }
-            thread::sleep(RESOLVE_PAUSE);
-            self.look()?;
-        }
+        self.settle();
         Ok(())
     }
 
-    /// Look for changed links and neighbours, and follow them.
+    /// Look until no service is pending, for a while. The services are known; what cannot be looked at now is looked at
+    /// on the next tick.
+    pub(super) fn settle(&mut self) {
+        for left in (0..=RESOLVE_LOOKS).rev() {
+            if let Err(error) = self.look() {
+                tracing::error!(%error, "links and neighbours cannot be looked at; it is tried again");
+            }
+            let pending = |entry: &Entry| matches!(entry.state, ServiceState::Pending { .. });
+            if left == 0 || !self.registry.entries().iter().any(pending) {
+                break;
+            }
+            thread::sleep(RESOLVE_PAUSE);
+        }
+    }
+
+    /// Look for dead workers, changed links and neighbours, and follow them.
     pub(super) fn look(&mut self) -> Result<(), PlaneError> {
+        self.take_out_dead()?;
+        self.tell_panics();
         let links = self.netlink.links()?;
         let neighbours = self.netlink.neighbours()?;
-        for interface in &mut self.interfaces {
-            let present = links.iter().any(|link| link.index == interface.ifindex);
-            if interface.present && !present {
-                let text = format!("interface {} is gone: restart the daemon when it is back", interface.name);
-                tracing::error!("{text}");
-                self.alerts.push(AlertEvent::dataplane(1, &text));
-            }
-            interface.present = present;
-        }
+        self.look_at_interfaces(&links);
         let before: HashMap<String, bool> =
             self.registry.entries().iter().map(|entry| (entry.service.name.clone(), entry.is_up())).collect();
-        let mut hands = Hands {
+        let (registry, mut hands) = self.hands();
+        if registry.reconcile(&links, &neighbours, Instant::now(), &mut hands) {
+            self.untold = true;
+            self.tell_changes(&before);
+        }
+        if self.untold {
+            self.publish_services()?;
+            self.untold = false;
+        }
+        let (registry, mut hands) = self.hands();
+        registry.release(&mut hands);
+        self.tell_policy()
+    }
+
+    fn hands(&mut self) -> (&mut Registry, Hands<'_>) {
+        let hands = Hands {
             egresses: &mut self.egresses,
             workers: &self.workers,
             interfaces: &self.interfaces,
             netlink: &mut self.netlink,
             mode: self.mode,
+            dead: &self.dead,
         };
-        if self.registry.reconcile(&links, &neighbours, Instant::now(), &mut hands) {
-            self.publish_services()?;
-            self.tell_changes(&before);
+        (&mut self.registry, hands)
+    }
+
+    /// Let the queues of a worker that has died follow the fail policy: one of its sockets, the UMEM's own, outlives it,
+    /// and XDP would feed it for ever.
+    fn take_out_dead(&mut self) -> Result<(), PlaneError> {
+        let dead = self.workers.dead();
+        for &worker in dead.iter().filter(|worker| !self.dead.contains(worker)) {
+            for (ingress, interface) in (0_u32..).zip(&self.interfaces) {
+                for queue in (0..interface.queues).filter(|queue| self.workers.owner(*queue) == worker) {
+                    self.filter.clear_socket(ingress, queue)?;
+                }
+            }
+            let text = format!("worker {worker} has died, its queues follow the fail policy: restart the daemon");
+            tracing::error!("{text}");
+            self.alerts.push(AlertEvent::dataplane(1, &text));
         }
-        self.tell_policy()
+        self.dead = dead;
+        Ok(())
+    }
+
+    /// Alert when inspection itself, not a module, broke on a batch: that is a fault in this program.
+    fn tell_panics(&mut self) {
+        let panics = self.workers.panics();
+        if panics > self.panics {
+            let new = panics - self.panics;
+            let text = format!("inspection panicked on {new} batches, which followed the fail policy: report the log");
+            tracing::error!("{text}");
+            self.alerts.push(AlertEvent::dataplane(1, &text));
+            self.panics = panics;
+        }
+    }
+
+    fn look_at_interfaces(&mut self, links: &[Link]) {
+        for interface in &mut self.interfaces {
+            let link = links.iter().find(|link| link.index == interface.ifindex);
+            if interface.present && link.is_none() {
+                let text = format!("interface {} is gone: restart the daemon when it is back", interface.name);
+                tracing::error!("{text}");
+                self.alerts.push(AlertEvent::dataplane(1, &text));
+            }
+            interface.present = link.is_some();
+            if let Some(mac) = link.map(|link| link.routing(links).mac).filter(|mac| *mac != interface.mac) {
+                interface.mac = mac;
+                self.untold = true;
+            }
+        }
     }
 
     /// Let XDP and the workers know which services are up: a service that went down first leaves XDP, then the
@@ -158,14 +227,18 @@ impl Running {
     fn publish_services(&mut self) -> Result<(), PlaneError> {
         let up: BTreeSet<IpAddr> =
             self.registry.entries().iter().filter(|entry| entry.is_up()).map(|entry| entry.service.ip).collect();
-        for ip in self.handed.difference(&up) {
-            self.filter.set_service(*ip, false)?;
+        let down: Vec<IpAddr> = self.handed.difference(&up).copied().collect();
+        for ip in down {
+            self.filter.remove_service(ip)?;
+            self.handed.remove(&ip);
         }
         self.publish_snapshot();
-        for ip in up.difference(&self.handed) {
-            self.filter.set_service(*ip, true)?;
+        for ip in up {
+            if !self.handed.contains(&ip) {
+                self.filter.set_service(ip)?;
+                self.handed.insert(ip);
+            }
         }
-        self.handed = up;
         Ok(())
     }
 
@@ -222,7 +295,10 @@ pub(super) fn snapshot(
     chains: &[String],
     fail_policy: FailPolicy,
 ) -> Snapshot {
-    let ingress = |interface: &Interface| Ingress { mac: interface.mac, repair_checksums: interface.is_virtual };
+    let ingress = |interface: &Interface| Ingress {
+        mac: interface.mac,
+        repair_checksums: interface.is_virtual || interface.mode == Mode::Skb,
+    };
     Snapshot {
         routes: HashMap::default(),
         ingress: interfaces.iter().map(ingress).collect(),

@@ -102,6 +102,8 @@ pub struct WorkerStatus {
     pub index: u32,
     /// Core it is pinned to, where pinning worked.
     pub core: Option<u32>,
+    /// Its thread runs. One that has ended by a fault takes its queues out of inspection until the daemon is restarted.
+    pub running: bool,
     /// Frames received from the rings.
     pub rx: Count,
     /// Frames handed to a TX ring.

@@ -5,7 +5,7 @@
 use std::{io, net::IpAddr};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -15,6 +15,9 @@ use netlink_packet_route::{
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::Mac;
+
+/// Times that a table is asked for while it changes under the answer.
+const TRIES: u32 = 4;
 
 /// Why a question to the kernel failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,16 @@ pub struct Link {
     pub kind: Option<String>,
     /// RX queues allocated (the active ones may be fewer).
     pub rx_queues: u32,
+}
+
+impl Link {
+    /// The device that the kernel routes by for this one, with the MAC it uses and the neighbours it knows: the bridge or
+    /// bond that the device belongs to, else the device itself (a VRF leaves its devices their own).
+    #[must_use]
+    pub fn routing<'a>(&'a self, links: &'a [Self]) -> &'a Self {
+        let master = self.master.and_then(|index| links.iter().find(|link| link.index == index));
+        master.filter(|master| master.kind.as_deref() != Some("vrf")).unwrap_or(self)
+    }
 }
 
 /// An entry of the neighbour table.
@@ -78,25 +91,36 @@ impl Netlink {
     /// Every device of the namespace.
     pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
         let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-        let mut links = Vec::new();
-        self.ask("list devices", request, NLM_F_DUMP, |answer| {
-            if let RouteNetlinkMessage::NewLink(message) = answer {
-                links.push(link(&message));
-            }
-        })?;
-        Ok(links)
+        self.dump("list devices", &request, |answer| match answer {
+            RouteNetlinkMessage::NewLink(message) => Some(link(&message)),
+            _ => None,
+        })
     }
 
     /// Every entry of the IPv4 and IPv6 neighbour tables.
     pub fn neighbours(&mut self) -> Result<Vec<Neighbour>, NetlinkError> {
         let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
-        let mut neighbours = Vec::new();
-        self.ask("list neighbours", request, NLM_F_DUMP, |answer| {
-            if let RouteNetlinkMessage::NewNeighbour(message) = answer {
-                neighbours.extend(neighbour(&message));
+        self.dump("list neighbours", &request, |answer| match answer {
+            RouteNetlinkMessage::NewNeighbour(message) => neighbour(&message),
+            _ => None,
+        })
+    }
+
+    /// A whole table. One that changed meanwhile may lack entries that were there all the time, and a service must not go
+    /// down for that: it is asked for again.
+    fn dump<T>(
+        &mut self,
+        what: &'static str,
+        request: &RouteNetlinkMessage,
+        read: impl Fn(RouteNetlinkMessage) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        for _ in 0..TRIES {
+            let mut found = Vec::new();
+            if self.ask(what, request.clone(), NLM_F_DUMP, |answer| found.extend(read(answer)))? == Whole::Yes {
+                return Ok(found);
             }
-        })?;
-        Ok(neighbours)
+        }
+        Err(NetlinkError { what, source: io::Error::other("the table changes faster than it can be read") })
     }
 
     /// Have the kernel resolve `ip` on a device, as if it had a packet to send there (`NTF_USE`).
@@ -111,7 +135,7 @@ impl Netlink {
         message.header.family = family;
         message.attributes.push(NeighbourAttribute::Destination(address));
         let request = RouteNetlinkMessage::NewNeighbour(message);
-        self.ask("resolve a neighbour", request, NLM_F_CREATE | NLM_F_ACK, |_| ())
+        self.ask("resolve a neighbour", request, NLM_F_CREATE | NLM_F_ACK, |_| ()).map(drop)
     }
 
     /// Send a request and hand each answer to `each`, up to the end of the dump or the acknowledgement.
@@ -121,8 +145,9 @@ impl Netlink {
         request: RouteNetlinkMessage,
         flags: u16,
         mut each: impl FnMut(RouteNetlinkMessage),
-    ) -> Result<(), NetlinkError> {
+    ) -> Result<Whole, NetlinkError> {
         let fail = |source| NetlinkError { what, source };
+        let mut whole = Whole::Yes;
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
@@ -143,9 +168,12 @@ impl Netlink {
                 if answer.header.sequence_number != self.sequence {
                     continue;
                 }
+                if answer.header.flags & NLM_F_DUMP_INTR != 0 {
+                    whole = Whole::No;
+                }
                 match answer.payload {
-                    NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::Error(error) if error.code.is_none() => return Ok(()),
+                    NetlinkPayload::Done(_) => return Ok(whole),
+                    NetlinkPayload::Error(error) if error.code.is_none() => return Ok(whole),
                     NetlinkPayload::Error(error) => return Err(fail(error.to_io())),
                     NetlinkPayload::InnerMessage(inner) => each(inner),
                     _ => {}
@@ -153,6 +181,13 @@ impl Netlink {
             }
         }
     }
+}
+
+/// Whether an answer is consistent in itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    No,
 }
 
 /// The messages of a datagram, by the length in each header, aligned to 4 bytes.

@@ -31,8 +31,7 @@ pub fn place(service: &Service, links: &[Link], neighbours: &[Neighbour]) -> Res
     if !link.up {
         return Err(format!("device {dev} is down: ip link set {dev} up"));
     }
-    // The kernel keeps neighbours of a bridged veth on the bridge, and sends from the bridge's own address.
-    let owner = link.master.and_then(|index| links.iter().find(|link| link.index == index)).unwrap_or(link);
+    let owner = link.routing(links);
     let entry = neighbours.iter().find(|entry| entry.ifindex == owner.index && entry.ip == service.ip);
     Ok(Placement {
         ifindex: link.index,
@@ -82,6 +81,13 @@ mod tests {
         assert_eq!((found.ifindex, found.neighbour_dev), (3, 9));
         assert_eq!(found.dst_mac, Some(Mac([2, 0, 0, 0, 1, 9])));
         assert_eq!(found.src_mac, Mac([2, 0, 0, 0, 0, 9]));
+    }
+
+    #[test]
+    fn a_device_in_a_vrf_keeps_its_own_neighbours() {
+        let links = [link(3, "veth-web", Some(9)), Link { kind: Some("vrf".into()), ..link(9, "red", None) }];
+        let found = place(&web(), &links, &[entry(3, 3)]).unwrap();
+        assert_eq!((found.neighbour_dev, found.dst_mac), (3, Some(Mac([2, 0, 0, 0, 1, 3]))));
     }
 
     #[test]

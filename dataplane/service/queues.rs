@@ -1,5 +1,5 @@
 //! How many RX and TX queues a device really has, by `ETHTOOL_GCHANNELS` (linux/ethtool.h).
-#![allow(unsafe_code, reason = "an ioctl has no safe wrapper in the libraries used here")]
+#![expect(unsafe_code, reason = "an ioctl has no safe wrapper in the libraries used here")]
 
 use std::{io, os::fd::AsRawFd};
 

@@ -30,6 +30,9 @@ pub(super) enum Command<R = KernelRings> {
     Inspect { inspect: Box<dyn Inspect + Send>, reply: Sender<Box<dyn Inspect + Send>> },
     /// End.
     Stop,
+    /// Panic.
+    #[cfg(test)]
+    Die,
 }
 
 impl<R: Rings> fmt::Debug for Command<R> {
@@ -40,6 +43,8 @@ impl<R: Rings> fmt::Debug for Command<R> {
             Self::Egress { id, egress } => write!(f, "Egress({id:?}, {egress:?})"),
             Self::Inspect { .. } => f.write_str("Inspect"),
             Self::Stop => f.write_str("Stop"),
+            #[cfg(test)]
+            Self::Die => f.write_str("Die"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use super::{
+    budget::Budget,
     command::{Command, Egress},
     shared::{Mail, Shared},
 };
@@ -43,6 +44,8 @@ pub(super) struct Core<R> {
     processor: Processor,
     inspect: Box<dyn Inspect + Send>,
     received: Vec<Frame>,
+    /// Counted anew each turn.
+    budget: Budget,
 }
 
 /// A received batch, as the processor sees it.
@@ -112,6 +115,7 @@ impl<R: Rings> Core<R> {
             processor,
             inspect,
             received: Vec::with_capacity(batch),
+            budget: Budget::default(),
         }
     }
 
@@ -154,6 +158,8 @@ impl<R: Rings> Core<R> {
                 let _ = reply.send(mem::replace(&mut self.inspect, inspect));
             }
             Command::Stop => return true,
+            #[cfg(test)]
+            Command::Die => panic!("told to die"),
         }
         false
     }
@@ -191,6 +197,7 @@ impl<R: Rings> Core<R> {
     /// One turn. `now` reads the monotonic clock in nanoseconds. Returns whether there was anything to do.
     pub(super) fn turn(&mut self, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
         let mut busy = false;
+        self.budget = Budget::new(self.share, self.slots.iter().flatten().map(Slot::held));
         for index in 0..self.slots.len() {
             busy |= self.receive(index, snapshot, now);
         }
@@ -260,22 +267,13 @@ impl<R: Rings> Core<R> {
 
     /// Let a frame wait for room in a port's TX ring, unless too many wait there already.
     fn enqueue(&mut self, id: PortId, out: Outgoing) {
-        let fair = self.fair_share();
         let ring = self.umem.layout().ring as usize;
         let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
         match slot.and_then(|index| self.slots[usize::from(index)].as_mut()) {
             None | Some(Slot { gone: true, .. }) => self.discard(out.frame, DropReason::NoService),
-            Some(slot) if slot.pending.len() >= ring || slot.held() >= fair => {
-                self.discard(out.frame, DropReason::TxFull);
-            }
-            Some(slot) => slot.pending.push_back(out),
+            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => slot.pending.push_back(out),
+            Some(_) => self.discard(out.frame, DropReason::TxFull),
         }
-    }
-
-    /// Most frames that one port may hold for sending: its part of half the worker's share, so that ports that do not
-    /// get rid of their frames never starve the fill rings, which have the other half.
-    fn fair_share(&self) -> usize {
-        (self.share / 2 / self.slots.len().max(1)).max(1)
     }
 
     /// Frames to keep in each fill ring.

@@ -1,5 +1,6 @@
 //! The I/O loop: one pinned thread per queue.
 
+mod budget;
 mod command;
 mod core;
 mod error;

@@ -1,4 +1,5 @@
 //! Two workers over a simulated kernel, driven by random steps: whatever happens, no frame is lost or used twice.
+#![expect(unsafe_code, reason = "frames are taken back from sockets that are only simulated")]
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -51,7 +52,7 @@ fn quieten() {
 }
 
 /// Drops packets whose source port is odd; panics on 13.
-struct Picky;
+pub(super) struct Picky;
 
 impl Inspect for Picky {
     fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
@@ -74,7 +75,7 @@ fn service(n: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, n])
 }
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let route = |n: u8| {
         let n16 = u16::from(n);
         Route { service: n16, egress: EgressId(n16), dst_mac: Mac([4; 6]), src_mac: Mac([6; 6]), mtu: 1500 }
@@ -319,6 +320,20 @@ fn a_service_that_takes_nothing_does_not_stop_the_others() {
     world.turn(1);
     let out = world.out[1];
     assert_eq!(world.rings(1, out).wire.len(), 160);
+}
+
+#[test]
+fn a_batch_for_one_of_many_services_is_sent_whole() {
+    let mut world = World::new();
+    for _ in 0..60 {
+        world.add(0, None);
+    }
+    world.turn(0);
+    assert_eq!(world.arrive(0, &packet(0, 2, 64), 32), 32);
+    world.turn(0);
+    let out = world.out[0];
+    world.rings(0, out).transmit(64);
+    assert_eq!(world.rings(0, out).wire.len(), 32);
 }
 
 #[test]

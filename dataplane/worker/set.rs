@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU16, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -90,7 +90,7 @@ pub struct Workers {
     all: Arc<[Shared]>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     ports: Mutex<Vec<Served>>,
-    next_port: AtomicU32,
+    next_port: AtomicU16,
     /// The UMEM has its first socket.
     held: AtomicBool,
 }
@@ -123,7 +123,7 @@ impl Workers {
             all,
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             ports: Mutex::new(Vec::new()),
-            next_port: AtomicU32::new(0),
+            next_port: AtomicU16::new(0),
             held: AtomicBool::new(false),
         };
         let key = HashKey::random();
@@ -199,8 +199,7 @@ impl Workers {
     /// # Errors
     /// The bind's refusal, or a worker that takes no commands.
     pub fn open(&self, spec: &PortSpec, request: ModeRequest) -> Result<Opened, OpenError> {
-        let number = self.next_port.fetch_add(1, Relaxed);
-        let id = PortId(u16::try_from(number).map_err(|_| WorkerError::PortsExhausted)?);
+        let id = self.free_number().ok_or(WorkerError::PortsExhausted)?;
         let Bound { port, mode, reason } = xsk::bind(&self.umem, id, spec, request)?;
         let fd = port.fd().unwrap_or(-1);
         let worker = self.owner(spec.queue);
@@ -223,12 +222,21 @@ impl Workers {
         Ok(Opened { id, worker, fd, mode, reason })
     }
 
+    /// A port number that is not in use. They go round, so that a number comes again only long after mail for the port
+    /// that had it was delivered.
+    fn free_number(&self) -> Option<PortId> {
+        let served = self.served();
+        let mut numbers = (0..=u16::MAX).map(|_| PortId(self.next_port.fetch_add(1, Relaxed)));
+        numbers.find(|id| served.iter().all(|port| port.id != *id))
+    }
+
     /// Close a port and take back all frames that were in its rings. Take it out of the XSKMAP and of every egress
     /// first. In zero-copy mode this takes a second.
     ///
     /// # Errors
     /// No such port, the UMEM's first one while its device is there, or a worker that does not answer; the port is then
     /// still there.
+    #[expect(unsafe_code, reason = "only who closed the socket knows that its frames may be taken back")]
     pub fn close(&self, id: PortId) -> Result<(), WorkerError> {
         let mut ports = self.served();
         let position = ports.iter().position(|port| port.id == id).ok_or(WorkerError::UnknownPort(id))?;
@@ -292,22 +300,24 @@ impl Workers {
     /// Every worker's counters.
     #[must_use]
     pub fn status(&self) -> Vec<WorkerStatus> {
-        (0..).zip(self.all.iter()).map(|(index, shared)| shared.stats.read(index, shared.core())).collect()
+        let dead = self.dead();
+        let status = |(index, shared): (u32, &Shared)| WorkerStatus {
+            running: !dead.contains(&index),
+            ..shared.stats.read(index, shared.core())
+        };
+        (0..).zip(self.all.iter()).map(status).collect()
     }
 
-    /// Every socket's counters.
-    ///
-    /// # Errors
-    /// A socket whose statistics the kernel does not give.
-    pub fn sockets(&self) -> Result<Vec<SocketStatus>, XskError> {
+    /// The counters of every socket, those of a dead worker left out: they are closed.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<SocketStatus> {
+        let dead = self.dead();
         let status = |port: &Served| {
-            let statistics = xsk::statistics(port.fd).map_err(|source| XskError::Option {
-                dev: port.dev.clone(),
-                queue: port.queue,
-                option: "XDP_STATISTICS",
-                source,
-            })?;
-            Ok(SocketStatus {
+            let statistics = xsk::statistics(port.fd).inspect_err(|error| {
+                tracing::warn!(dev = port.dev, queue = port.queue, %error, "a socket does not give its statistics");
+            });
+            let statistics = statistics.unwrap_or_default();
+            SocketStatus {
                 dev: port.dev.clone(),
                 queue: port.queue,
                 worker: port.worker,
@@ -320,10 +330,10 @@ impl Workers {
                 rx_ring_full: statistics.rx_ring_full,
                 rx_fill_ring_empty: statistics.rx_fill_ring_empty,
                 tx_ring_empty: statistics.tx_ring_empty,
-            })
+            }
         };
         // The lock keeps `close` from giving a descriptor back while it is read.
-        self.served().iter().map(status).collect()
+        self.served().iter().filter(|port| !dead.contains(&port.worker)).map(status).collect()
     }
 
     /// Packets sent toward the service with this index, by all workers, since they were started.
@@ -352,6 +362,15 @@ impl Workers {
     #[must_use]
     pub fn frames(&self) -> FrameCounts {
         self.umem.counts()
+    }
+
+    /// Let a worker's thread end as a fault in the host would.
+    #[cfg(test)]
+    pub(crate) fn kill(&self, worker: u32) {
+        self.tell(worker, Command::Die).unwrap();
+        while self.dead().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn served(&self) -> MutexGuard<'_, Vec<Served>> {
@@ -440,5 +459,23 @@ impl Cores {
 
     fn of(&self, worker: u32) -> Option<core_affinity::CoreId> {
         self.0.get(worker as usize % self.0.len().max(1)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{plane::UmemLayout, worker::model_tests};
+
+    #[test]
+    fn port_numbers_never_run_out() {
+        let umem = Umem::in_memory(&UmemLayout { frames: 256, frame_size: 2048, ring: 64 }, 1).unwrap();
+        let options = Options { umem, workers: 1, cores: vec![], batch: 64, busy_poll: false };
+        let inspect = Box::new(model_tests::Picky) as Box<dyn Inspect + Send>;
+        let workers = Workers::start(options, model_tests::snapshot(), vec![inspect]).unwrap();
+        // A device that cannot be bound is tried again every few seconds for as long as the daemon runs.
+        for _ in 0..70_000 {
+            assert!(workers.free_number().is_some());
+        }
     }
 }

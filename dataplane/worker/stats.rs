@@ -93,6 +93,7 @@ impl Stats {
         WorkerStatus {
             index,
             core,
+            running: true,
             rx: self.rx.read(),
             tx: self.tx.read(),
             drops: drops.collect(),

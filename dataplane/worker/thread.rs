@@ -1,4 +1,5 @@
 //! The thread of a worker: turns, commands between them, and sleep when there is nothing to do.
+#![expect(unsafe_code, reason = "poll on descriptors that sockets own which are no Rust objects")]
 
 use std::{io, os::fd::RawFd, sync::Arc};
 

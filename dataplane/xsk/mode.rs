@@ -1,4 +1,5 @@
 //! Binding a socket: zero-copy where the driver has it, else copy, and a refusal in words.
+#![expect(unsafe_code, reason = "xsk-rs lets a socket be made only by a promise about its XDP program")]
 
 use std::{
     error::Error,

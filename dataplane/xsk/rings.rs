@@ -1,4 +1,8 @@
 //! The four rings of a socket, as the worker sees them: the kernel's, or a simulation's.
+#![expect(
+    unsafe_code,
+    reason = "xsk-rs leaves it to the caller that a descriptor is submitted once; tokens see to that"
+)]
 
 use std::{
     fmt,

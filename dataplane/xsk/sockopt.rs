@@ -1,4 +1,5 @@
 //! The options of an AF_XDP socket that xsk-rs does not read.
+#![expect(unsafe_code, reason = "socket options that no library wraps")]
 
 use std::{io, mem, os::fd::RawFd};
 

@@ -1,4 +1,8 @@
 //! The UMEM: one region of frames that all sockets of all workers share.
+#![expect(
+    unsafe_code,
+    reason = "frames are memory shared with the kernel, reached by address; tokens stand for the right to"
+)]
 
 use std::{
     cell::UnsafeCell,

@@ -75,7 +75,11 @@ impl Show for Status {
         text += &table(["ACTION", "PACKETS", "BYTES"], actions, &["PACKETS", "BYTES"]);
         text.push('\n');
         let workers = plane.workers.iter().map(|worker| {
-            let core = worker.core.map_or_else(|| "-".to_owned(), |core| core.to_string());
+            let core = match worker.core {
+                _ if !worker.running => "dead".to_owned(),
+                Some(core) => core.to_string(),
+                None => "-".to_owned(),
+            };
             let dropped: u64 = worker.drops.iter().map(|reason| reason.value.packets).sum();
             let us = |ns: u64| format!("{}.{}", ns / 1000, ns % 1000 / 100);
             [

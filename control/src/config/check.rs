@@ -119,7 +119,7 @@ fn umem(raw: &RawUmem, faults: &mut Faults) -> UmemLayout {
     let before = faults.0.len();
     let frames = faults.power("umem.frames", raw.frames, 8192, 64, 1 << 18);
     let frame_size = faults.power("umem.frame_size", raw.frame_size, 4096, 2048, 4096);
-    let ring = faults.power("umem.ring", raw.ring, 2048, 16, 1 << 16);
+    let ring = faults.power("umem.ring", raw.ring, 2048, 64, 1 << 16);
     if faults.0.len() == before && frames < ring.saturating_mul(4) {
         faults.add(
             "umem.frames",

@@ -109,6 +109,7 @@ fn workers(sink: &Sink, status: &Status) {
         for Named { name, value } in &worker.drops {
             sink.count(&t::WORKER_DROP_PACKETS, &t::WORKER_DROP_BYTES, &[&index, name], *value);
         }
+        sink.set(&t::WORKER_UP, &[&index], worker.running.into());
         sink.set(&t::WORKER_BATCHES, &[&index], worker.batches);
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);

@@ -87,6 +87,8 @@ metrics_table! {
         "Packets a worker discarded, by reason.";
     WORKER_DROP_BYTES: Counter Bytes "secuxflow_worker_drop_bytes_total" ["worker", "reason"]
         "Bytes of those packets.";
+    WORKER_UP: Gauge Count "secuxflow_worker_up" ["worker"]
+        "1 while a worker's thread runs; 0 when it has died and its queues follow the fail policy.";
     WORKER_BATCHES: Counter Count "secuxflow_worker_batches_total" ["worker"]
         "Batches a worker received.";
     WORKER_CHECKSUMS: Counter Count "secuxflow_worker_checksums_repaired_total" ["worker"]

@@ -1,0 +1,218 @@
+//! The whole dataplane on veth pairs, in a namespace of each test's own, when something breaks.
+//!
+//! ```text
+//!   rv-a ═ rv-b (filtered, two queues)      rv-c (the service's device) ═ rv-d
+//! ```
+
+use std::{
+    net::{IpAddr, UdpSocket},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+
+use secuxflow_abi::Packet;
+
+use super::*;
+use crate::{
+    bpf::Filter,
+    process::Inspect,
+    rules::{Action, Ruleset},
+    service::{Mac, Service, ServiceState},
+    wire::testing::tcp4,
+    xsk::{self, PortId, PortSpec, Umem},
+};
+
+const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
+const WEB: [u8; 4] = [10, 77, 2, 2];
+const UMEM: UmemLayout = UmemLayout { frames: 512, frame_size: 4096, ring: 64 };
+
+fn isolated(body: impl FnOnce(&Path) + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+            mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), None::<&str>).unwrap();
+            let queues = "numrxqueues 2 numtxqueues 2";
+            ip(&format!("link add rv-a {queues} type veth peer name rv-b {queues}"));
+            ip("link add rv-c type veth peer name rv-d");
+            for dev in ["rv-a", "rv-b", "rv-c", "rv-d"] {
+                ip(&format!("link set {dev} up"));
+            }
+            let dir = tempfile::tempdir().unwrap();
+            body(&dir.path().join("bpf"));
+        });
+        thread.join().unwrap();
+    });
+}
+
+fn ip(arguments: &str) {
+    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
+}
+
+fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
+    PlaneConfig {
+        interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(),
+        mode: ModeRequest::Auto,
+        fail_policy: FailPolicy::Open,
+        default_action: Action::Pass,
+        modules: Vec::new(),
+        chains: vec![ChainConfig { name: "default".into(), modules: Vec::new() }],
+        umem: UMEM,
+        cores: Vec::new(),
+        batch: 64,
+        busy_poll: false,
+        alert_queue: 64,
+        bpffs: bpffs.to_owned(),
+    }
+}
+
+fn inspect_all() -> Ruleset {
+    Ruleset { rules: Vec::new(), default_action: Action::Inspect { chain: "default".into() } }
+}
+
+fn web() -> Service {
+    let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
+    Service { name: "web".into(), ip: WEB.into(), dev: "rv-c".into(), mac }
+}
+
+/// What XDP does with a packet for the service that comes in by `queue`.
+fn verdict(plane: &Plane, queue: u32) -> u32 {
+    let running = plane.lock();
+    let packet = tcp4([192, 0, 2, 1], WEB, 4000, 80);
+    running.filter.test_run(&packet, running.interfaces[0].ifindex, queue).unwrap().0
+}
+
+fn told(plane: &Plane) -> Vec<String> {
+    std::iter::from_fn(|| plane.alerts().pop()).map(|alert| alert.message.to_string()).collect()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_dead_worker_is_told_of_and_its_traffic_follows_the_fail_policy() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        assert_eq!((verdict(&plane, 0), verdict(&plane, 1)), (XDP_REDIRECT, XDP_REDIRECT));
+        assert!(plane.status().unwrap().workers.iter().all(|worker| worker.running));
+        plane.lock().workers.kill(0);
+        plane.tick().unwrap();
+        // The service's device has one queue, worker 0's: the other worker cannot reach the service either.
+        assert_eq!((verdict(&plane, 0), verdict(&plane, 1)), (XDP_PASS, XDP_PASS));
+        let status = plane.status().unwrap();
+        assert_eq!(status.workers.iter().map(|worker| worker.running).collect::<Vec<_>>(), [false, true]);
+        let ServiceState::Down { reason } = &status.services[0].state else { panic!("{:?}", status.services) };
+        assert!(reason.contains("worker 0") && reason.contains("restart"), "{reason}");
+        let told = told(&plane);
+        assert!(told.iter().any(|text| text.contains("worker 0 has died")), "{told:?}");
+        assert!(told.iter().any(|text| text.contains("service web is down")), "{told:?}");
+        plane.shutdown().unwrap();
+    });
+}
+
+struct Broken;
+
+impl Inspect for Broken {
+    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+        panic!("a fault in the host");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_inspection_that_panics_is_told_of() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        for worker in 0..2 {
+            plane.lock().workers.set_inspect(worker, Box::new(Broken)).unwrap();
+        }
+        ip("addr add 10.77.1.1/24 dev rv-a");
+        ip("route add 10.77.2.0/24 dev rv-a");
+        ip("neigh add 10.77.2.2 lladdr 02:00:00:00:00:09 dev rv-a");
+        let socket = UdpSocket::bind("10.77.1.1:0").unwrap();
+        let panicked = (0..100).any(|_| {
+            socket.send_to(b"hello", (IpAddr::from(WEB), 80)).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            plane.lock().workers.panics() > 0
+        });
+        assert!(panicked);
+        plane.tick().unwrap();
+        let told = told(&plane);
+        assert!(told.iter().any(|text| text.contains("inspection panicked")), "{told:?}");
+        assert!(plane.status().unwrap().workers.iter().all(|worker| worker.running));
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_worker_that_nobody_relies_on_takes_only_its_own_queues_with_it() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        plane.lock().workers.kill(1);
+        plane.tick().unwrap();
+        assert_eq!((verdict(&plane, 0), verdict(&plane, 1)), (XDP_REDIRECT, XDP_PASS));
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_start_that_fails_leaves_interfaces_as_they_were() {
+    isolated(|bpffs| {
+        let pinned = |name| Filter::is_pinned(bpffs, name);
+        let twice = [web(), Service { name: "again".into(), ..web() }];
+        let error = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &twice).unwrap_err().to_string();
+        assert!(error.contains("another service has this address"), "{error}");
+        assert!(!pinned("rv-b"));
+
+        // A daemon that was killed leaves rv-b attached; the next one cannot have rv-d as well.
+        drop(Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap());
+        let other = Umem::create(&UMEM, 1).unwrap();
+        let spec = PortSpec { dev: "rv-d".into(), queue: 0, ingress: None };
+        let held = xsk::bind(&other, PortId(0), &spec, ModeRequest::Copy).unwrap();
+        let error = Plane::start(&config(&["rv-b", "rv-d"], bpffs), &inspect_all(), &[]).unwrap_err().to_string();
+        assert!(error.contains("rv-d"), "{error}");
+        assert_eq!((pinned("rv-b"), pinned("rv-d")), (true, false));
+        drop((held, other));
+        Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap().shutdown().unwrap();
+        assert!(!pinned("rv-b"));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_service_that_was_down_when_deleted_leaves_nothing_in_the_kernel() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        assert_eq!(plane.lock().filter.service_count(), 1);
+        ip("link set rv-c down");
+        plane.tick().unwrap();
+        assert_eq!((verdict(&plane, 0), plane.lock().filter.service_count()), (XDP_PASS, 0));
+        plane.set_services(&[]).unwrap();
+        assert_eq!(plane.lock().filter.service_count(), 0);
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_interface_that_changes_its_mac_or_joins_a_bridge_is_followed() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        let mac = || plane.lock().workers.snapshot().ingress[0].mac;
+        ip("link set rv-b address 02:00:00:00:00:77");
+        plane.tick().unwrap();
+        assert_eq!(mac(), Mac([2, 0, 0, 0, 0, 0x77]));
+        ip("link add rv-br address 02:00:00:00:00:88 type bridge");
+        ip("link set rv-b master rv-br");
+        plane.tick().unwrap();
+        assert_eq!(mac(), Mac([2, 0, 0, 0, 0, 0x88]));
+        plane.shutdown().unwrap();
+    });
+}
