@@ -1,16 +1,18 @@
 //! What a packet and a publication cost, measured: the figures of `docs/classifier.md`.
 
-use std::{path::Path, time::Instant};
+use std::{net::IpAddr, path::Path, time::Instant};
+
+use ipnet::IpNet;
 
 use super::{Filter, tables, tests::isolated};
 use crate::{
     plane::FailPolicy,
     rules::{
-        Action, Ruleset, compile,
+        Action, MAX_RULES, Ruleset, compile,
         shapes::{Families, SHAPES, flow, ruleset},
-        testing::Random,
+        testing::{Random, rule},
     },
-    wire::testing::packet,
+    wire::testing::{packet, tcp4},
 };
 
 const RUNS: u32 = 1000;
@@ -54,6 +56,23 @@ fn figures(ruleset: &Ruleset, bpffs: &Path, random: &mut Random) -> String {
     let (median, mean, worst) = (ns[FLOWS / 2], ns.iter().sum::<u128>() / FLOWS as u128, ns[FLOWS - 1]);
     assert!(median < 5000, "{median} ns per packet: the lookup walks the rules");
     format!("{kib:>11} {compiling:>11.1} {publishing:>11.1} {median:>11} {mean:>6} {worst:>6}")
+}
+
+/// The most that a lookup can take: rules that fit by source and rules that fit by destination take turns, so that every
+/// word has to be looked at and none has a rule.
+#[test]
+#[ignore = "needs root"]
+fn cost_of_the_worst_packet() {
+    let [from, to, other] = [[10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 0, 3]].map(|ip| Some(IpNet::from(IpAddr::from(ip))));
+    let turns = |id: u32| if id.is_multiple_of(2) { (from, other) } else { (other, to) };
+    let count = u32::try_from(MAX_RULES).unwrap();
+    let rules = (1..=count).map(|id| rule(id, |m| (m.src, m.dst) = turns(id))).collect();
+    let mut filter = Filter::load(FailPolicy::Open).unwrap();
+    filter.publish(&Ruleset { rules, default_action: Action::Pass }, &[]).unwrap();
+    let ns = filter.time(&tcp4([10, 0, 0, 1], [10, 0, 0, 2], 1, 2), 10_000);
+    println!("a packet that fits {count} rules by halves: {ns} ns");
+    assert_eq!(filter.default_count().unwrap().packets, 10_000);
+    assert!(ns < 50_000, "{ns} ns");
 }
 
 /// Inspection of a test packet measures the fail policy.
