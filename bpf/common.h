@@ -9,12 +9,13 @@
 #include <linux/types.h>
 
 enum sxf_limits {
-        SXF_MAX_RULES = 1024,
+        /* 256 words of 64 rules, a summary bit each: four words of summary. */
+        SXF_MAX_RULES = 16384,
         /* Twice the rules, so that a slot which a rule left need not be taken again while the old generation still
            runs. */
-        SXF_RULE_SLOTS = 2048,
+        SXF_RULE_SLOTS = 32768,
         /* Slot of the default action. */
-        SXF_DEFAULT_SLOT = 2048,
+        SXF_DEFAULT_SLOT = 32768,
         /* Verdicts that no rule gave are not counted by rule. */
         SXF_NO_SLOT = 0xffffffff,
         SXF_INTERFACES = 16,
@@ -58,42 +59,91 @@ struct sxf_verdict {
         __u8 reserved;
 };
 
-/* The part of a match that both families share. first <= last. */
-struct sxf_l4_match {
-        __u16 sport_first;
-        __u16 sport_last;
-        __u16 port_first;
-        __u16 port_last;
+/* A rule that was found. The rest of its match is in the bit vectors; this is what a later fragment may hide of it. */
+struct sxf_rule {
+        struct sxf_verdict verdict;
         __u8 protocol;
         __u8 any_protocol;
         __u8 needs_ports;
         __u8 reserved;
 };
 
-/* src and dst have no bits outside their masks. */
-struct sxf_rule4 {
-        __be32 src;
-        __be32 src_mask;
-        __be32 dst;
-        __be32 dst_mask;
-        struct sxf_l4_match l4;
-        struct sxf_verdict verdict;
+/* How the tables are cut. docs/classifier.md draws them. */
+enum sxf_shape {
+        /* A trie's root decides on 16 bits, its nodes on 8. */
+        SXF_ROOT_ENTRIES = 65536,
+        SXF_NODE_ENTRIES = 256,
+        SXF_PORTS = 65536,
+        SXF_PROTOCOLS = 256,
+        /* A bit vector is rounded up to cache lines. It begins with its summary. */
+        SXF_LINE_WORDS = 8,
+        SXF_SUMMARY_WORDS = 4,
 };
 
-struct sxf_rule6 {
-        __be32 src[4];
-        __be32 src_mask[4];
-        __be32 dst[4];
-        __be32 dst_mask[4];
-        struct sxf_l4_match l4;
-        struct sxf_verdict verdict;
+/* An entry of a trie is the first line of a bit vector, or it is tagged and leads on. */
+enum sxf_entry {
+        SXF_TO_NODE = 0x80000000,
+        SXF_TO_SKIP = 0x40000000,
+        SXF_INDEX = 0x3fffffff,
+};
+
+/* The first line of the bit vector in which every rule is set: for what a packet does not have, or does not show. */
+enum sxf_every_rule {
+        SXF_EVERY_RULE,
+};
+
+/* Index into roots. */
+enum sxf_trie {
+        SXF_SRC4,
+        SXF_DST4,
+        SXF_SRC6,
+        SXF_DST6,
+        SXF_TRIES,
+};
+
+/* Index into port_rows: destination ports by protocol, source ports of all. */
+enum sxf_port_table {
+        SXF_TCP_PORT,
+        SXF_UDP_PORT,
+        SXF_SCTP_PORT,
+        SXF_SPORT,
+        SXF_PORT_TABLES,
+};
+
+struct sxf_root {
+        __u32 entries[SXF_ROOT_ENTRIES];
+};
+
+struct sxf_node {
+        __u32 entries[SXF_NODE_ENTRIES];
+};
+
+/* Many bits of an IPv6 address at once, where a trie does not branch. Words in host order, the high one first. */
+struct sxf_skip {
+        __u64 key[2]; /* No bits outside the mask. */
+        __u64 mask[2];
+        __u32 hit;  /* Entry for an address that has the key, */
+        __u32 miss; /* and for others. */
+        __u32 next; /* Which byte of the address a node behind the hit decides on. */
+        __u32 reserved[5];
+};
+
+struct sxf_ports {
+        __u32 rows[SXF_PORTS];
+};
+
+/* By protocol: who has ports is looked up here only when they are not seen. */
+struct sxf_protocols {
+        __u32 rows[SXF_PROTOCOLS];
+};
+
+struct sxf_line {
+        __u64 words[SXF_LINE_WORDS];
 };
 
 /* What a generation is told, besides its tables. */
 struct sxf_config {
         struct sxf_verdict default_verdict;
-        __u32 rules4;
-        __u32 rules6;
         __u32 fail_closed;
 };
 

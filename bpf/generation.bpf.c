@@ -1,30 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One generation: its own rule tables and constants over the shared maps. Parse, find the first rule, count, act.
  *
- * The tables are linear and walked with bpf_loop(), so a generation needs Linux 5.17. */
+ * The parser's bpf_loop() makes a generation need Linux 5.17. */
+#include "classify.h"
 #include "maps.h"
 #include "parse.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Written before the program is loaded. Not a constant: where one shows that a table is empty, some kernels remove the
- * table's callback and then fail to compile it. */
+/* Written before the program is loaded. */
 struct sxf_config config = {.fail_closed = 1};
-
-/* User space shrinks both tables to the rules there are, one entry at least. */
-struct {
-        __uint(type, BPF_MAP_TYPE_ARRAY);
-        __uint(max_entries, SXF_MAX_RULES);
-        __type(key, __u32);
-        __type(value, struct sxf_rule4);
-} rules4 SEC(".maps");
-
-struct {
-        __uint(type, BPF_MAP_TYPE_ARRAY);
-        __uint(max_entries, SXF_MAX_RULES);
-        __type(key, __u32);
-        __type(value, struct sxf_rule6);
-} rules6 SEC(".maps");
 
 /* Carries the types that no map holds into the skeleton; never read. */
 struct sxf_types {
@@ -33,86 +18,13 @@ struct sxf_types {
         enum sxf_action action;
         enum sxf_event event;
         enum sxf_magic magic;
+        enum sxf_shape shape;
+        enum sxf_entry entry;
+        enum sxf_every_rule every_rule;
+        enum sxf_trie trie;
+        enum sxf_port_table port_table;
 };
 struct sxf_types *sxf_types __attribute__((unused));
-
-enum match {
-        MATCH_NO,
-        MATCH_YES,
-        /* A later fragment: the rule fits as far as can be seen, the rest was in the first fragment. */
-        MATCH_UNKNOWN,
-};
-
-struct walk {
-        const struct packet *packet;
-        struct sxf_verdict verdict;
-};
-
-/* Answers with a value of enum match. In a later fragment no port can be seen, and behind IPv6 extension headers no
- * protocol either. Global, so that the verifier checks it once. */
-__noinline int match_l4(const struct sxf_l4_match *rule, const struct packet *packet) {
-        bool later, hidden;
-
-        if (!rule || !packet)
-                return MATCH_NO;
-        later = packet->fragment == FRAGMENT_LATER;
-        hidden = later && packet->v6 && is_extension(packet->protocol);
-        if (!rule->any_protocol && rule->protocol != packet->protocol)
-                return hidden ? MATCH_UNKNOWN : MATCH_NO;
-        if (!rule->needs_ports)
-                return MATCH_YES;
-        if (hidden)
-                return MATCH_UNKNOWN;
-        if (!has_ports(packet->protocol))
-                return MATCH_NO;
-        if (later)
-                return MATCH_UNKNOWN;
-        return packet->sport >= rule->sport_first && packet->sport <= rule->sport_last &&
-                       packet->port >= rule->port_first && packet->port <= rule->port_last
-                   ? MATCH_YES
-                   : MATCH_NO;
-}
-
-static __always_inline long decide(struct walk *walk, const struct sxf_l4_match *l4,
-                                   const struct sxf_verdict *verdict) {
-        int match = match_l4(l4, walk->packet);
-
-        if (match == MATCH_NO)
-                return 0;
-        if (match == MATCH_YES) {
-                walk->verdict = *verdict;
-        } else {
-                walk->verdict = (struct sxf_verdict){.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
-        }
-        return 1;
-}
-
-static long match4(__u32 index, void *context) {
-        struct sxf_rule4 *rule = bpf_map_lookup_elem(&rules4, &index);
-        struct walk *walk = context;
-
-        if (!rule)
-                return 1;
-        if ((walk->packet->src[0] & rule->src_mask) != rule->src ||
-            (walk->packet->dst[0] & rule->dst_mask) != rule->dst)
-                return 0;
-        return decide(walk, &rule->l4, &rule->verdict);
-}
-
-static long match6(__u32 index, void *context) {
-        struct sxf_rule6 *rule = bpf_map_lookup_elem(&rules6, &index);
-        struct walk *walk = context;
-        __u32 differ = 0;
-
-        if (!rule)
-                return 1;
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-                differ |= (walk->packet->src[i] & rule->src_mask[i]) ^ rule->src[i];
-                differ |= (walk->packet->dst[i] & rule->dst_mask[i]) ^ rule->dst[i];
-        }
-        return differ ? 0 : decide(walk, &rule->l4, &rule->verdict);
-}
 
 static __always_inline bool service_up(const struct packet *packet) {
         struct sxf_address address = {};
@@ -185,17 +97,14 @@ static __always_inline int act(struct xdp_md *ctx, const struct packet *packet, 
 }
 
 static __always_inline int classify(struct xdp_md *ctx, const struct packet *packet, __u64 bytes) {
-        struct walk walk = {.packet = packet, .verdict = config.default_verdict};
+        struct sxf_verdict verdict = config.default_verdict;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
-        if (packet->v6)
-                bpf_loop(config.rules6, match6, &walk, 0);
-        else
-                bpf_loop(config.rules4, match4, &walk, 0);
-        if (walk.verdict.slot != SXF_NO_SLOT)
-                count_rule(walk.verdict.slot, bytes);
-        return act(ctx, packet, &walk.verdict, bytes);
+        find_verdict(packet, &verdict);
+        if (verdict.slot != SXF_NO_SLOT)
+                count_rule(verdict.slot, bytes);
+        return act(ctx, packet, &verdict, bytes);
 }
 
 SEC("xdp")

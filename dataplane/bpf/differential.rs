@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, net::IpAddr, os::fd::AsRawFd};
 use super::{Filter, METADATA_LEN, Metadata, sys::xdp_socket};
 use crate::{
     plane::{Count, FailPolicy},
-    rules::{Action, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset},
+    rules::{
+        Action, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset,
+        shapes::{self, Families, SHAPES},
+        testing::Random,
+    },
     wire::{Fragment, Frame, parse, testing},
 };
 
@@ -15,26 +19,6 @@ const XDP_REDIRECT: u32 = 4;
 const LOOPBACK: u32 = 1;
 const RULESETS: u64 = 120;
 const PACKETS: usize = 200;
-
-/// xorshift64*: the same packets in every run, so that a disagreement can be seen again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[usize::from(self.byte()) % from.len()].clone()
-    }
-}
 
 fn random_rule(random: &mut Random, id: u32) -> Rule {
     let nets: &[&str] = match random.byte() % 3 {
@@ -148,55 +132,105 @@ impl Model {
     }
 }
 
+/// Publish `ruleset` and compare on `packets`, with every counter afterwards. `seen` counts the kinds of decisions.
+fn compare(
+    ruleset: &Ruleset,
+    services: Vec<IpAddr>,
+    packets: impl IntoIterator<Item = Vec<u8>>,
+    random: &mut Random,
+    seen: &mut BTreeMap<String, u64>,
+) {
+    let chains = ["default".to_owned(), "web".to_owned()];
+    let socket = xdp_socket().unwrap();
+    let policy = random.pick(&[FailPolicy::Open, FailPolicy::Closed]);
+    let classifier = Classifier::new(ruleset, &chains).unwrap();
+    let mut model = Model {
+        policy,
+        services,
+        with_socket: random.byte() > 50,
+        rules: BTreeMap::new(),
+        default: Count::default(),
+        actions: BTreeMap::new(),
+        events: BTreeMap::new(),
+    };
+    let mut filter = Filter::load(policy).unwrap();
+    filter.set_port(LOOPBACK, 0).unwrap();
+    for service in &model.services {
+        filter.set_service(*service).unwrap();
+    }
+    if model.with_socket {
+        filter.set_socket(0, 0, socket.as_raw_fd()).unwrap();
+    }
+    filter.publish(ruleset, &chains).unwrap();
+    for mut packet in packets {
+        // The kernel takes no test packet without an Ethernet header.
+        packet.resize(packet.len().max(14), 0);
+        let frame = parse(&packet);
+        let decision = classifier.classify(&frame);
+        let (expected, metadata) = model.expect(&frame, decision, packet.len());
+        let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
+        let (front, rest) = out.split_at(out.len() - packet.len());
+        assert_eq!(rest, packet);
+        let front = <&[u8; METADATA_LEN]>::try_from(front).ok().and_then(Metadata::read);
+        assert_eq!((verdict, front), (expected, metadata), "{decision:?} on {frame:?} {packet:02x?} of {ruleset:#?}");
+        *seen.entry(format!("{:?} {verdict}", decision.cause)).or_default() += 1;
+    }
+    model.assert_counted(&filter);
+}
+
 #[test]
 #[ignore = "needs root"]
 fn the_kernel_and_the_reference_model_agree_on_every_packet() {
-    let chains = ["default".to_owned(), "web".to_owned()];
-    let socket = xdp_socket().unwrap();
-    let mut seen = BTreeMap::<String, u64>::new();
+    let mut seen = BTreeMap::new();
     for seed in 1..=RULESETS {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let policy = random.pick(&[FailPolicy::Open, FailPolicy::Closed]);
         let rules = (1..=random.pick(&[0, 1, 8, 40, 120])).map(|id| random_rule(&mut random, id)).collect();
         let ruleset = Ruleset { rules, default_action: random_action(&mut random) };
-        let classifier = Classifier::new(&ruleset, &chains).unwrap();
-        let mut model = Model {
-            policy,
-            services: vec![[10, 0, 0, 5].into(), [192, 168, 1, 1].into(), "fd00::1".parse().unwrap()],
-            with_socket: random.byte() > 50,
-            rules: BTreeMap::new(),
-            default: Count::default(),
-            actions: BTreeMap::new(),
-            events: BTreeMap::new(),
-        };
-        let mut filter = Filter::load(policy).unwrap();
-        filter.set_port(LOOPBACK, 0).unwrap();
-        for service in &model.services {
-            filter.set_service(*service).unwrap();
-        }
-        if model.with_socket {
-            filter.set_socket(0, 0, socket.as_raw_fd()).unwrap();
-        }
-        filter.publish(&ruleset, &chains).unwrap();
-        for _ in 0..PACKETS {
-            let mut packet = testing::arbitrary(|| random.byte());
-            // The kernel takes no test packet without an Ethernet header.
-            packet.resize(packet.len().max(14), 0);
-            let frame = parse(&packet);
-            let decision = classifier.classify(&frame);
-            let (expected, metadata) = model.expect(&frame, decision, packet.len());
-            let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
-            assert_eq!(verdict, expected, "seed {seed}: {decision:?} on {frame:?} {packet:02x?} of {ruleset:#?}");
-            let (front, rest) = out.split_at(out.len() - packet.len());
-            assert_eq!(rest, packet);
-            let front = <&[u8; METADATA_LEN]>::try_from(front).ok().and_then(Metadata::read);
-            assert_eq!(front, metadata, "seed {seed}: {packet:02x?}");
-            *seen.entry(format!("{:?} {verdict}", decision.cause)).or_default() += 1;
-        }
-        model.assert_counted(&filter);
+        let services = vec![[10, 0, 0, 5].into(), [192, 168, 1, 1].into(), "fd00::1".parse().unwrap()];
+        let packets: Vec<_> = (0..PACKETS).map(|_| testing::arbitrary(|| random.byte())).collect();
+        compare(&ruleset, services, packets, &mut random, &mut seen);
     }
     // The packets are worth nothing unless they reach every kind of decision.
     assert!(seen.len() >= 18 && seen.values().all(|count| *count > 5), "{seen:#?}");
+}
+
+/// Compare on rulesets of these sizes, of every shape and family, `packets` for each, around the corners of their rules.
+fn compare_shapes(sizes: &[u32], packets: usize) {
+    let mut seen = BTreeMap::new();
+    let mut compared = 0;
+    for (seed, size) in (1..).zip(sizes) {
+        for shape in SHAPES {
+            for families in [Families::V4, Families::V6, Families::Both] {
+                let mut random = Random(seed);
+                let ruleset = shapes::ruleset(shape, families, *size, &mut random);
+                let flows: Vec<_> = (0..packets).map(|_| shapes::flow(&ruleset, &mut random)).collect();
+                let services = flows.iter().step_by(2).map(|flow| flow.dst).take(500).collect();
+                let frame = |flow| match random.byte() {
+                    0..128 => testing::packet(flow),
+                    _ => testing::disguised(flow, || random.byte()),
+                };
+                let frames: Vec<_> = flows.iter().map(frame).collect();
+                compare(&ruleset, services, frames, &mut random, &mut seen);
+                compared += packets;
+            }
+        }
+    }
+    println!("{compared} packets, decided by: {seen:#?}");
+    for cause in ["Rule 1", "Rule 2", "Rule 4", "Default 2", "LaterFragment 4", "Undecidable(Truncated) 4"] {
+        assert!(seen.get(cause).is_some_and(|count| *count > 20), "{cause}: {seen:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn they_agree_on_rulesets_of_every_shape() {
+    compare_shapes(&[3, 64, 65, 600, 2000], 450);
+}
+
+#[test]
+#[ignore = "needs root; takes a minute"]
+fn they_agree_on_two_hundred_thousand_packets_and_up_to_ten_thousand_rules() {
+    compare_shapes(&[1, 2, 10, 64, 256, 1000, 3000, 10_000], 2800);
 }
 
 #[test]

@@ -27,6 +27,17 @@ pub enum BpfError {
         /// Its answer.
         source: io::Error,
     },
+    /// The kernel has no room for the tables of a ruleset.
+    #[error(
+        "the tables of {rules} rules need {mib} MiB, which the kernel does not give: delete or disable rules, or raise \
+         the memory limit; the rules that were live still are"
+    )]
+    NoMemory {
+        /// Enabled rules.
+        rules: usize,
+        /// Size of their tables, in MiB.
+        mib: usize,
+    },
     /// No such interface.
     #[error("interface '{name}': there is none of this name; `ip link` lists those that exist")]
     NoInterface {

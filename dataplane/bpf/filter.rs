@@ -16,6 +16,7 @@ use super::{
     attach::{self, Attached},
     counters, mount,
     slots::Slots,
+    tables,
     types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry},
 };
 use crate::{
@@ -86,7 +87,8 @@ impl Filter {
     /// that stay go on counting. On an error the live generation stays. The answer counts generations from 1.
     ///
     /// # Errors
-    /// A rule names a missing chain, there are too many rules, or the kernel refuses.
+    /// A rule names a missing chain, there are too many rules, the kernel has no memory for their tables, or it refuses
+    /// for another reason.
     pub fn publish(&mut self, ruleset: &Ruleset, chains: &[String]) -> Result<u64, BpfError> {
         let mut slots = self.slots.clone();
         let taken = slots.assign(ruleset);
@@ -294,28 +296,32 @@ impl Filter {
         Ok((action, packet))
     }
 
+    /// Nanoseconds that the programs take for `packet`, the mean of `repeat` runs.
+    #[cfg(test)]
+    pub(super) fn time(&self, packet: &[u8], repeat: u32) -> u128 {
+        let input = ProgramInput { data_in: Some(packet), repeat, ..Default::default() };
+        let entry = self.entry.progs_mut().find(|program| program.name() == "sxf_entry").unwrap();
+        entry.test_run(input).unwrap().duration.as_nanos()
+    }
+
+    /// Instructions that the verifier processed for the live generation.
+    #[cfg(test)]
+    pub(super) fn verified_instructions(&self) -> u32 {
+        let live = self.live.as_ref().unwrap();
+        super::sys::verified_instructions(program(live, "sxf_generation").unwrap().as_fd()).unwrap()
+    }
+
     fn load_generation(&self, tables: &Tables) -> Result<Object, BpfError> {
         let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
-        let (v4, v6) = (length(&tables.v4), length(&tables.v6));
-        let config = Config {
-            default_verdict: tables.default,
-            rules4: v4,
-            rules6: v6,
-            fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
-        };
+        let config =
+            Config { default_verdict: tables.default, fail_closed: (self.fail_policy == FailPolicy::Closed).into() };
         set_section(&mut open, ".data", bytes_of(&Data { config }))?;
         self.shared.lend(&mut open)?;
-        for mut map in open.maps_mut() {
-            let entries = match map.name().to_str() {
-                Some("rules4") => v4,
-                Some("rules6") => v6,
-                _ => continue,
-            };
-            map.set_max_entries(entries.max(1)).map_err(|error| BpfError::libbpf("sizing a rule table", &error))?;
-        }
-        let generation = load(open, "loading a generation (needs linux 5.17)")?;
-        fill(&generation, "rules4", bytemuck::cast_slice(&tables.v4), v4)?;
-        fill(&generation, "rules6", bytemuck::cast_slice(&tables.v6), v6)?;
+        let contents = tables::contents(tables);
+        tables::size(&mut open, &contents)?;
+        let doing = "loading a generation (needs linux 5.17)";
+        let generation = open.load().map_err(|error| tables::refused(doing, &contents, &error))?;
+        tables::fill(&generation, &contents)?;
         Ok(generation)
     }
 }
@@ -385,7 +391,7 @@ fn set_section(open: &mut OpenObject, section: &str, value: &[u8]) -> Result<(),
     Ok(())
 }
 
-fn find_map<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Map<'a>, BpfError> {
+pub(super) fn find_map<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Map<'a>, BpfError> {
     let missing = || BpfError::Object(format!("no map {name}"));
     object.maps().find(|map| map.name() == name).ok_or_else(missing)
 }
@@ -393,16 +399,6 @@ fn find_map<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Map<'a>, Bp
 fn program<'a>(object: &'a Object, name: &str) -> Result<Program<'a>, BpfError> {
     let missing = || BpfError::Object(format!("no program {name}"));
     object.progs().find(|program| program.name() == name).ok_or_else(missing)
-}
-
-fn fill(generation: &Object, table: &str, values: &[u8], count: u32) -> Result<(), BpfError> {
-    if count == 0 {
-        return Ok(());
-    }
-    let keys: Vec<u32> = (0..count).collect();
-    find_map(generation, table)?
-        .update_batch(bytemuck::cast_slice(&keys), values, count, MapFlags::ANY, MapFlags::ANY)
-        .map_err(|error| BpfError::libbpf(format!("filling the table {table}"), &error))
 }
 
 fn update(map: &MapHandle, key: &[u8], value: &[u8], doing: &str) -> Result<(), BpfError> {
@@ -434,9 +430,4 @@ fn address(ip: IpAddr) -> Address {
         IpAddr::V6(ip) => ip.octets(),
     };
     Address { bytes }
-}
-
-/// Number of rules, which the compiler has held to [`crate::rules::MAX_RULES`].
-fn length<T>(rules: &[T]) -> u32 {
-    u32::try_from(rules.len()).unwrap_or(u32::MAX)
 }

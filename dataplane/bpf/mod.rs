@@ -7,10 +7,13 @@ mod filter;
 mod mount;
 mod slots;
 mod sys;
+mod tables;
 pub(crate) mod types;
 
 #[cfg(test)]
 mod differential;
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod tests;
 

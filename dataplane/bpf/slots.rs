@@ -68,6 +68,9 @@ mod tests {
     use super::*;
     use crate::rules::{Action, testing::rule};
 
+    /// Most rules that may be enabled.
+    const FULL: u32 = Limits::SXF_MAX_RULES.0;
+
     fn ruleset(ids: impl IntoIterator<Item = u32>) -> Ruleset {
         Ruleset { rules: ids.into_iter().map(|id| rule(id, |_| ())).collect(), default_action: Action::Pass }
     }
@@ -85,8 +88,8 @@ mod tests {
     #[test]
     fn a_slot_is_not_taken_again_at_once() {
         let mut slots = Slots::new();
-        let full = slots.assign(&ruleset(1..=1024));
-        let next = slots.assign(&ruleset(2001..=3024));
+        let full = slots.assign(&ruleset(1..=FULL));
+        let next = slots.assign(&ruleset(FULL + 1..=2 * FULL));
         assert!(next.iter().all(|slot| !full.contains(slot)));
     }
 
@@ -99,16 +102,16 @@ mod tests {
         slots.assign(&with_disabled);
         assert_ne!(slots.of(RuleId(1)), Limits::SXF_NO_SLOT.0);
         // Two full sets of disabled rules leave no slot free.
-        for first in [2, 1026] {
-            let mut more = ruleset(first..first + 1024);
+        for first in [2, 2 + FULL] {
+            let mut more = ruleset(first..first + FULL);
             more.rules.extend(with_disabled.rules.iter().cloned());
             slots.assign(&more);
             more.rules.iter_mut().for_each(|rule| rule.enabled = false);
             with_disabled = more;
         }
-        let mut all = ruleset([9000]);
+        let mut all = ruleset([90_000]);
         all.rules.extend(with_disabled.rules);
         assert_eq!(slots.assign(&all).len(), 1);
-        assert_ne!(slots.of(RuleId(9000)), Limits::SXF_NO_SLOT.0);
+        assert_ne!(slots.of(RuleId(90_000)), Limits::SXF_NO_SLOT.0);
     }
 }

@@ -8,6 +8,10 @@ use std::{
 
 use libbpf_rs::libbpf_sys;
 
+/// Bytes that are copied or left out at a time.
+const PAGE: usize = 4096;
+const ZEROS: [u8; PAGE] = [0; PAGE];
+
 /// Which program a link runs, and on which device.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LinkInfo {
@@ -50,6 +54,46 @@ pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     // initialised; for a link of another type the number means nothing, and no device will be compared equal by it.
     let ifindex = unsafe { info.__bindgen_anon_1.xdp.ifindex };
     Ok(LinkInfo { program: info.prog_id, ifindex })
+}
+
+/// Write `bytes` into an array map from its beginning, through a mapping of it. The map is new, so it is all zeros: pages
+/// of zeros are left out. Fails when the map is not mappable (`BPF_F_MMAPABLE`) or shorter than `bytes`.
+pub(super) fn fill_array(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of this process; the fd is borrowed
+    // and open during the call.
+    let base =
+        unsafe { libc::mmap(std::ptr::null_mut(), bytes.len(), protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    for (index, page) in bytes.chunks(PAGE).enumerate() {
+        if *page == ZEROS[..page.len()] {
+            continue;
+        }
+        // SAFETY: the mapping has `bytes.len()` bytes at least, all writable, and this chunk ends within them. No
+        // reference into the mapping exists, so that `page` and the target do not overlap and nothing is aliased.
+        unsafe { base.cast::<u8>().add(index * PAGE).copy_from_nonoverlapping(page.as_ptr(), page.len()) };
+    }
+    // SAFETY: the mapping was made above with this length, and nothing points into it any more.
+    if unsafe { libc::munmap(base, bytes.len()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Instructions that the verifier processed before it accepted `program`.
+#[cfg(test)]
+pub(super) fn verified_instructions(program: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut size = u32::try_from(size_of_val(&info)).map_err(io::Error::other)?;
+    // SAFETY: the fd is borrowed and open; the kernel writes at most `size` bytes, the size of `info`, into it, and as
+    // all its pointers are null it writes nowhere else.
+    answer(unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut size) })?;
+    Ok(info.verified_insns)
 }
 
 /// libbpf answers 0 or a negative error number.

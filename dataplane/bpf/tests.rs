@@ -16,7 +16,7 @@ use nix::{
 use super::*;
 use crate::{
     plane::{Count, FailPolicy},
-    rules::{Action, PortRange, Protocol, Rule, RuleError, RuleId, Ruleset, testing::rule},
+    rules::{Action, MAX_RULES, PortRange, Protocol, Rule, RuleError, RuleId, Ruleset, testing::rule},
     wire::testing::{tcp4, vlan},
 };
 
@@ -125,8 +125,9 @@ fn counters_survive_a_swap_and_start_at_zero_for_a_new_rule() {
     let packets: Vec<_> = filter.rule_counts().unwrap().iter().map(|rule| (rule.id.0, rule.count.packets)).collect();
     assert_eq!(packets, [(1, 2), (2, 0)]);
     // The slot that rule 1 leaves comes round again, after all the others.
-    for first in [10, 2000, 4000, 6000] {
-        filter.publish(&ruleset((first..first + 1000).map(|id| rule(id, |_| ())).collect()), &chains()).unwrap();
+    let full = u32::try_from(MAX_RULES).unwrap();
+    for first in [10, 20_000, 40_000, 60_000] {
+        filter.publish(&ruleset((first..first + full).map(|id| rule(id, |_| ())).collect()), &chains()).unwrap();
         assert!(filter.rule_counts().unwrap().iter().all(|rule| rule.count == Count::default()));
     }
 }
@@ -148,20 +149,37 @@ fn a_refused_ruleset_leaves_the_live_one_in_place() {
 #[ignore = "needs root"]
 fn a_full_ruleset_loads() {
     let mut filter = Filter::load(FailPolicy::Open).unwrap();
-    let mut rules: Vec<Rule> = (1..=1023)
-        .map(|id| {
-            let last = u8::try_from(id % 250).unwrap();
-            with_action(rule(id, |m| m.src = Some(IpAddr::from([198, 18, 0, last]).into())), Action::Drop)
-        })
+    let full = u32::try_from(MAX_RULES).unwrap();
+    let host = |id: u32| Ipv4Addr::from(0xc612_0000 + id);
+    let mut rules: Vec<Rule> = (1..full)
+        .map(|id| with_action(rule(id, |m| m.src = Some(IpAddr::from(host(id)).into())), Action::Drop))
         .collect();
-    rules.push(with_action(rule(1024, |_| ()), Action::Drop));
-    filter.publish(&ruleset(rules), &chains()).unwrap();
-    assert_eq!(filter.test_run(&tcp4([1, 1, 1, 1], WEB.octets(), 1, 80), LOOPBACK, 0).unwrap().0, XDP_DROP);
-    assert_eq!(filter.rule_counts().unwrap().last().unwrap().count.packets, 1);
+    rules.push(with_action(rule(full, |_| ()), Action::Drop));
+    filter.publish(&ruleset(rules.clone()), &chains()).unwrap();
+    for id in [1, full / 2, full - 1, full] {
+        let packet = tcp4(host(id).octets(), WEB.octets(), 1, 80);
+        assert_eq!(filter.test_run(&packet, LOOPBACK, 0).unwrap().0, XDP_DROP);
+    }
+    let counted = filter.rule_counts().unwrap().into_iter().filter(|rule| rule.count.packets == 1);
+    assert_eq!(counted.map(|rule| rule.id.0).collect::<Vec<_>>(), [1, full / 2, full - 1, full]);
+    // One more than fits is refused by name, and the full set goes on.
+    rules.push(rule(full + 1, |_| ()));
+    let error = filter.publish(&ruleset(rules), &chains()).unwrap_err().to_string();
+    assert_eq!(error, "16385 enabled rules: at most 16384 fit; delete or disable some");
+    assert_eq!(filter.generation(), 1);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_verifier_accepts_a_generation_within_bounds() {
+    let verified = inspecting(FailPolicy::Open).verified_instructions();
+    println!("the verifier processed {verified} instructions");
+    // The kernel's limit is 1,000,000. More than this means that a change made the paths multiply.
+    assert!((1..60_000).contains(&verified), "{verified} instructions");
 }
 
 /// Run `body` on a thread with a network and mount namespace of its own, and a veth pair `near` and `far` in it.
-fn isolated(body: impl FnOnce(&Path) + Send) {
+pub(super) fn isolated(body: impl FnOnce(&Path) + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();

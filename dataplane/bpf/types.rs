@@ -25,8 +25,10 @@ mod skeleton {
 
 pub(crate) use skeleton::types::{
     data as Data, sxf_action as Act, sxf_address as Address, sxf_config as Config, sxf_count as CountEntry,
-    sxf_event as Event, sxf_l4_match as L4Match, sxf_limits as Limits, sxf_magic as Magic, sxf_metadata as RawMetadata,
-    sxf_port as Port, sxf_rule4 as Rule4, sxf_rule6 as Rule6, sxf_service as ServiceEntry, sxf_verdict as VerdictEntry,
+    sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits, sxf_line as Line, sxf_magic as Magic,
+    sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port, sxf_port_table as PortTable,
+    sxf_rule as RuleEntry, sxf_service as ServiceEntry, sxf_shape as Shape, sxf_skip as Skip, sxf_trie as Trie,
+    sxf_verdict as VerdictEntry,
 };
 
 /// The entry program's object file.
@@ -53,10 +55,9 @@ macro_rules! plain {
 plain! {
     CountEntry { packets, bytes },
     VerdictEntry { rule, slot, chain, action, reserved },
-    L4Match { sport_first, sport_last, port_first, port_last, protocol, any_protocol, needs_ports, reserved },
-    Rule4 { src, src_mask, dst, dst_mask, l4, verdict },
-    Rule6 { src, src_mask, dst, dst_mask, l4, verdict },
-    Config { default_verdict, rules4, rules6, fail_closed },
+    RuleEntry { verdict, protocol, any_protocol, needs_ports, reserved },
+    Skip { key, mask, hit, miss, next, reserved },
+    Config { default_verdict, fail_closed },
     Data { config },
     Port { first_socket, ingress },
     Address { bytes },

@@ -9,6 +9,8 @@ mod shadow;
 mod spec;
 
 #[cfg(test)]
+pub(crate) mod shapes;
+#[cfg(test)]
 mod spec_tests;
 #[cfg(test)]
 pub(crate) mod testing;

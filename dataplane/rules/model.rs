@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// Most rules that may be enabled at once.
-pub const MAX_RULES: usize = 1024;
+pub const MAX_RULES: usize = 16_384;
 
 /// A rule's stable number, written `rule-7`. Never 0. While the state file lives, a number is only
 /// given again to a rule that asks for it in a whole ruleset.

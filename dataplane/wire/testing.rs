@@ -1,11 +1,14 @@
 //! Packets for tests: simple ones by function, and arbitrary ones from a byte string of choices.
 
+use std::net::IpAddr;
+
 use super::{ETH_P_ARP, ETH_P_IP, ETH_P_IPV6};
 
 /// Addresses are drawn from few, so that rules and packets meet.
 const ADDRESSES4: [[u8; 4]; 6] =
     [[10, 0, 0, 5], [10, 0, 1, 5], [10, 1, 0, 1], [192, 168, 1, 1], [192, 168, 1, 200], [198, 51, 100, 7]];
 const PROTOCOLS: [u8; 8] = [6, 17, 1, 58, 132, 47, 60, 44];
+const FRAGMENTS4: [u16; 7] = [0, 0, 0, 0x4000, 0x2000, 0x2001, 0x0007];
 const PORTS: [u16; 6] = [0, 22, 80, 443, 8080, 65535];
 
 /// An Ethernet frame with an IPv4 TCP segment without payload.
@@ -23,14 +26,56 @@ pub(crate) fn vlan(frame: &[u8], ethertype: u16) -> Vec<u8> {
     tagged
 }
 
+/// What rules look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flow {
+    pub(crate) src: IpAddr,
+    pub(crate) dst: IpAddr,
+    pub(crate) protocol: u8,
+    pub(crate) sport: u16,
+    pub(crate) port: u16,
+}
+
+/// A plain packet of `flow`, whose addresses are of one family.
+pub(crate) fn packet(flow: &Flow) -> Vec<u8> {
+    let segment = transport(flow.protocol, flow.sport, flow.port, 8);
+    match (flow.src, flow.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            ethernet(ETH_P_IP, &ipv4(src.octets(), dst.octets(), flow.protocol, &[], 0, &segment))
+        }
+        _ => ethernet(ETH_P_IPV6, &ipv6(octets6(flow.src), octets6(flow.dst), flow.protocol, &segment)),
+    }
+}
+
+/// A packet of `flow` in any guise: options, extension headers, fragments, VLAN tags; cut or damaged now and then.
+pub(crate) fn disguised(flow: &Flow, mut choices: impl FnMut() -> u8) -> Vec<u8> {
+    let segment = transport(flow.protocol, flow.sport, flow.port, choices());
+    let frame = match (flow.src, flow.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            let (options, fragment) = (ip_options(&mut choices), pick(&FRAGMENTS4, choices()));
+            ethernet(ETH_P_IP, &ipv4(src.octets(), dst.octets(), flow.protocol, &options, fragment, &segment))
+        }
+        _ => {
+            let (next, body) = extended(flow.protocol, segment, &mut choices);
+            ethernet(ETH_P_IPV6, &ipv6(octets6(flow.src), octets6(flow.dst), next, &body))
+        }
+    };
+    if choices().is_multiple_of(4) { mangled(frame, choices) } else { frame }
+}
+
 /// A packet made of choices, one byte each; equal choices make equal packets. Well-formed more often than not.
 pub(crate) fn arbitrary(mut choices: impl FnMut() -> u8) -> Vec<u8> {
-    let mut frame = match choices() % 16 {
+    let frame = match choices() % 16 {
         0 => ethernet(ETH_P_ARP, &[0; 28]),
         1 => ethernet(u16::from_be_bytes([choices(), choices()]), &[choices(); 40]),
         2..9 => ethernet(ETH_P_IP, &arbitrary4(&mut choices)),
         _ => ethernet(ETH_P_IPV6, &arbitrary6(&mut choices)),
     };
+    mangled(frame, choices)
+}
+
+/// The frame behind VLAN tags, with a byte changed, cut short or padded.
+fn mangled(mut frame: Vec<u8>, mut choices: impl FnMut() -> u8) -> Vec<u8> {
     for _ in 0..[0, 0, 0, 1, 1, 2, 2, 3][usize::from(choices() % 8)] {
         frame = vlan(&frame, if choices().is_multiple_of(2) { 0x8100 } else { 0x88a8 });
     }
@@ -52,16 +97,33 @@ fn pick<T: Copy>(from: &[T], choice: u8) -> T {
 
 fn arbitrary4(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
     let protocol = pick(&PROTOCOLS, choices());
-    let options = vec![1; 4 * usize::from(pick(&[0_u8, 0, 0, 1, 10], choices()))];
-    let fragment = pick(&[0, 0, 0, 0x4000, 0x2000, 0x2001, 0x0007], choices());
+    let options = ip_options(choices);
+    let fragment = pick(&FRAGMENTS4, choices());
     let segment = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
     ipv4(pick(&ADDRESSES4, choices()), pick(&ADDRESSES4, choices()), protocol, &options, fragment, &segment)
 }
 
 fn arbitrary6(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
     let protocol = pick(&PROTOCOLS, choices());
-    let mut body = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
-    let mut next = protocol;
+    let segment = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
+    let (next, body) = extended(protocol, segment, choices);
+    let [src, dst] = [(); 2].map(|()| {
+        let mut address = [0; 16];
+        address[0] = 0xfd;
+        address[3] = pick(&[0, 1], choices());
+        address[15] = pick(&[1, 2, 5], choices());
+        address
+    });
+    ipv6(src, dst, next, &body)
+}
+
+fn ip_options(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
+    vec![1; 4 * usize::from(pick(&[0_u8, 0, 0, 1, 10], choices()))]
+}
+
+/// The segment behind IPv6 extension headers, and the number of the first.
+fn extended(protocol: u8, segment: Vec<u8>, choices: &mut impl FnMut() -> u8) -> (u8, Vec<u8>) {
+    let (mut next, mut body) = (protocol, segment);
     for _ in 0..pick(&[0, 0, 0, 1, 1, 2, 8, 9], choices()) {
         let kind = pick(&[0_u8, 43, 44, 51, 60], choices());
         let mut header = vec![next, 0, 0, 0, 0, 0, 0, 0];
@@ -79,13 +141,22 @@ fn arbitrary6(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
         header.extend(body);
         (body, next) = (header, kind);
     }
+    (next, body)
+}
+
+fn octets6(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+fn ipv6(src: [u8; 16], dst: [u8; 16], next: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend(u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
     packet.extend([next, 64]);
-    for _ in 0..2 {
-        packet.extend([0xfd, 0, 0, pick(&[0, 1], choices()), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        packet.push(pick(&[1, 2, 5], choices()));
-    }
+    packet.extend(src);
+    packet.extend(dst);
     packet.extend(body);
     packet
 }
