@@ -137,6 +137,9 @@ impl Frames for One {
     fn bytes_mut(&mut self, _: usize) -> &mut [u8] {
         &mut self.bytes
     }
+    fn truncate(&mut self, _: usize, len: usize) {
+        self.bytes.truncate(len);
+    }
     fn addr(&self, _: usize) -> u32 {
         0
     }

@@ -51,6 +51,8 @@ pub trait Frames {
     fn bytes(&self, index: usize) -> &[u8];
     /// The same, to be rewritten.
     fn bytes_mut(&mut self, index: usize) -> &mut [u8];
+    /// Cut frame `index` to its first `len` bytes.
+    fn truncate(&mut self, index: usize, len: usize);
     /// UMEM offset of the frame's first byte.
     fn addr(&self, index: usize) -> u32;
     /// What the XDP program wrote in front of it; a second call may find it gone.
@@ -257,6 +259,9 @@ fn forward(
     match rewrite.apply(frames.bytes_mut(index), headers) {
         Ok(rewritten) => {
             tally.checksums_repaired += u64::from(rewritten.repaired);
+            if rewritten.len < frames.bytes(index).len() {
+                frames.truncate(index, rewritten.len);
+            }
             Outcome::Forward { egress: route.egress, service: route.service }
         }
         Err(wire::TtlExpired) => Outcome::Drop(DropReason::TtlExpired),

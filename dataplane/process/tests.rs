@@ -40,6 +40,10 @@ impl Frames for Plain {
         u32::try_from(index).unwrap() * 4096 + 256
     }
 
+    fn truncate(&mut self, index: usize, len: usize) {
+        self.frames[index].0.truncate(len);
+    }
+
     fn take_metadata(&mut self, index: usize) -> Option<Metadata> {
         self.frames[index].1.take()
     }
@@ -131,6 +135,29 @@ fn each_way_out_has_its_reason() {
     assert_eq!(one(&s, packet(1, 2, 64, 50), None), drop(DropReason::Rule));
     assert_eq!(one(&s, packet(1, 1, 64, 50), None), SERVICE);
     assert_eq!(one(&s, packet(1, 80, 64, 50), None), SERVICE);
+}
+
+/// `frame` behind VLAN tags.
+fn tagged(frame: &[u8], tags: usize) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0, 0, 7].repeat(tags), &frame[12..]].concat()
+}
+
+#[test]
+fn a_routed_frame_leaves_its_vlan_and_a_bridged_one_stays_in_it() {
+    for tags in 0..=2 {
+        let routed = packet(1, 80, 64, 60);
+        let bridged = [&[4; 6], &routed[6..]].concat();
+        let frames = [&routed, &bridged].map(|frame| (tagged(frame, tags), said(0)));
+        let mut plain = Plain { ingress: 0, frames: frames.to_vec() };
+        let mut processor = Processor::new(HashKey::fixed(1, 2));
+        processor.run(&snapshot(), &mut plain, &mut Recorder::default());
+        assert_eq!(processor.outcomes(), [SERVICE, SERVICE]);
+        let expected = packet(1, 80, 63, 60);
+        assert_eq!(plain.frames[0].0[..12], [[4; 6], [6; 6]].concat(), "{tags} tags");
+        assert_eq!(plain.frames[0].0[12..23], expected[12..23], "{tags} tags");
+        assert_eq!(plain.frames[0].0.len(), expected.len(), "{tags} tags");
+        assert_eq!(plain.frames[1].0, tagged(&bridged, tags), "{tags} tags");
+    }
 }
 
 #[test]
@@ -235,7 +262,7 @@ proptest! {
             }
         }
         for ((outcome, (after, _)), (before, _)) in processor.outcomes().iter().zip(&plain.frames).zip(&before) {
-            prop_assert_eq!(after.len(), before.len());
+            prop_assert!(after.len() <= before.len());
             match outcome {
                 Outcome::Forward { .. } => {
                     prop_assert_eq!(*outcome, SERVICE);

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use super::{ETH_HLEN, Headers, checksum};
 use crate::service::Mac;
 
+/// Bytes of the two MACs at the start of a frame.
+const MACS: usize = 12;
+
 /// How a frame is to be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rewrite {
@@ -25,6 +28,8 @@ pub struct Rewritten {
     pub routed: bool,
     /// A partial checksum was completed.
     pub repaired: bool,
+    /// Length of the frame now: a routed frame leaves its VLAN tags behind, and the bytes at its end with them.
+    pub len: usize,
 }
 
 /// A routed packet's time to live ran out; the frame is unchanged.
@@ -37,7 +42,7 @@ impl Rewrite {
     /// # Errors
     /// [`TtlExpired`] when the frame is routed and may not be any further.
     pub fn apply(&self, frame: &mut [u8], headers: &Headers) -> Result<Rewritten, TtlExpired> {
-        let mut done = Rewritten::default();
+        let mut done = Rewritten { len: frame.len(), ..Rewritten::default() };
         let Some(link) = frame.first_chunk_mut::<ETH_HLEN>() else { return Ok(done) };
         done.routed = link[..6] == self.ingress_mac.0;
         if done.routed {
@@ -48,8 +53,22 @@ impl Rewrite {
             frame[6..12].copy_from_slice(&self.src_mac.0);
         }
         done.repaired = self.repair_checksums && checksum::complete_partial(frame, headers);
+        if done.routed {
+            done.len = untag(frame, headers);
+        }
         Ok(done)
     }
+}
+
+/// Close the gap that the VLAN tags leave between the MACs and the EtherType; the length without them. They are the
+/// ingress network's: the service's device is in a network of its own, as behind any router.
+fn untag(frame: &mut [u8], headers: &Headers) -> usize {
+    let tags = 4 * usize::from(headers.vlan_tags);
+    if tags == 0 || frame.len() < MACS + tags {
+        return frame.len();
+    }
+    frame.copy_within(MACS + tags.., MACS);
+    frame.len() - tags
 }
 
 /// One hop less: IPv4's TTL with its header checksum, or IPv6's hop limit.

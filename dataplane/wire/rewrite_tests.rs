@@ -174,7 +174,7 @@ fn fragments_and_absent_udp_checksums_are_left_alone() {
 }
 
 #[test]
-fn a_vlan_tag_moves_everything_but_the_macs() {
+fn a_routed_frame_leaves_its_vlan_tag() {
     let plain = packet(false, 6, 64, b"GET / HTTP/1.1");
     let mut tagged = [&plain[..12], &[0x81, 0, 0, 7], &plain[12..]].concat();
     make_partial(&mut tagged);
@@ -184,5 +184,5 @@ fn a_vlan_tag_moves_everything_but_the_macs() {
     let headers = headers(&tagged);
     let done = REWRITE.apply(&mut tagged, &headers).unwrap();
     assert!(done.routed && done.repaired);
-    assert_eq!([&tagged[..12], &tagged[16..]].concat(), expected);
+    assert_eq!(tagged[..done.len], expected);
 }

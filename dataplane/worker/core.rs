@@ -72,6 +72,10 @@ impl Frames for Batch<'_> {
         self.umem.bytes_mut(&mut self.frames[index])
     }
 
+    fn truncate(&mut self, index: usize, len: usize) {
+        self.frames[index].truncate(len);
+    }
+
     fn addr(&self, index: usize) -> u32 {
         self.frames[index].addr()
     }

@@ -27,6 +27,11 @@ impl Frame {
         self.addr
     }
 
+    /// Cut the packet to its first `len` bytes; a longer `len` changes nothing.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = u16::try_from(len).map_or(self.len, |len| self.len.min(len));
+    }
+
     /// Packet length in bytes.
     #[must_use]
     pub fn packet_len(&self) -> u16 {
