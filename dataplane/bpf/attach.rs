@@ -14,6 +14,7 @@ use std::{
 use libbpf_rs::{Link, MapHandle, Program, Xdp, XdpFlags};
 
 use super::{BpfError, sys};
+use crate::service::Netlink;
 
 /// Prefix of the pinned links' names.
 const LINK: &str = "link-";
@@ -110,9 +111,11 @@ impl Device {
     /// Why the kernel refused to attach.
     fn refused(&self, program: &Program<'_>, source: io::Error) -> BpfError {
         let name = self.name.clone();
-        let mtu = fs::read_to_string(format!("/sys/class/net/{name}/mtu")).map(|text| text.trim().to_owned());
-        let large = mtu.as_ref().is_ok_and(|mtu| mtu.parse::<u32>().is_ok_and(|mtu| mtu > 3000));
-        let mtu = mtu.unwrap_or_else(|_| "unknown".to_owned());
+        // Not from /sys, which may show another network namespace.
+        let links = Netlink::open().and_then(|mut netlink| netlink.links()).unwrap_or_default();
+        let mtu = links.iter().find(|link| link.name == name).map(|link| link.mtu);
+        let large = mtu.is_some_and(|mtu| mtu > 3000);
+        let mtu = mtu.map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
         match source.raw_os_error() {
             Some(libc::EBUSY | libc::EEXIST) => BpfError::Busy { name, other: self.other(program) },
             Some(libc::EOPNOTSUPP) if !self.skb => BpfError::NoNative { name },

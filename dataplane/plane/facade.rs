@@ -38,6 +38,7 @@ impl Plane {
     /// earlier daemon left attached stays as it is, and so does its fail policy.
     pub fn start(config: &PlaneConfig, rules: &Ruleset, services: &[Service]) -> Result<Self, PlaneError> {
         config.umem.check()?;
+        check_cores(&config.cores)?;
         let chains: Vec<String> = config.chains.iter().map(|chain| chain.name.clone()).collect();
         let mut netlink = Netlink::open()?;
         let links = netlink.links()?;
@@ -219,5 +220,31 @@ fn service_status(running: &Running, entry: &super::registry::Entry) -> ServiceS
         resolved_mac: entry.mac(),
         tx_packets: sent.packets,
         tx_bytes: sent.bytes,
+    }
+}
+
+/// Cores to pin to that the process may not use are refused: the worker would run wherever it likes.
+fn check_cores(asked: &[usize]) -> Result<(), PlaneError> {
+    let usable: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    match asked.iter().find(|core| !usable.contains(core)) {
+        Some(core) => {
+            let rule = format!("core {core} is not one that the daemon may use; it may use {usable:?}");
+            Err(PlaneError::Setting { setting: "workers.cores", rule })
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_is_not_there_is_named() {
+        assert!(check_cores(&[]).is_ok());
+        let usable = core_affinity::get_core_ids().unwrap();
+        assert!(check_cores(&[usable[0].id]).is_ok());
+        let refusal = check_cores(&[usable[0].id, 99_999]).unwrap_err().to_string();
+        assert!(refusal.starts_with("workers.cores: core 99999 "), "{refusal}");
     }
 }
