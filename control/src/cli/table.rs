@@ -53,9 +53,10 @@ impl Show for Status {
         let Self { version, pid, started, uptime_seconds, plane, .. } = self;
         let mut text = format!(
             "secuxflow {version}, process {pid}, up {uptime_seconds} s since {started}\n\
-             {} rules (generation {}), default action {}, fail policy {}\n\
+             {} rule{} (generation {}), default action {}, fail policy {}\n\
              {} alerts, {} dropped, {} not written\n\n",
             self.rule_count,
+            if self.rule_count == 1 { "" } else { "s" },
             plane.generation,
             self.default_action,
             policy(self.fail_policy),

@@ -19,7 +19,7 @@ pub(super) fn modules(raw: &[RawModule], faults: &mut Faults) -> Vec<ModuleConfi
         if !module.path.is_file() {
             faults.add(key("path"), format!("{} is not a readable file", module.path.display()));
         }
-        let deadline = faults.range(&key("deadline_ms"), module.deadline_ms, 10, 1, 60_000);
+        let deadline = faults.range(&key("deadline_ms"), module.deadline_ms, 50, 1, 60_000);
         // The guest's heap ends where the window onto the UMEM may begin: secuxflow_abi::HEAP_LIMIT, 1 GiB.
         let heap_mib = faults.range(&key("heap_mib"), module.heap_mib, 16, 1, 1023);
         modules.push(ModuleConfig {

@@ -51,7 +51,7 @@ fn the_example_s_module_and_chain_are_valid() {
         format!("{}{}", &text[..at], tail.join("\n")).replace("/usr/lib/secuxflow/modules/http_guard.wasm", "b.wasm");
     let config = checked(&text).unwrap();
     let module = &config.plane.modules[0];
-    assert_eq!((module.deadline, module.heap, module.max_failures), (Duration::from_millis(10), 16 << 20, 16));
+    assert_eq!((module.deadline, module.heap, module.max_failures), (Duration::from_millis(50), 16 << 20, 16));
     assert_eq!(module.config, r#"{"max_line":2048,"ports":[80,8080]}"#);
     assert_eq!(config.plane.chains[0].modules, ["http_guard"]);
 }
