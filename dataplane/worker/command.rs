@@ -25,7 +25,7 @@ pub(super) enum Command<R = KernelRings> {
     /// Stop serving the port and hand it back, to be closed off the hot path.
     Remove { id: PortId, reply: Sender<Box<Port<R>>> },
     /// What a number of a way out means; none forgets it.
-    Egress { id: EgressId, egress: Option<Egress> },
+    Egress { id: EgressId, egress: Option<Egress>, reply: Sender<()> },
     /// Inspect by this from the next batch on; the one before is handed back, to be dropped off the hot path.
     Inspect { inspect: Box<dyn Inspect + Send>, reply: Sender<Box<dyn Inspect + Send>> },
     /// End.
@@ -40,7 +40,7 @@ impl<R: Rings> fmt::Debug for Command<R> {
         match self {
             Self::Add { port, .. } => write!(f, "Add({})", port.id()),
             Self::Remove { id, .. } => write!(f, "Remove({id})"),
-            Self::Egress { id, egress } => write!(f, "Egress({id:?}, {egress:?})"),
+            Self::Egress { id, egress, .. } => write!(f, "Egress({id:?}, {egress:?})"),
             Self::Inspect { .. } => f.write_str("Inspect"),
             Self::Stop => f.write_str("Stop"),
             #[cfg(test)]

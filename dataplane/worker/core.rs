@@ -153,10 +153,11 @@ impl<R: Rings> Core<R> {
                     let _ = reply.send(Box::new(port));
                 }
             }
-            Command::Egress { id, egress } => {
+            Command::Egress { id, egress, reply } => {
                 if let Some(entry) = self.egress.get_mut(usize::from(id.0)) {
                     *entry = egress;
                 }
+                let _ = reply.send(());
             }
             Command::Inspect { inspect, reply } => {
                 let _ = reply.send(mem::replace(&mut self.inspect, inspect));

@@ -147,7 +147,7 @@ impl World {
         for worker in 0..2 {
             let remote = Egress::Remote { worker: u16::try_from(n).unwrap(), port };
             let egress = Some(if worker == n { Egress::Local(port) } else { remote });
-            self.cores[worker].command(Command::Egress { id, egress });
+            self.cores[worker].command(Command::Egress { id, egress, reply: crossbeam_channel::bounded(1).0 });
         }
     }
 

@@ -263,6 +263,7 @@ impl Workers {
 
     /// Let `egress` stand for `ports`, the sockets on the queues of one device. A worker that owns one of them uses it,
     /// the others share them out; no ports forget the egress. Packets on their way to a worker are not lost by a change.
+    /// When this returns every worker goes by it, so a route to it may be published.
     ///
     /// # Errors
     /// A number out of range, an unknown port, or a worker that takes no commands.
@@ -276,13 +277,19 @@ impl Workers {
             Ok((id, port.worker))
         };
         let owners = ports.iter().map(owner).collect::<Result<Vec<_>, WorkerError>>()?;
+        let (reply, answers) = bounded(self.handles.len());
         for worker in 0..self.count() {
             let own = owners.iter().find(|(_, owner)| *owner == worker).map(|(port, _)| Egress::Local(*port));
             let other = || {
                 let (port, owner) = owners.get(worker as usize % owners.len().max(1))?;
                 Some(Egress::Remote { worker: u16::try_from(*owner).ok()?, port: *port })
             };
-            self.tell(worker, Command::Egress { id: egress, egress: own.or_else(other) })?;
+            let reply = reply.clone();
+            self.tell(worker, Command::Egress { id: egress, egress: own.or_else(other), reply })?;
+        }
+        drop(reply);
+        for worker in 0..self.count() {
+            answers.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
         }
         Ok(())
     }
