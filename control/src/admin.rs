@@ -57,7 +57,7 @@ pub(crate) struct Admin {
 
 /// `state`'s rules as the dataplane takes them.
 pub(crate) fn ruleset(state: &State, default_action: &Action) -> Ruleset {
-    Ruleset { rules: state.rules.clone(), default_action: default_action.clone() }
+    Ruleset::new(state.rules.clone(), default_action.clone())
 }
 
 impl Admin {
@@ -396,11 +396,11 @@ fn ruleset_warnings(state: &State, default_action: &Action) -> Vec<String> {
 }
 
 fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> {
-    let covered = |service: &Service| rule.matcher.dst.is_none_or(|dst| dst.contains(&service.ip));
+    let covered = |service: &Service| rule.matcher.dst_net().is_none_or(|dst| dst.contains(&service.ip));
     if !matches!(rule.action, Action::Inspect { .. }) || services.iter().any(covered) {
         return Vec::new();
     }
-    let dst = rule.matcher.dst.map_or_else(|| "any destination".to_owned(), |dst| dst.to_string());
+    let dst = rule.matcher.dst.as_ref().map_or_else(|| "any destination".to_owned(), ToString::to_string);
     vec![format!(
         "no service lives in {dst}: inspected packets have nowhere to go and follow the fail policy; \
          see `secuxflow service add --help`"

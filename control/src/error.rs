@@ -73,7 +73,7 @@ impl From<RuleError> for ApiError {
         match error {
             RuleError::Field { field, .. } => Self::invalid(field, message),
             RuleError::Conflict { fields, .. } => Self::invalid(fields, message),
-            RuleError::TooMany { .. } => Self::new(ErrorCode::Invalid, message),
+            RuleError::TooMany { .. } | RuleError::TooManySets { .. } => Self::new(ErrorCode::Invalid, message),
         }
     }
 }

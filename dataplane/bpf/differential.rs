@@ -6,7 +6,7 @@ use super::{Filter, METADATA_LEN, Metadata, sys::xdp_socket};
 use crate::{
     plane::{Count, FailPolicy},
     rules::{
-        Action, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset,
+        Action, Address, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset,
         shapes::{self, Families, SHAPES},
         testing::Random,
     },
@@ -29,23 +29,19 @@ fn random_rule(random: &mut Random, id: u32) -> Rule {
     let ports = |first, last| Some(PortRange { first, last });
     let ranges = [None, None, ports(80, 80), ports(0, 65535), ports(22, 443), ports(443, 8080), ports(65535, 65535)];
     let mut matcher = Matcher {
-        src: random.pick(nets).parse().ok(),
-        dst: random.pick(nets).parse().ok(),
-        port: random.pick(&ranges),
-        sport: if random.byte() < 64 { random.pick(&ranges) } else { None },
+        src: random.pick(nets).parse().ok().map(Address::Net),
+        dst: random.pick(nets).parse().ok().map(Address::Net),
+        port: random.pick(&ranges).map(Into::into),
+        sport: if random.byte() < 64 { random.pick(&ranges).map(Into::into) } else { None },
         proto: random.pick(&[None, None, Some(6), Some(17), Some(132), Some(1), Some(58), Some(60)]).map(Protocol),
+        ..Matcher::default()
     };
     if matcher.proto.is_some_and(|proto| !proto.has_ports()) {
         (matcher.port, matcher.sport) = (None, None);
     }
-    Rule {
-        id: RuleId(id),
-        priority: random.pick(&[0, 0, 0, 5, -3]),
-        matcher,
-        action: random_action(random),
-        comment: None,
-        enabled: random.byte() > 20,
-    }
+    let priority = random.pick(&[0, 0, 0, 5, -3]);
+    let action = random_action(random);
+    Rule { priority, enabled: random.byte() > 20, ..Rule::new(RuleId(id), matcher, action) }
 }
 
 fn random_action(random: &mut Random) -> Action {
@@ -185,7 +181,7 @@ fn the_kernel_and_the_reference_model_agree_on_every_packet() {
     for seed in 1..=RULESETS {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let rules = (1..=random.pick(&[0, 1, 8, 40, 120])).map(|id| random_rule(&mut random, id)).collect();
-        let ruleset = Ruleset { rules, default_action: random_action(&mut random) };
+        let ruleset = Ruleset::new(rules, random_action(&mut random));
         let services = vec![[10, 0, 0, 5].into(), [192, 168, 1, 1].into(), "fd00::1".parse().unwrap()];
         let packets: Vec<_> = (0..PACKETS).map(|_| testing::arbitrary(|| random.byte())).collect();
         compare(&ruleset, services, packets, &mut random, &mut seen);
@@ -237,10 +233,10 @@ fn they_agree_on_two_hundred_thousand_packets_and_up_to_ten_thousand_rules() {
 #[ignore = "needs root"]
 fn they_agree_on_packets_cut_at_every_byte() {
     let chains = ["default".to_owned()];
-    let port = Some(PortRange { first: 80, last: 80 });
+    let port = Some(PortRange { first: 80, last: 80 }.into());
     let matcher = Matcher { port, ..Matcher::default() };
-    let rule = Rule { id: RuleId(1), priority: 0, matcher, action: Action::Drop, comment: None, enabled: true };
-    let ruleset = Ruleset { rules: vec![rule], default_action: Action::Pass };
+    let rule = Rule::new(RuleId(1), matcher, Action::Drop);
+    let ruleset = Ruleset::new(vec![rule], Action::Pass);
     let classifier = Classifier::new(&ruleset, &chains).unwrap();
     let mut filter = Filter::load(FailPolicy::Closed).unwrap();
     filter.publish(&ruleset, &chains).unwrap();

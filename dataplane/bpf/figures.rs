@@ -2,13 +2,11 @@
 
 use std::{net::IpAddr, path::Path, time::Instant};
 
-use ipnet::IpNet;
-
 use super::{Filter, tables, tests::isolated};
 use crate::{
     plane::FailPolicy,
     rules::{
-        Action, MAX_RULES, Ruleset, compile,
+        Action, Address, MAX_RULES, Ruleset, compile,
         shapes::{Families, SHAPES, flow, ruleset},
         testing::{Random, rule},
     },
@@ -63,12 +61,14 @@ fn figures(ruleset: &Ruleset, bpffs: &Path, random: &mut Random) -> String {
 #[test]
 #[ignore = "needs root"]
 fn cost_of_the_worst_packet() {
-    let [from, to, other] = [[10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 0, 3]].map(|ip| Some(IpNet::from(IpAddr::from(ip))));
-    let turns = |id: u32| if id.is_multiple_of(2) { (from, other) } else { (other, to) };
+    let [from, to, other] =
+        [[10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 0, 3]].map(|ip| Some(Address::Net(IpAddr::from(ip).into())));
+    let turns =
+        |id: u32| if id.is_multiple_of(2) { (from.clone(), other.clone()) } else { (other.clone(), to.clone()) };
     let count = u32::try_from(MAX_RULES).unwrap();
     let rules = (1..=count).map(|id| rule(id, |m| (m.src, m.dst) = turns(id))).collect();
     let mut filter = Filter::load(FailPolicy::Open).unwrap();
-    filter.publish(&Ruleset { rules, default_action: Action::Pass }, &[]).unwrap();
+    filter.publish(&Ruleset::new(rules, Action::Pass), &[]).unwrap();
     let ns = filter.time(&tcp4([10, 0, 0, 1], [10, 0, 0, 2], 1, 2), 10_000);
     println!("a packet that fits {count} rules by halves: {ns} ns");
     assert_eq!(filter.default_count().unwrap().packets, 10_000);

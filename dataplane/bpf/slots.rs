@@ -72,7 +72,7 @@ mod tests {
     const FULL: u32 = Limits::SXF_MAX_RULES.0;
 
     fn ruleset(ids: impl IntoIterator<Item = u32>) -> Ruleset {
-        Ruleset { rules: ids.into_iter().map(|id| rule(id, |_| ())).collect(), default_action: Action::Pass }
+        Ruleset::new(ids.into_iter().map(|id| rule(id, |_| ())).collect(), Action::Pass)
     }
 
     #[test]

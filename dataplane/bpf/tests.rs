@@ -27,7 +27,7 @@ const LOOPBACK: u32 = 1;
 const WEB: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
 fn ruleset(rules: Vec<Rule>) -> Ruleset {
-    Ruleset { rules, default_action: Action::Pass }
+    Ruleset::new(rules, Action::Pass)
 }
 
 fn chains() -> Vec<String> {
@@ -116,7 +116,7 @@ fn without_a_generation_the_fail_policy_holds() {
 #[ignore = "needs root"]
 fn counters_survive_a_swap_and_start_at_zero_for_a_new_rule() {
     let mut filter = Filter::load(FailPolicy::Open).unwrap();
-    let web = with_action(rule(1, |m| m.port = Some(PortRange { first: 80, last: 80 })), Action::Drop);
+    let web = with_action(rule(1, |m| m.port = Some(PortRange { first: 80, last: 80 }.into())), Action::Drop);
     let packet = tcp4([1, 1, 1, 1], WEB.octets(), 1, 80);
     assert_eq!(filter.publish(&ruleset(vec![web.clone()]), &chains()).unwrap(), 1);
     assert_eq!(filter.test_run(&packet, LOOPBACK, 0).unwrap().0, XDP_DROP);

@@ -74,7 +74,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
 }
 
 fn inspect_all() -> Ruleset {
-    Ruleset { rules: Vec::new(), default_action: Action::Inspect { chain: "default".into() } }
+    Ruleset::new(Vec::new(), Action::Inspect { chain: "default".into() })
 }
 
 fn web() -> Service {

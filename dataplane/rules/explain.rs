@@ -1,9 +1,9 @@
 //! Why a packet meets the rule that it meets: every rule in order, and the field that decided.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    Matcher, Protocol, Rule, RuleId, Ruleset, ordered, precedence,
+    Matcher, PrefixSet, Protocol, Rule, RuleId, Ruleset, ordered, precedence,
     reference::{Match, matches, precedence_words},
 };
 use crate::wire::{Fragment, Headers};
@@ -38,6 +38,7 @@ impl Tuple {
             payload_len: 0,
             fragment: Fragment::None,
             vlan_tags: 0,
+            vlan: 0,
             truncated: false,
         }
     }
@@ -74,7 +75,7 @@ pub fn explain(ruleset: &Ruleset, tuple: &Tuple) -> Vec<Candidate> {
     // From the back, so that the next rule that matches is known.
     let mut next: Option<&Rule> = None;
     for rule in rules.into_iter().rev() {
-        let ruled_out_by = ruled_out_by(&rule.matcher, &headers);
+        let ruled_out_by = ruled_out_by(&rule.matcher, &headers, &ruleset.sets);
         let mut before = None;
         if ruled_out_by.is_none() {
             before = next.map(|next| Before {
@@ -91,18 +92,20 @@ pub fn explain(ruleset: &Ruleset, tuple: &Tuple) -> Vec<Candidate> {
 }
 
 /// The first field that keeps `matcher` from the packet: each is tried by itself.
-fn ruled_out_by(matcher: &Matcher, headers: &Headers) -> Option<&'static str> {
-    if matches(matcher, headers) != Match::No {
+fn ruled_out_by(matcher: &Matcher, headers: &Headers, sets: &[Arc<PrefixSet>]) -> Option<&'static str> {
+    if matches(matcher, headers, sets) != Match::No {
         return None;
     }
     let alone = [
-        ("src", Matcher { src: matcher.src, ..Matcher::default() }),
-        ("dst", Matcher { dst: matcher.dst, ..Matcher::default() }),
+        ("src", Matcher { src: matcher.src.clone(), ..Matcher::default() }),
+        ("dst", Matcher { dst: matcher.dst.clone(), ..Matcher::default() }),
         ("proto", Matcher { proto: matcher.proto, ..Matcher::default() }),
-        ("sport", Matcher { sport: matcher.sport, ..Matcher::default() }),
-        ("port", Matcher { port: matcher.port, ..Matcher::default() }),
+        ("sport", Matcher { sport: matcher.sport.clone(), ..Matcher::default() }),
+        ("tcp_flags", Matcher { tcp_flags: matcher.tcp_flags, ..Matcher::default() }),
+        ("vlan", Matcher { vlan: matcher.vlan, ..Matcher::default() }),
+        ("port", Matcher { port: matcher.port.clone(), ..Matcher::default() }),
     ];
-    let field = alone.iter().find(|(_, matcher)| matches(matcher, headers) == Match::No).map(|(field, _)| *field);
+    let field = alone.iter().find(|(_, matcher)| matches(matcher, headers, sets) == Match::No).map(|(field, _)| *field);
     Some(field.unwrap_or("the fields together"))
 }
 
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         rules::{
-            Action, Classifier, PortRange,
+            Action, Address, Classifier, PortRange,
             testing::{arbitrary_rule, rule},
         },
         wire::Frame,
@@ -125,16 +128,16 @@ mod tests {
 
     #[test]
     fn each_rule_has_the_field_that_decided() {
-        let range = Some(PortRange { first: 80, last: 80 });
+        let range = || Some(PortRange { first: 80, last: 80 }.into());
         let rules = vec![
-            rule(1, |m| m.src = "10.0.0.0/8".parse().ok()),
-            rule(2, |m| m.port = range),
+            rule(1, |m| m.src = "10.0.0.0/8".parse().ok().map(Address::Net)),
+            rule(2, |m| m.port = range()),
             rule(3, |_| ()),
             rule(4, |m| m.proto = Some(Protocol::UDP)),
-            rule(5, |m| m.dst = "192.0.2.2/32".parse().ok()),
-            rule(6, |m| m.sport = range),
+            rule(5, |m| m.dst = "192.0.2.2/32".parse().ok().map(Address::Net)),
+            rule(6, |m| m.sport = range()),
         ];
-        let ruleset = Ruleset { rules, default_action: Action::Pass };
+        let ruleset = Ruleset::new(rules, Action::Pass);
         let found = explain(&ruleset, &tuple([10, 0, 0, 1], 80));
         let fields: Vec<_> = found.iter().map(|candidate| (candidate.id.0, candidate.ruled_out_by)).collect();
         assert_eq!(fields, [(5, Some("dst")), (1, None), (2, None), (6, Some("sport")), (4, Some("proto")), (3, None)]);
@@ -158,11 +161,11 @@ mod tests {
             }
             // A packet that one of the rules may want.
             let wanted = rules.get(usize::from(at)).map(|rule| rule.matcher.clone()).unwrap_or_default();
-            let src = wanted.src.map_or(IpAddr::from([10, 0, 0, 1]), |net| net.addr());
-            let dst = wanted.dst.map(|net| net.addr()).filter(|dst| dst.is_ipv4() == src.is_ipv4()).unwrap_or(src);
+            let src = wanted.src_net().map_or(IpAddr::from([10, 0, 0, 1]), |net| net.addr());
+            let dst = wanted.dst_net().map(|net| net.addr()).filter(|dst| dst.is_ipv4() == src.is_ipv4()).unwrap_or(src);
             let protocol = wanted.proto.unwrap_or(Protocol(proto));
             let tuple = Tuple { src, dst, sport, port, protocol };
-            let ruleset = Ruleset { rules, default_action: Action::Pass };
+            let ruleset = Ruleset::new(rules, Action::Pass);
             let classifier = Classifier::new(&ruleset, &["default".to_owned(), "web".to_owned()]).unwrap();
             let decided = classifier.classify(&Frame::Ip(tuple.headers()));
             let found = explain(&ruleset, &tuple).into_iter().find(|candidate| candidate.ruled_out_by.is_none());

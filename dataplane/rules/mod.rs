@@ -2,9 +2,11 @@
 
 mod compile;
 mod explain;
+mod matcher;
 mod model;
 mod order;
 mod reference;
+mod sets;
 mod shadow;
 mod spec;
 
@@ -17,8 +19,10 @@ pub(crate) mod testing;
 
 pub(crate) use compile::{Tables, compile};
 pub use explain::{Before, Candidate, Tuple, explain};
-pub use model::{Action, MAX_RULES, Matcher, PortRange, Protocol, Rule, RuleError, RuleId, Ruleset};
+pub use matcher::{Address, Matcher, PortRange, Ports, Protocol, TcpFlags};
+pub use model::{Action, MAX_RULES, MAX_SETS, Rule, RuleError, RuleId, Ruleset};
 pub use order::{ordered, precedence};
 pub use reference::{Cause, Classifier, Decision, Outcome};
+pub use sets::{MAX_SET_NAME, MAX_SET_PREFIXES, PrefixSet};
 pub use shadow::{Overlap, Shadow, shadows};
 pub use spec::{RuleRecord, RuleSpec};

@@ -1,12 +1,16 @@
-//! What a rule is: its identity, what it matches and what it does.
+//! What a rule is: its identity and what it does. What it matches is in `matcher.rs`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::{Matcher, PrefixSet};
 
 /// Most rules that may be enabled at once.
 pub const MAX_RULES: usize = 16_384;
+/// Most sets.
+pub const MAX_SETS: usize = 64;
 
 /// A rule's stable number, written `rule-7`. Never 0. While the state file lives, a number is only
 /// given again to a rule that asks for it in a whole ruleset.
@@ -45,52 +49,6 @@ impl TryFrom<String> for RuleId {
     }
 }
 
-/// Inclusive range of ports; `first <= last`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PortRange {
-    /// Lowest port that matches.
-    pub first: u16,
-    /// Highest port that matches.
-    pub last: u16,
-}
-
-impl PortRange {
-    /// Whether `port` lies in the range.
-    #[must_use]
-    pub fn contains(self, port: u16) -> bool {
-        (self.first..=self.last).contains(&port)
-    }
-
-    /// Number of ports in the range, 1 to 65536.
-    #[must_use]
-    pub fn width(self) -> u32 {
-        u32::from(self.last) - u32::from(self.first) + 1
-    }
-}
-
-/// IP protocol number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Protocol(pub u8);
-
-impl Protocol {
-    /// ICMP for IPv4, RFC 792.
-    pub const ICMP: Self = Self(1);
-    /// TCP, RFC 9293.
-    pub const TCP: Self = Self(6);
-    /// UDP, RFC 768.
-    pub const UDP: Self = Self(17);
-    /// ICMP for IPv6, RFC 4443.
-    pub const ICMPV6: Self = Self(58);
-    /// SCTP, RFC 9260.
-    pub const SCTP: Self = Self(132);
-
-    /// Whether the transport header starts with source and destination port.
-    #[must_use]
-    pub fn has_ports(self) -> bool {
-        matches!(self, Self::TCP | Self::UDP | Self::SCTP)
-    }
-}
-
 /// What happens to a packet that a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -104,22 +62,6 @@ pub enum Action {
         /// Name of the chain.
         chain: String,
     },
-}
-
-/// What a rule matches; `None` matches anything. Invariants, upheld by `RuleSpec::check`:
-/// `src` and `dst` are of one family and have no host bits; ports come only with a protocol that has them, or none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Matcher {
-    /// Source prefix.
-    pub src: Option<IpNet>,
-    /// Destination prefix.
-    pub dst: Option<IpNet>,
-    /// Source ports.
-    pub sport: Option<PortRange>,
-    /// Destination ports.
-    pub port: Option<PortRange>,
-    /// IP protocol.
-    pub proto: Option<Protocol>,
 }
 
 /// One rule. Its serialised form is [`super::RuleRecord`], checked on the way in.
@@ -138,6 +80,19 @@ pub struct Rule {
     pub comment: Option<String>,
     /// A disabled rule is kept but matches nothing.
     pub enabled: bool,
+    /// A drop that only counts and alerts: the packet then meets the rules that are enforced. Only with [`Action::Drop`].
+    pub monitor: bool,
+    /// When the rule goes by itself; `None` for never. Whoever holds the ruleset takes it out: classification has no
+    /// clock.
+    pub expires: Option<Timestamp>,
+}
+
+impl Rule {
+    /// An enabled rule of priority 0, for ever.
+    #[must_use]
+    pub fn new(id: RuleId, matcher: Matcher, action: Action) -> Self {
+        Self { id, priority: 0, matcher, action, comment: None, enabled: true, monitor: false, expires: None }
+    }
 }
 
 /// A set of rules and what happens to packets that none of them matches.
@@ -147,6 +102,24 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
     /// Action for packets that no rule matches.
     pub default_action: Action,
+    /// The sets that rules may name, and blocklists, which are looked up before any rule; names unique.
+    pub sets: Vec<Arc<PrefixSet>>,
+    /// Every drop, by rule, blocklist or default, only counts and alerts.
+    pub monitor: bool,
+}
+
+impl Ruleset {
+    /// `rules` without sets, enforced.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>, default_action: Action) -> Self {
+        Self { rules, default_action, sets: Vec::new(), monitor: false }
+    }
+
+    /// Whether `rule` would drop but only counts and alerts.
+    #[must_use]
+    pub fn monitors(&self, rule: &Rule) -> bool {
+        rule.action == Action::Drop && (rule.monitor || self.monitor)
+    }
 }
 
 /// Why a rule was refused: always the field, the value and the broken rule.
@@ -174,6 +147,12 @@ pub enum RuleError {
     #[error("{count} enabled rules: at most {MAX_RULES} fit; delete or disable some")]
     TooMany {
         /// Enabled rules asked for.
+        count: usize,
+    },
+    /// More sets than there are bits for.
+    #[error("{count} sets: at most {MAX_SETS} fit; delete some")]
+    TooManySets {
+        /// Sets asked for.
         count: usize,
     },
 }

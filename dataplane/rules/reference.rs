@@ -1,11 +1,12 @@
 //! The reference model: the first match by linear search, and why. The kernel's tables are tested against it, workers
 //! fall back on it, and test inspection explains with it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use ipnet::IpNet;
-
-use super::{Action, Matcher, Protocol, Rule, RuleError, RuleId, Ruleset, compile::chain_index, ordered, precedence};
+use super::{
+    Action, Address, Matcher, PrefixSet, Protocol, Rule, RuleError, RuleId, Ruleset, compile::chain_index, ordered,
+    precedence,
+};
 use crate::wire::{Fragment, Frame, Headers, Undecidable, is_extension};
 
 /// What to do with a packet.
@@ -35,8 +36,11 @@ pub enum Cause {
     NonIp,
     /// The packet cannot be classified, so it goes to inspection.
     Undecidable(Undecidable),
-    /// A fragment without ports, which a rule with ports might have matched, so it goes to inspection.
+    /// A fragment without a transport header, which a rule with ports or TCP flags might have matched, so it goes to
+    /// inspection.
     LaterFragment,
+    /// The source is in a blocklist.
+    Blocklist,
 }
 
 /// A packet's fate.
@@ -48,13 +52,36 @@ pub struct Decision {
     pub action: Outcome,
     /// What decided.
     pub cause: Cause,
+    /// What would have dropped the packet, and only counted it.
+    pub monitored: Option<Monitored>,
+}
+
+/// What only counted a packet that it would have dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Monitored {
+    /// A rule.
+    Rule(RuleId),
+    /// The default action.
+    Default,
+    /// A blocklist, and no rule.
+    Blocklist,
 }
 
 /// An owned, ordered ruleset.
 #[derive(Debug, Clone)]
 pub struct Classifier {
-    rules: Vec<(Rule, Outcome)>,
+    rules: Vec<Entry>,
+    sets: Vec<Arc<PrefixSet>>,
     default: Outcome,
+    monitor: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    rule: Rule,
+    action: Outcome,
+    /// Only counts.
+    monitored: bool,
 }
 
 /// How a rule stands to a packet.
@@ -70,34 +97,81 @@ impl Classifier {
     /// A classifier over the enabled rules of `ruleset`.
     ///
     /// # Errors
-    /// A rule or the default action names a chain that is not in `chains`.
+    /// A rule or the default action names a chain that is not in `chains`, or a rule a set that is not in the ruleset.
     pub fn new(ruleset: &Ruleset, chains: &[String]) -> Result<Self, RuleError> {
-        let rules = ordered(ruleset).into_iter();
-        let rules = rules.map(|rule| Ok((rule.clone(), outcome(&rule.action, chains)?))).collect::<Result<_, _>>()?;
-        Ok(Self { rules, default: outcome(&ruleset.default_action, chains)? })
+        let entry = |rule: &Rule| {
+            check_sets(&rule.matcher, &ruleset.sets)?;
+            let action = outcome(&rule.action, chains)?;
+            Ok(Entry { rule: rule.clone(), action, monitored: ruleset.monitors(rule) })
+        };
+        let rules = ordered(ruleset).into_iter().map(entry).collect::<Result<_, _>>()?;
+        let default = outcome(&ruleset.default_action, chains)?;
+        Ok(Self { rules, sets: ruleset.sets.clone(), default, monitor: ruleset.monitor })
     }
 
     /// What happens to `frame`. Does not allocate.
     #[must_use]
     pub fn classify(&self, frame: &Frame) -> Decision {
-        let headers = match frame {
-            Frame::Ip(headers) => headers,
-            Frame::Neighbour => return Decision::without_rule(Outcome::Pass, Cause::Neighbour),
-            Frame::NonIp => return Decision::without_rule(Outcome::Pass, Cause::NonIp),
-            Frame::Undecidable(why, _) => {
-                return Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::Undecidable(*why));
-            }
-        };
-        for (rule, action) in &self.rules {
-            match matches(&rule.matcher, headers) {
-                Match::No => {}
-                Match::Yes => return Decision { rule: Some(rule.id), action: *action, cause: Cause::Rule },
-                Match::Unknown => {
-                    return Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::LaterFragment);
-                }
+        match frame {
+            Frame::Ip(headers) => self.classify_ip(headers),
+            Frame::Neighbour => Decision::without_rule(Outcome::Pass, Cause::Neighbour),
+            Frame::NonIp => Decision::without_rule(Outcome::Pass, Cause::NonIp),
+            Frame::Undecidable(why, headers) => {
+                let inspect = Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::Undecidable(*why));
+                self.blocked(headers.as_ref(), inspect)
             }
         }
-        Decision::without_rule(self.default, Cause::Default)
+    }
+
+    fn classify_ip(&self, headers: &Headers) -> Decision {
+        let decided = match self.first(headers, |_| true) {
+            Some((entry, how)) if entry.monitored => {
+                // A later fragment that only may match is not counted.
+                let monitored = (how == Match::Yes).then_some(Monitored::Rule(entry.rule.id));
+                Decision { monitored, ..self.enforced(headers) }
+            }
+            first => self.decide(first),
+        };
+        self.blocked(Some(headers), decided)
+    }
+
+    /// What the rules do that are not monitored.
+    fn enforced(&self, headers: &Headers) -> Decision {
+        self.decide(self.first(headers, |entry| !entry.monitored))
+    }
+
+    /// The first rule of those `wanted` that matches, or may match.
+    fn first(&self, headers: &Headers, wanted: impl Fn(&Entry) -> bool) -> Option<(&Entry, Match)> {
+        let rules = self.rules.iter().filter(|entry| wanted(entry));
+        let mut stand = rules.map(|entry| (entry, matches(&entry.rule.matcher, headers, &self.sets)));
+        stand.find(|(_, how)| *how != Match::No)
+    }
+
+    fn decide(&self, first: Option<(&Entry, Match)>) -> Decision {
+        match first {
+            Some((entry, Match::Yes)) => {
+                Decision { rule: Some(entry.rule.id), action: entry.action, cause: Cause::Rule, monitored: None }
+            }
+            Some(_) => Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::LaterFragment),
+            None if self.monitor && self.default == Outcome::Drop => {
+                let monitored = Some(Monitored::Default);
+                Decision { monitored, ..Decision::without_rule(Outcome::Pass, Cause::Default) }
+            }
+            None => Decision::without_rule(self.default, Cause::Default),
+        }
+    }
+
+    /// `otherwise`, unless the source is in a blocklist.
+    fn blocked(&self, headers: Option<&Headers>, otherwise: Decision) -> Decision {
+        let in_blocklist =
+            |headers: &Headers| self.sets.iter().any(|set| set.is_blocklist() && set.contains(headers.src));
+        match headers.is_some_and(in_blocklist) {
+            false => otherwise,
+            true if self.monitor => {
+                Decision { monitored: otherwise.monitored.or(Some(Monitored::Blocklist)), ..otherwise }
+            }
+            true => Decision::without_rule(Outcome::Drop, Cause::Blocklist),
+        }
     }
 
     /// Every rule that matches, in order, and the field that puts it before the next; for people.
@@ -109,7 +183,8 @@ impl Classifier {
             Frame::NonIp => return vec!["neither ip nor arp: always passes".to_owned()],
             Frame::Undecidable(why, _) => return vec![format!("{}: goes to inspection", why.words())],
         };
-        let matching = self.rules.iter().map(|(rule, _)| (rule, matches(&rule.matcher, headers)));
+        let stand = |entry: &Entry| matches(&entry.rule.matcher, headers, &self.sets);
+        let matching = self.rules.iter().map(|entry| (&entry.rule, stand(entry)));
         let matching: Vec<(&Rule, Match)> = matching.filter(|(_, how)| *how != Match::No).collect();
         let mut lines = Vec::with_capacity(matching.len() + 1);
         for (index, (rule, how)) in matching.iter().enumerate() {
@@ -135,7 +210,7 @@ impl Classifier {
 
 impl Decision {
     fn without_rule(action: Outcome, cause: Cause) -> Self {
-        Self { rule: None, action, cause }
+        Self { rule: None, action, cause, monitored: None }
     }
 }
 
@@ -147,10 +222,37 @@ fn outcome(action: &Action, chains: &[String]) -> Result<Outcome, RuleError> {
     })
 }
 
+/// Every set that `matcher` names is one of `sets`.
+///
+/// # Errors
+/// The field that names another; the message lists those that exist.
+pub(super) fn check_sets(matcher: &Matcher, sets: &[Arc<PrefixSet>]) -> Result<(), RuleError> {
+    for (field, address) in [("src", &matcher.src), ("dst", &matcher.dst)] {
+        let Some(name) = address.as_ref().and_then(Address::set) else { continue };
+        if !sets.iter().any(|set| set.name() == name) {
+            let names: Vec<String> = sets.iter().map(|set| format!("@{}", set.name())).collect();
+            let rule = if names.is_empty() {
+                "there is no set; create it first, see `secuxflow set create --help`".to_owned()
+            } else {
+                format!("there is no such set; there are: {}", names.join(", "))
+            };
+            return Err(RuleError::field(field, format!("@{name}"), rule));
+        }
+    }
+    Ok(())
+}
+
 /// How a rule with `matcher` stands to `packet`.
-pub(super) fn matches(matcher: &Matcher, packet: &Headers) -> Match {
-    let inside = |prefix: Option<IpNet>, address: IpAddr| prefix.is_none_or(|net| net.contains(&address));
-    if !inside(matcher.src, packet.src) || !inside(matcher.dst, packet.dst) {
+pub(super) fn matches(matcher: &Matcher, packet: &Headers, sets: &[Arc<PrefixSet>]) -> Match {
+    let inside = |wanted: &Option<Address>, address: IpAddr| match wanted {
+        None => true,
+        Some(Address::Net(net)) => net.contains(&address),
+        Some(Address::Set(name)) => sets.iter().any(|set| set.name() == name && set.contains(address)),
+    };
+    if !inside(&matcher.src, packet.src)
+        || !inside(&matcher.dst, packet.dst)
+        || matcher.vlan.is_some_and(|vlan| vlan != packet.vlan)
+    {
         return Match::No;
     }
     let later = packet.fragment == Fragment::Later;
@@ -159,15 +261,16 @@ pub(super) fn matches(matcher: &Matcher, packet: &Headers) -> Match {
     if matcher.proto.is_some_and(|proto| proto.0 != packet.protocol) {
         return if hidden { Match::Unknown } else { Match::No };
     }
-    if matcher.port.is_none() && matcher.sport.is_none() {
+    if !matcher.needs_transport() {
         return Match::Yes;
     }
     if hidden || (later && Protocol(packet.protocol).has_ports()) {
         return Match::Unknown;
     }
-    let port = matcher.port.is_none_or(|range| range.contains(packet.dst_port));
-    let sport = matcher.sport.is_none_or(|range| range.contains(packet.src_port));
-    if Protocol(packet.protocol).has_ports() && port && sport { Match::Yes } else { Match::No }
+    let port = matcher.port.as_ref().is_none_or(|ports| ports.contains(packet.dst_port));
+    let sport = matcher.sport.as_ref().is_none_or(|ports| ports.contains(packet.src_port));
+    let flags = matcher.tcp_flags.is_none_or(|flags| flags.matches(packet.tcp_flags));
+    if Protocol(packet.protocol).has_ports() && port && sport && flags { Match::Yes } else { Match::No }
 }
 
 fn action_words(action: &Action) -> String {
@@ -182,13 +285,15 @@ fn action_words(action: &Action) -> String {
 pub(super) fn precedence_words(first: &Rule, second: &Rule) -> String {
     let (_, field) = precedence(first, second);
     let (a, b) = (&first.matcher, &second.matcher);
-    let net = |prefix: Option<IpNet>| prefix.map_or_else(|| "any".to_owned(), |net| net.to_string());
+    let net = |address: &Option<Address>| address.as_ref().map_or_else(|| "any".to_owned(), Address::to_string);
     match field {
         "priority" => format!("priority: {} is higher than {}", first.priority, second.priority),
-        "dst" => format!("dst: {} is more specific than {}", net(a.dst), net(b.dst)),
-        "src" => format!("src: {} is more specific than {}", net(a.src), net(b.src)),
+        "dst" => format!("dst: {} is more specific than {}", net(&a.dst), net(&b.dst)),
+        "src" => format!("src: {} is more specific than {}", net(&a.src), net(&b.src)),
         "port" | "sport" => format!("{field}: fewer ports"),
         "proto" => "proto: one protocol before any".to_owned(),
+        "tcp_flags" => "tcp_flags: more flags".to_owned(),
+        "vlan" => "vlan: one vlan before any".to_owned(),
         _ => "id: the lower one".to_owned(),
     }
 }
@@ -202,22 +307,25 @@ mod tests {
     };
 
     fn classifier(rules: Vec<Rule>) -> Classifier {
-        Classifier::new(&Ruleset { rules, default_action: Action::Pass }, &["default".to_owned()]).unwrap()
+        Classifier::new(&Ruleset::new(rules, Action::Pass), &["default".to_owned()]).unwrap()
     }
 
     fn web() -> Rule {
-        let mut web = rule(2, |m| m.port = Some(PortRange { first: 80, last: 80 }));
+        let mut web = rule(2, |m| m.port = Some(PortRange { first: 80, last: 80 }.into()));
         web.action = Action::Drop;
         web
     }
 
     #[test]
     fn the_first_match_decides_and_the_explanation_says_why() {
-        let net = rule(1, |m| m.src = "10.0.0.0/8".parse().ok());
+        let net = rule(1, |m| m.src = "10.0.0.0/8".parse().ok().map(Address::Net));
         let classifier = classifier(vec![rule(3, |_| ()), web(), net]);
         let frame = parse(&tcp4([10, 0, 0, 1], [192, 0, 2, 1], 4000, 80));
         let decision = classifier.classify(&frame);
-        assert_eq!(decision, Decision { rule: Some(RuleId(1)), action: Outcome::Pass, cause: Cause::Rule });
+        assert_eq!(
+            decision,
+            Decision { rule: Some(RuleId(1)), action: Outcome::Pass, cause: Cause::Rule, monitored: None }
+        );
         let lines = classifier.explain(&frame);
         assert_eq!(lines[0], "rule-1 (pass) matches, before rule-2 by src: 10.0.0.0/8 is more specific than any");
         assert_eq!(lines[1], "rule-2 (drop) matches, before rule-3 by port: fewer ports");
@@ -231,18 +339,21 @@ mod tests {
         frame[21] = 2;
         let decision = classifier(vec![web(), rule(3, |_| ())]).classify(&parse(&frame));
         let inspect = Outcome::Inspect { chain: 0 };
-        assert_eq!(decision, Decision { rule: None, action: inspect, cause: Cause::LaterFragment });
+        assert_eq!(decision, Decision { rule: None, action: inspect, cause: Cause::LaterFragment, monitored: None });
         let mut before = rule(3, |_| ());
         before.priority = 1;
         let decision = classifier(vec![web(), before]).classify(&parse(&frame));
-        assert_eq!(decision, Decision { rule: Some(RuleId(3)), action: Outcome::Pass, cause: Cause::Rule });
+        assert_eq!(
+            decision,
+            Decision { rule: Some(RuleId(3)), action: Outcome::Pass, cause: Cause::Rule, monitored: None }
+        );
     }
 
     #[test]
     fn what_no_rule_matches_meets_the_default_action() {
         let classifier = classifier(vec![web()]);
         let frame = parse(&tcp4([10, 0, 0, 1], [192, 0, 2, 1], 4000, 81));
-        let decision = Decision { rule: None, action: Outcome::Pass, cause: Cause::Default };
+        let decision = Decision { rule: None, action: Outcome::Pass, cause: Cause::Default, monitored: None };
         assert_eq!(classifier.classify(&frame), decision);
         assert_eq!(classifier.explain(&frame), ["no rule matches: the default action"]);
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
-use super::{Matcher, PortRange, Protocol, Rule, RuleId, Ruleset, ordered, precedence};
+use super::{Address, Matcher, PortRange, Protocol, Rule, RuleId, Ruleset, ordered, precedence};
 
 /// Source and destination ports of a rule, each first and last; -1 stands for a packet without ports, be it a later
 /// fragment. Such a packet meets neither field, or both, so a field that is not given holds all ports beside one that is.
@@ -43,6 +43,9 @@ pub fn shadows(ruleset: &Ruleset) -> Vec<Shadow> {
     let mut index = Index::default();
     let mut found = Vec::new();
     for (at, &rule) in rules.iter().enumerate() {
+        if ruleset.monitors(rule) || !is_plain(&rule.matcher) {
+            continue;
+        }
         match index.first_covering(&rule.matcher) {
             Some(by) => found.push(shadow(rule, rules[by])),
             // Only rules that can match are kept: what a shadowed one covers, the one before it covers as well.
@@ -58,6 +61,14 @@ fn shadow(rule: &Rule, by: &Rule) -> Shadow {
     Shadow { rule: rule.id, by: by.id, overlap, field: precedence(by, rule).1 }
 }
 
+/// Whether the fields that are measured are all that the rule has.
+fn is_plain(matcher: &Matcher) -> bool {
+    let prefix = |address: &Option<Address>| address.as_ref().is_none_or(|address| address.net().is_some());
+    let range = |ports: &Option<super::Ports>| ports.as_ref().is_none_or(|ports| ports.ranges().len() == 1);
+    let plain = prefix(&matcher.src) && prefix(&matcher.dst) && range(&matcher.sport) && range(&matcher.port);
+    plain && matcher.tcp_flags.is_none() && matcher.vlan.is_none()
+}
+
 /// Whether `a` matches every packet that `b` matches.
 fn covers(a: &Matcher, b: &Matcher) -> bool {
     let nets = match (nets(a), nets(b)) {
@@ -70,7 +81,8 @@ fn covers(a: &Matcher, b: &Matcher) -> bool {
 
 impl Ports {
     fn of(matcher: &Matcher) -> Self {
-        let fields = [matcher.sport, matcher.port];
+        let first = |ports: &Option<super::Ports>| ports.as_ref().map(|ports| ports.ranges()[0]);
+        let fields = [first(&matcher.sport), first(&matcher.port)];
         let lowest = if fields == [None, None] { -1 } else { 0 };
         let ends = |range: PortRange| (i32::from(range.first), i32::from(range.last));
         Self(fields.map(|field| field.map_or((lowest, i32::from(u16::MAX)), ends)))
@@ -85,7 +97,7 @@ impl Ports {
 /// Source and destination prefix; where one is given, the other is all of its family. None means both families.
 fn nets(matcher: &Matcher) -> Option<(IpNet, IpNet)> {
     let all = |net: IpNet| cut(net, 0).unwrap_or(net);
-    match (matcher.src, matcher.dst) {
+    match (matcher.src_net(), matcher.dst_net()) {
         (None, None) => None,
         (Some(src), dst) => Some((src, dst.unwrap_or_else(|| all(src)))),
         (None, Some(dst)) => Some((all(dst), dst)),

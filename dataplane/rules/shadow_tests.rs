@@ -4,17 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::rules::{
-    Action,
+    Action, Ports,
     explain::{Tuple, explain},
-    testing::rule,
+    testing::{address, rule},
 };
 
 fn set(rules: Vec<Rule>) -> Ruleset {
-    Ruleset { rules, default_action: Action::Pass }
+    Ruleset::new(rules, Action::Pass)
 }
 
-fn ports(first: u16, last: u16) -> Option<PortRange> {
-    Some(PortRange { first, last })
+fn ports(first: u16, last: u16) -> Option<Ports> {
+    Some(PortRange { first, last }.into())
 }
 
 fn first(mut rule: Rule) -> Rule {
@@ -28,15 +28,15 @@ fn pairs(rules: Vec<Rule>) -> Vec<(u32, u32, Overlap, &'static str)> {
 
 #[test]
 fn a_higher_priority_shadows_and_the_same_match_is_a_duplicate() {
-    let wide = first(rule(1, |m| m.dst = "10.0.0.0/8".parse().ok()));
+    let wide = first(rule(1, |m| m.dst = address("10.0.0.0/8")));
     let narrow = rule(2, |m| {
-        m.dst = "10.1.0.0/16".parse().ok();
+        m.dst = address("10.1.0.0/16");
         m.port = ports(80, 80);
     });
-    let same = rule(3, |m| m.dst = "10.0.0.0/8".parse().ok());
-    let other = rule(4, |m| m.dst = "11.0.0.0/8".parse().ok());
-    let again = rule(5, |m| m.dst = "11.0.0.0/8".parse().ok());
-    let mut against = rule(6, |m| m.dst = "11.0.0.0/8".parse().ok());
+    let same = rule(3, |m| m.dst = address("10.0.0.0/8"));
+    let other = rule(4, |m| m.dst = address("11.0.0.0/8"));
+    let again = rule(5, |m| m.dst = address("11.0.0.0/8"));
+    let mut against = rule(6, |m| m.dst = address("11.0.0.0/8"));
     against.action = Action::Drop;
     let found = pairs(vec![wide, narrow, same, other, again, against]);
     assert_eq!(
@@ -52,7 +52,7 @@ fn a_higher_priority_shadows_and_the_same_match_is_a_duplicate() {
 
 #[test]
 fn the_more_specific_rule_is_not_shadowed() {
-    assert_eq!(pairs(vec![rule(1, |_| ()), rule(2, |m| m.dst = "10.0.0.0/8".parse().ok())]), []);
+    assert_eq!(pairs(vec![rule(1, |_| ()), rule(2, |m| m.dst = address("10.0.0.0/8"))]), []);
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn all_ports_do_not_cover_none_for_later_fragments_have_none() {
 
 #[test]
 fn a_prefix_of_one_side_names_the_family_of_the_other() {
-    let all4 = first(rule(1, |m| m.src = "0.0.0.0/0".parse().ok()));
-    let v4 = rule(2, |m| m.dst = "10.0.0.0/8".parse().ok());
-    let v6 = rule(3, |m| m.dst = "fd00::/8".parse().ok());
+    let all4 = first(rule(1, |m| m.src = address("0.0.0.0/0")));
+    let v4 = rule(2, |m| m.dst = address("10.0.0.0/8"));
+    let v6 = rule(3, |m| m.dst = address("fd00::/8"));
     let both = rule(4, |_| ());
     assert_eq!(pairs(vec![all4, v4, v6, both]), [(2, 1, Overlap::Shadowed, "priority")]);
 }
@@ -104,7 +104,10 @@ fn crowded() -> impl Strategy<Value = Rule> {
     let proto = prop_oneof![Just(None), Just(Some(Protocol::TCP)), Just(Some(Protocol::UDP))];
     (net(), net(), port(), port(), proto, 0..3_i32, any::<bool>(), 0..8_u8).prop_map(
         |(src, dst, port, sport, proto, priority, drop, off)| {
-            let mut rule = rule(1, |m| *m = Matcher { src, dst, sport, port, proto });
+            let mut rule = rule(1, |m| {
+                let (src, dst) = (src.map(Address::Net), dst.map(Address::Net));
+                *m = Matcher { src, dst, sport, port, proto, ..Matcher::default() };
+            });
             rule.priority = priority;
             rule.enabled = off > 0;
             if drop {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::{Action, Matcher, PortRange, Protocol, Rule, RuleId, Ruleset, testing::Random};
+use super::{Action, Address, Matcher, PortRange, Ports, Protocol, Rule, RuleId, Ruleset, testing::Random};
 use crate::wire::testing::Flow;
 
 /// What kind of ruleset.
@@ -33,7 +33,7 @@ pub(crate) enum Families {
 pub(crate) fn ruleset(shape: Shape, families: Families, count: u32, random: &mut Random) -> Ruleset {
     let networks = 4 + count / 20;
     let rules = (1..=count).map(|id| rule(shape, families, id, networks, random)).collect();
-    Ruleset { rules, default_action: action(random) }
+    Ruleset::new(rules, action(random))
 }
 
 fn rule(shape: Shape, families: Families, id: u32, networks: u32, random: &mut Random) -> Rule {
@@ -58,14 +58,15 @@ fn rule(shape: Shape, families: Families, id: u32, networks: u32, random: &mut R
     let sport = (with_ports && random.byte() < sports).then(|| range(random));
     let port = (with_ports && random.byte() < 200).then(|| range(random));
     let priority = random.pick(&[0, 0, 0, 0, 0, 0, 0, 5, -3]);
-    Rule {
-        id: RuleId(id),
-        priority,
-        matcher: Matcher { src, dst, sport, port, proto },
-        action: action(random),
-        comment: None,
-        enabled: true,
-    }
+    let matcher = Matcher {
+        src: src.map(Address::Net),
+        dst: dst.map(Address::Net),
+        sport: sport.map(Ports::from),
+        port: port.map(Ports::from),
+        proto,
+        ..Matcher::default()
+    };
+    Rule { priority, ..Rule::new(RuleId(id), matcher, action(random)) }
 }
 
 fn action(random: &mut Random) -> Action {
@@ -124,15 +125,15 @@ pub(crate) fn flow(ruleset: &Ruleset, random: &mut Random) -> Flow {
     };
     let one = pick(random);
     let other = if random.byte() < 80 { pick(random) } else { one };
-    let v6 = one.src.or(one.dst).map_or_else(|| random.byte() < 128, |net| matches!(net, IpNet::V6(_)));
+    let v6 = one.src_net().or(one.dst_net()).map_or_else(|| random.byte() < 128, |net| matches!(net, IpNet::V6(_)));
     let mut address = |net: Option<IpNet>| match net {
         Some(net) if matches!(net, IpNet::V6(_)) == v6 => near(net, random),
         _ => anywhere(v6, random),
     };
-    let (src, dst) = (address(one.src), address(other.dst));
+    let (src, dst) = (address(one.src_net()), address(other.dst_net()));
     let protocol = one.proto.map_or_else(|| random.pick(&[6, 17, 132, 1, 58, 47, 60, 44]), |proto| proto.0);
     let protocol = if random.byte() < 30 { random.pick(&[6, 17, 132, 1, 47]) } else { protocol };
-    Flow { src, dst, protocol, sport: port(one.sport, random), port: port(other.port, random) }
+    Flow { src, dst, protocol, sport: port(one.sport.as_ref(), random), port: port(other.port.as_ref(), random) }
 }
 
 /// The first, last or any address of a prefix, or the one before or after it.
@@ -163,10 +164,11 @@ fn anywhere(v6: bool, random: &mut Random) -> IpAddr {
     Ipv4Addr::from(u32::try_from(random.next() >> 32).unwrap()).into()
 }
 
-fn port(range: Option<PortRange>, random: &mut Random) -> u16 {
-    let Some(PortRange { first, last }) = range else {
+fn port(ports: Option<&Ports>, random: &mut Random) -> u16 {
+    let Some(ports) = ports else {
         return random.port();
     };
+    let PortRange { first, last } = random.pick(ports.ranges());
     match random.byte() {
         0..80 => first,
         80..160 => last,

@@ -5,7 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Action, Matcher, PortRange, Protocol, Rule, RuleError, RuleId, compile::chain_index};
+use super::{Action, Address, Matcher, PortRange, Protocol, Rule, RuleError, RuleId, compile::chain_index};
 use crate::wire::is_extension;
 
 /// Longest comment in bytes.
@@ -79,11 +79,13 @@ impl RuleSpec {
     /// All that can be checked without knowing the chains.
     fn check_fields(&self, id: RuleId) -> Result<Rule, RuleError> {
         let matcher = Matcher {
-            src: optional(self.src.as_deref(), |text| prefix("src", text))?,
-            dst: optional(self.dst.as_deref(), |text| prefix("dst", text))?,
-            sport: optional(self.sport.as_deref(), |text| ports("sport", text))?,
-            port: optional(self.port.as_deref(), |text| ports("port", text))?,
+            src: optional(self.src.as_deref(), |text| prefix("src", text))?.map(Address::Net),
+            dst: optional(self.dst.as_deref(), |text| prefix("dst", text))?.map(Address::Net),
+            sport: optional(self.sport.as_deref(), |text| ports("sport", text))?.map(Into::into),
+            port: optional(self.port.as_deref(), |text| ports("port", text))?.map(Into::into),
             proto: optional(self.proto.as_deref(), protocol)?,
+            tcp_flags: None,
+            vlan: None,
         };
         check_families(&matcher)?;
         check_ports(&matcher)?;
@@ -99,6 +101,8 @@ impl RuleSpec {
             action: self.action()?,
             comment: self.comment.clone(),
             enabled: self.enabled,
+            monitor: false,
+            expires: None,
         })
     }
 
@@ -132,10 +136,10 @@ impl From<&Rule> for RuleSpec {
         };
         let matcher = &rule.matcher;
         Self {
-            src: matcher.src.map(|net| net.to_string()),
-            dst: matcher.dst.map(|net| net.to_string()),
-            port: matcher.port.map(|range| range.to_string()),
-            sport: matcher.sport.map(|range| range.to_string()),
+            src: matcher.src.as_ref().map(Address::to_string),
+            dst: matcher.dst.as_ref().map(Address::to_string),
+            port: matcher.port.as_ref().map(ToString::to_string),
+            sport: matcher.sport.as_ref().map(ToString::to_string),
             proto: matcher.proto.map(|proto| proto.to_string()),
             action: Some(action.to_owned()),
             chain,
@@ -158,12 +162,6 @@ impl TryFrom<RuleRecord> for Rule {
     /// Checks all but the chain's existence, which publishing checks.
     fn try_from(record: RuleRecord) -> Result<Self, RuleError> {
         record.spec.check_fields(record.id)
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
     }
 }
 
@@ -230,12 +228,13 @@ fn protocol(text: &str) -> Result<Protocol, RuleError> {
 
 fn check_families(matcher: &Matcher) -> Result<(), RuleError> {
     let conflict = |fields, rule: String| Err(RuleError::Conflict { fields, rule });
-    if let (Some(src), Some(dst)) = (matcher.src, matcher.dst)
+    let (src, dst) = (matcher.src_net(), matcher.dst_net());
+    if let (Some(src), Some(dst)) = (src, dst)
         && is_v4(src) != is_v4(dst)
     {
         return conflict("src, dst", format!("{src} and {dst} are of different families; use two rules"));
     }
-    let (Some(net), Some(proto)) = (matcher.src.or(matcher.dst), matcher.proto) else { return Ok(()) };
+    let (Some(net), Some(proto)) = (src.or(dst), matcher.proto) else { return Ok(()) };
     if proto == Protocol::ICMPV6 && is_v4(net) {
         return conflict("proto, src, dst", format!("icmpv6 never goes with the ipv4 address {net}; use icmp"));
     }
@@ -251,7 +250,7 @@ fn check_families(matcher: &Matcher) -> Result<(), RuleError> {
 
 fn check_ports(matcher: &Matcher) -> Result<(), RuleError> {
     let Some(proto) = matcher.proto.filter(|proto| !proto.has_ports()) else { return Ok(()) };
-    let fields = match (matcher.port, matcher.sport) {
+    let fields = match (&matcher.port, &matcher.sport) {
         (Some(_), _) => "port, proto",
         (None, Some(_)) => "sport, proto",
         (None, None) => return Ok(()),

@@ -45,9 +45,9 @@ fn a_rule_is_made_of_what_people_write() {
             "action": "inspect", "priority": -5, "comment": "shop"}"#,
     )
     .unwrap();
-    assert_eq!(rule.matcher.dst, Some("10.0.0.5/32".parse().unwrap()));
-    assert_eq!(rule.matcher.port, Some(PortRange { first: 80, last: 80 }));
-    assert_eq!(rule.matcher.sport, Some(PortRange { first: 1024, last: 65535 }));
+    assert_eq!(rule.matcher.dst, crate::rules::testing::address("10.0.0.5/32"));
+    assert_eq!(rule.matcher.port, Some(PortRange { first: 80, last: 80 }.into()));
+    assert_eq!(rule.matcher.sport, Some(PortRange { first: 1024, last: 65535 }.into()));
     assert_eq!(rule.matcher.proto, Some(Protocol::TCP));
     assert_eq!(rule.action, Action::Inspect { chain: "default".to_owned() });
     assert!(rule.enabled && rule.priority == -5);

@@ -2,7 +2,7 @@
 
 use proptest::{option, prelude::*};
 
-use super::{Action, Matcher, PortRange, Protocol, Rule, RuleId};
+use super::{Action, Address, Matcher, PortRange, Ports, Protocol, Rule, RuleId};
 
 /// xorshift64*: the same numbers in every run, so that a disagreement can be seen again.
 pub(crate) struct Random(pub(crate) u64);
@@ -37,7 +37,12 @@ impl Random {
 pub(crate) fn rule(id: u32, with: impl FnOnce(&mut Matcher)) -> Rule {
     let mut matcher = Matcher::default();
     with(&mut matcher);
-    Rule { id: RuleId(id), priority: 0, matcher, action: Action::Pass, comment: None, enabled: true }
+    Rule::new(RuleId(id), matcher, Action::Pass)
+}
+
+/// The addresses of a prefix.
+pub(crate) fn address(prefix: &str) -> Option<Address> {
+    Some(Address::Net(prefix.parse().unwrap()))
 }
 
 /// Any rule that the checks let through; chains are `default` and `web`.
@@ -47,10 +52,9 @@ pub(crate) fn arbitrary_rule() -> impl Strategy<Value = Rule> {
     parts.prop_map(|(id, priority, matcher, action, comment, enabled)| Rule {
         id: RuleId(id),
         priority,
-        matcher,
-        action,
         comment,
         enabled,
+        ..Rule::new(RuleId(1), matcher, action)
     })
 }
 
@@ -75,7 +79,14 @@ fn arbitrary_matcher() -> impl Strategy<Value = Matcher> {
     (nets, port(), port(), proto).prop_map(|((src, dst), sport, port, proto)| {
         let proto = proto.map(Protocol);
         let ports = proto.is_none_or(Protocol::has_ports);
-        Matcher { src, dst, sport: sport.filter(|_| ports), port: port.filter(|_| ports), proto }
+        Matcher {
+            src: src.map(Address::Net),
+            dst: dst.map(Address::Net),
+            sport: sport.filter(|_| ports).map(Ports::from),
+            port: port.filter(|_| ports).map(Ports::from),
+            proto,
+            ..Matcher::default()
+        }
     })
 }
 

@@ -107,6 +107,8 @@ pub struct Headers {
     pub fragment: Fragment,
     /// VLAN tags, 0 to [`MAX_VLAN_TAGS`].
     pub vlan_tags: u8,
+    /// VLAN id of the outermost tag, 0 to 4095; 0 without a tag.
+    pub vlan: u16,
     /// The frame is shorter than the IP header's length field says.
     pub truncated: bool,
 }
@@ -122,12 +124,12 @@ impl Headers {
 /// Parse a frame that starts with its Ethernet header. Total: every input, of any length, has an answer.
 #[must_use]
 pub fn parse(frame: &[u8]) -> Frame {
-    let Some((ethertype, l3, vlan_tags)) = link(frame) else {
+    let Some((ethertype, l3, tags)) = link(frame) else {
         return Frame::Undecidable(Undecidable::Truncated, None);
     };
     match ethertype {
-        ETH_P_IP => ipv4(frame, l3, vlan_tags),
-        ETH_P_IPV6 => ipv6(frame, l3, vlan_tags),
+        ETH_P_IP => ipv4(frame, l3, tags),
+        ETH_P_IPV6 => ipv6(frame, l3, tags),
         ETH_P_ARP => Frame::Neighbour,
         // More tags than are looked behind may hide an IP packet.
         ETH_P_8021Q | ETH_P_8021AD => Frame::Undecidable(Undecidable::LongChain, None),
@@ -135,20 +137,31 @@ pub fn parse(frame: &[u8]) -> Frame {
     }
 }
 
-/// EtherType and offset of what follows the Ethernet header and at most [`MAX_VLAN_TAGS`] tags.
-fn link(frame: &[u8]) -> Option<(u16, usize, u8)> {
-    let mut ethertype = be16(frame, 12)?;
-    let mut offset = ETH_HLEN;
-    let mut tags = 0;
-    while tags < MAX_VLAN_TAGS && matches!(ethertype, ETH_P_8021Q | ETH_P_8021AD) {
-        ethertype = be16(frame, offset + 2)?;
-        offset += 4;
-        tags += 1;
-    }
-    Some((ethertype, offset, u8::try_from(tags).ok()?))
+/// The VLAN tags in front of a packet.
+#[derive(Clone, Copy)]
+struct Tags {
+    count: u8,
+    /// VLAN id of the first, 0 without one.
+    outermost: u16,
 }
 
-fn ipv4(frame: &[u8], l3: usize, vlan_tags: u8) -> Frame {
+/// EtherType and offset of what follows the Ethernet header and at most [`MAX_VLAN_TAGS`] tags.
+fn link(frame: &[u8]) -> Option<(u16, usize, Tags)> {
+    let mut ethertype = be16(frame, 12)?;
+    let mut offset = ETH_HLEN;
+    let mut tags = Tags { count: 0, outermost: 0 };
+    while usize::from(tags.count) < MAX_VLAN_TAGS && matches!(ethertype, ETH_P_8021Q | ETH_P_8021AD) {
+        ethertype = be16(frame, offset + 2)?;
+        if tags.count == 0 {
+            tags.outermost = be16(frame, offset)? & 0xfff;
+        }
+        offset += 4;
+        tags.count += 1;
+    }
+    Some((ethertype, offset, tags))
+}
+
+fn ipv4(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     let Some(header) = frame.get(l3..).and_then(|rest| rest.first_chunk::<20>()) else {
         return Frame::Undecidable(Undecidable::Truncated, None);
     };
@@ -165,10 +178,10 @@ fn ipv4(frame: &[u8], l3: usize, vlan_tags: u8) -> Frame {
     let dst = Ipv4Addr::from([header[16], header[17], header[18], header[19]]);
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let ends = Ends { l3, l4: l3 + header_len, ip_end: l3 + total };
-    transport(frame, ends, header[9], fragment, vlan_tags, IpAddr::V4(src), IpAddr::V4(dst))
+    transport(frame, ends, header[9], fragment, tags, IpAddr::V4(src), IpAddr::V4(dst))
 }
 
-fn ipv6(frame: &[u8], l3: usize, vlan_tags: u8) -> Frame {
+fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     let Some(header) = frame.get(l3..).and_then(|rest| rest.first_chunk::<40>()) else {
         return Frame::Undecidable(Undecidable::Truncated, None);
     };
@@ -188,10 +201,10 @@ fn ipv6(frame: &[u8], l3: usize, vlan_tags: u8) -> Frame {
     for _ in 0..MAX_EXT_HEADERS {
         let ends = Ends { l3, l4, ip_end };
         if !is_extension(next) || fragment == Fragment::Later {
-            return transport(frame, ends, next, fragment, vlan_tags, src, dst);
+            return transport(frame, ends, next, fragment, tags, src, dst);
         }
         let Some(ext) = frame.get(l4..).and_then(|rest| rest.first_chunk::<8>()) else {
-            let so_far = bare(frame, ends, next, fragment, vlan_tags, src, dst);
+            let so_far = bare(frame, ends, next, fragment, tags, src, dst);
             return Frame::Undecidable(Undecidable::Truncated, so_far);
         };
         let length = match next {
@@ -212,9 +225,9 @@ fn ipv6(frame: &[u8], l3: usize, vlan_tags: u8) -> Frame {
     }
     let ends = Ends { l3, l4, ip_end };
     if is_extension(next) && fragment != Fragment::Later {
-        return Frame::Undecidable(Undecidable::LongChain, bare(frame, ends, next, fragment, vlan_tags, src, dst));
+        return Frame::Undecidable(Undecidable::LongChain, bare(frame, ends, next, fragment, tags, src, dst));
     }
-    transport(frame, ends, next, fragment, vlan_tags, src, dst)
+    transport(frame, ends, next, fragment, tags, src, dst)
 }
 
 /// Whether the IPv6 next-header value is one of the extension headers that are walked.
@@ -237,7 +250,7 @@ fn bare(
     ends: Ends,
     protocol: u8,
     fragment: Fragment,
-    vlan_tags: u8,
+    tags: Tags,
     src: IpAddr,
     dst: IpAddr,
 ) -> Option<Headers> {
@@ -255,7 +268,8 @@ fn bare(
         payload: u16::try_from(l4).ok()?,
         payload_len: u16::try_from(end - l4).ok()?,
         fragment,
-        vlan_tags,
+        vlan_tags: tags.count,
+        vlan: tags.outermost,
         truncated: ends.ip_end > frame.len() || ends.l4 > end,
     })
 }
@@ -265,11 +279,11 @@ fn transport(
     ends: Ends,
     protocol: u8,
     fragment: Fragment,
-    vlan_tags: u8,
+    tags: Tags,
     src: IpAddr,
     dst: IpAddr,
 ) -> Frame {
-    let Some(mut headers) = bare(frame, ends, protocol, fragment, vlan_tags, src, dst) else {
+    let Some(mut headers) = bare(frame, ends, protocol, fragment, tags, src, dst) else {
         return Frame::Undecidable(Undecidable::BadHeader, None);
     };
     if fragment == Fragment::Later {

@@ -71,7 +71,7 @@ impl Inspect for Odd {
 }
 
 fn snapshot() -> Snapshot {
-    let rules = Ruleset { rules: Vec::new(), default_action: Action::Inspect { chain: "default".into() } };
+    let rules = Ruleset::new(Vec::new(), Action::Inspect { chain: "default".into() });
     let classifier = Classifier::new(&rules, &["default".into()]).expect("the chain is there");
     let route = Route { service: 0, egress: EgressId(0), dst_mac: Mac([2; 6]), src_mac: Mac([4; 6]), mtu: 150 };
     let mut routes = HashMap::default();

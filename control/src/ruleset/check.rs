@@ -80,7 +80,7 @@ pub(crate) fn offline(entries: &[Entry], default_action: Action) -> (Ruleset, Ha
         names.insert(id, entry.id.map_or_else(|| format!("rule[{at}]"), |id| id.to_string()));
         rules.push(Rule { id, ..entry.rule.clone() });
     }
-    (Ruleset { rules, default_action }, names)
+    (Ruleset::new(rules, default_action), names)
 }
 
 type Wrong = Vec<(String, String)>;
@@ -139,6 +139,6 @@ fn field_of(error: &RuleError) -> String {
     match error {
         RuleError::Field { field, .. } => (*field).to_owned(),
         RuleError::Conflict { fields, .. } => (*fields).to_owned(),
-        RuleError::TooMany { .. } => String::new(),
+        RuleError::TooMany { .. } | RuleError::TooManySets { .. } => String::new(),
     }
 }

@@ -13,10 +13,10 @@ use crate::{bpf::types::Trie, rules::Matcher};
 /// Add the tries for both families and directions, and their bit vectors.
 pub(super) fn add(matchers: &[&Matcher], rows: &mut Rows, tries: &mut Tries) {
     for (trie, v4, direction) in [
-        (Trie::SXF_SRC4, true, (|m| m.src) as fn(&Matcher) -> Option<IpNet>),
-        (Trie::SXF_DST4, true, |m| m.dst),
-        (Trie::SXF_SRC6, false, |m| m.src),
-        (Trie::SXF_DST6, false, |m| m.dst),
+        (Trie::SXF_SRC4, true, (Matcher::src_net) as fn(&Matcher) -> Option<IpNet>),
+        (Trie::SXF_DST4, true, Matcher::dst_net),
+        (Trie::SXF_SRC6, false, Matcher::src_net),
+        (Trie::SXF_DST6, false, Matcher::dst_net),
     ] {
         let (everywhere, leaves) = leaves(matchers, v4, direction, rows);
         tries.add(trie, everywhere, &leaves, !v4);
@@ -35,7 +35,7 @@ fn leaves(
     // In the order of prefixes, which puts each behind those that contain it.
     let mut rules = BTreeMap::<Prefix, Vec<usize>>::new();
     for (rule, matcher) in matchers.iter().enumerate() {
-        if matcher.src.or(matcher.dst).is_some_and(|net| matches!(net, IpNet::V4(_)) != v4) {
+        if matcher.src_net().or(matcher.dst_net()).is_some_and(|net| matches!(net, IpNet::V4(_)) != v4) {
             continue;
         }
         match direction(matcher).map(Prefix::of) {

@@ -108,7 +108,7 @@ fn entry(rule: &Rule, verdict: VerdictEntry) -> RuleEntry {
         verdict,
         protocol: matcher.proto.map_or(0, |proto| proto.0),
         any_protocol: matcher.proto.is_none().into(),
-        needs_ports: (matcher.port.is_some() || matcher.sport.is_some()).into(),
+        needs_ports: matcher.needs_transport().into(),
         reserved: 0,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     rules::{
         Cause, Classifier, PortRange,
         shapes::{self, Families, SHAPES},
-        testing::{Random, arbitrary_rule, rule},
+        testing::{Random, address, arbitrary_rule, rule},
     },
     wire::{Frame, parse, testing},
 };
@@ -23,7 +23,7 @@ fn chains() -> [String; 2] {
 }
 
 fn tables(rules: Vec<Rule>) -> Result<Tables, RuleError> {
-    compile(&Ruleset { rules, default_action: Action::Pass }, &chains(), |id| id.0 + 100)
+    compile(&Ruleset::new(rules, Action::Pass), &chains(), |id| id.0 + 100)
 }
 
 /// What the model says, in the words of the tables; `None` for a packet that the parser decides on.
@@ -33,7 +33,7 @@ fn expected(classifier: &Classifier, frame: &Frame) -> Option<Found> {
         Cause::Rule => decision.rule.map(|id| Found::Rule(id.0)),
         Cause::Default => Some(Found::None),
         Cause::LaterFragment => Some(Found::Hidden),
-        Cause::Neighbour | Cause::NonIp | Cause::Undecidable(_) => None,
+        Cause::Neighbour | Cause::NonIp | Cause::Undecidable(_) | Cause::Blocklist => None,
     }
 }
 
@@ -79,7 +79,7 @@ proptest! {
         for (rule, id) in rules.iter_mut().zip(1..) {
             rule.id = RuleId(id);
         }
-        let ruleset = Ruleset { rules, default_action: Action::Pass };
+        let ruleset = Ruleset::new(rules, Action::Pass);
         assert_agree(&ruleset, 60, &mut Random(seed));
     }
 }
@@ -87,8 +87,8 @@ proptest! {
 #[test]
 fn rules_without_a_family_are_found_in_both_and_others_in_their_own() {
     let tables = tables(vec![
-        rule(1, |m| m.src = "10.0.0.0/8".parse().ok()),
-        rule(2, |m| m.dst = "fd00::/8".parse().ok()),
+        rule(1, |m| m.src = address("10.0.0.0/8")),
+        rule(2, |m| m.dst = address("fd00::/8")),
         rule(3, |_| ()),
     ])
     .unwrap();
@@ -157,9 +157,9 @@ fn an_address_leads_to_the_rules_whose_prefixes_contain_it() {
             let trie = if src.is_ipv4() { TrieIndex::SXF_SRC4 } else { TrieIndex::SXF_SRC6 };
             let bits = walk::words(&tables.lines, walk::address(&tables, trie, src));
             for (place, rule) in rules.iter().enumerate() {
-                let family = rule.matcher.src.or(rule.matcher.dst);
+                let family = rule.matcher.src_net().or(rule.matcher.dst_net());
                 let naive = family.is_none_or(|net| net.addr().is_ipv4() == src.is_ipv4())
-                    && rule.matcher.src.is_none_or(|net| net.contains(&src));
+                    && rule.matcher.src_net().is_none_or(|net| net.contains(&src));
                 assert_eq!(bits[4 + place / 64] >> (place % 64) & 1 == 1, naive, "{src} and {rule:?}");
             }
         }
@@ -183,7 +183,7 @@ fn many_ranges_of_both_ports_do_not_multiply() {
     let mut random = Random(5);
     let mut range = || {
         let (a, b) = (random.port(), random.port());
-        Some(PortRange { first: a.min(b), last: a.max(b) })
+        Some(PortRange { first: a.min(b), last: a.max(b) }.into())
     };
     let rules = (1..=500).map(|id| rule(id, |m| (m.sport, m.port) = (range(), range()))).collect();
     let tables = tables(rules).unwrap();

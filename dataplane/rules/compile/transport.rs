@@ -6,7 +6,7 @@
 use super::{PORT_TABLES, PORTS, PROTOCOLS, rows::Rows};
 use crate::{
     bpf::types::PortTable,
-    rules::{Matcher, PortRange, Protocol},
+    rules::{Matcher, Ports, Protocol},
 };
 
 /// The tables of port to bit vector.
@@ -17,13 +17,13 @@ pub(super) fn ports(matchers: &[&Matcher], rows: &mut Rows) -> Vec<u32> {
         (PortTable::SXF_UDP_PORT, Protocol::UDP),
         (PortTable::SXF_SCTP_PORT, Protocol::SCTP),
     ] {
-        let of = |(rule, matcher): (usize, &&Matcher)| {
-            matcher.proto.is_none_or(|proto| proto == protocol).then_some((rule, matcher.port))
-        };
-        fill(table_mut(&mut tables, table), matchers.iter().enumerate().filter_map(of), rows);
+        let of_protocol = matchers.iter().enumerate();
+        let of_protocol = of_protocol.filter(|(_, matcher)| matcher.proto.is_none_or(|proto| proto == protocol));
+        let rules = of_protocol.map(|(rule, matcher)| (rule, matcher.port.as_ref()));
+        fill(table_mut(&mut tables, table), rules, rows);
     }
-    let of = |(rule, matcher): (usize, &&Matcher)| (rule, matcher.sport);
-    fill(table_mut(&mut tables, PortTable::SXF_SPORT), matchers.iter().enumerate().map(of), rows);
+    let rules = matchers.iter().enumerate().map(|(rule, matcher)| (rule, matcher.sport.as_ref()));
+    fill(table_mut(&mut tables, PortTable::SXF_SPORT), rules, rows);
     tables
 }
 
@@ -33,8 +33,7 @@ pub(super) fn protocols(matchers: &[&Matcher], rows: &mut Rows) -> Vec<u32> {
     for protocol in (0..=u8::MAX).map(Protocol) {
         // With ports it is looked up for later fragments only, which rules with ports might match.
         let matches = |(_, matcher): &(usize, &&Matcher)| {
-            matcher.proto.is_none_or(|proto| proto == protocol)
-                && (protocol.has_ports() || (matcher.port.is_none() && matcher.sport.is_none()))
+            matcher.proto.is_none_or(|proto| proto == protocol) && (protocol.has_ports() || !matcher.needs_transport())
         };
         let bits = rows.set(matchers.iter().enumerate().filter(matches).map(|(rule, _)| rule));
         table.push(rows.line(&bits));
@@ -48,16 +47,18 @@ fn table_mut(tables: &mut [u32], table: PortTable) -> &mut [u32] {
 }
 
 /// Sweep over the ports from below: rules come in where their range begins and leave behind its end.
-fn fill(table: &mut [u32], rules: impl Iterator<Item = (usize, Option<PortRange>)>, rows: &mut Rows) {
+fn fill<'a>(table: &mut [u32], rules: impl Iterator<Item = (usize, Option<&'a Ports>)>, rows: &mut Rows) {
     let mut current = rows.set([]);
     let mut changes: Vec<(usize, bool, usize)> = Vec::new();
-    for (rule, range) in rules {
-        let Some(range) = range else {
+    for (rule, ports) in rules {
+        let Some(ports) = ports else {
             current.insert(rule);
             continue;
         };
-        changes.push((range.first.into(), true, rule));
-        changes.push((usize::from(range.last) + 1, false, rule));
+        for range in ports.ranges() {
+            changes.push((range.first.into(), true, rule));
+            changes.push((usize::from(range.last) + 1, false, rule));
+        }
     }
     changes.sort_unstable();
     let mut begin = 0;
