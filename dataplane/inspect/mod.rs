@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod inspector;
 mod instance;
+mod isolate;
 mod module;
 mod region;
 mod runner;

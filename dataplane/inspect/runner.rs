@@ -1,6 +1,6 @@
 //! A worker's instances, and the way of a batch through a chain of them.
 
-use std::{borrow::Cow, fmt::Write as _, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, ops::Range, sync::Arc};
 
 use arrayvec::ArrayString;
 use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, verdict};
@@ -41,9 +41,9 @@ pub struct Outcome {
 /// One module's place in a runner.
 #[derive(Debug)]
 struct Slot {
-    /// None between a failure and the next batch, when a new one could not be started.
+    /// None between a failure and the next call.
     instance: Option<Instance>,
-    /// Failures in a row.
+    /// Batches in a row of which no packet could be inspected.
     failures: u32,
 }
 
@@ -59,14 +59,14 @@ struct Raised {
 #[derive(Debug)]
 pub struct Runner {
     slots: Vec<Slot>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     alias: Alias,
     alerts: Arc<AlertQueue>,
     health: Arc<[Health]>,
     counters: Arc<RunnerCounters>,
     pulse: Pulse,
     /// Packets of the batch that no module has dropped, as indices.
-    live: Vec<u16>,
+    pub(super) live: Vec<u16>,
     raised: Vec<Raised>,
 }
 
@@ -172,29 +172,50 @@ impl Runner {
     /// Call one module on the live packets, or apply its fail policy. Returns why it was the policy.
     fn step(&mut self, chain: u16, module: u16, packets: &mut [Packet], now_ns: &mut u64) -> Option<Cow<'static, str>> {
         let index = usize::from(module);
+        let all = 0..self.live.len();
         if !self.health[index].in_service() {
-            self.apply_policy(index, packets);
+            self.apply_policy(index, packets, all);
             return Some(Cow::Borrowed("out of service after too many failures"));
         }
-        let started = *now_ns;
-        let result = self.call(module, packets, started);
-        *now_ns = clock::monotonic_ns();
-        self.counters[index].called(now_ns.saturating_sub(started));
-        self.collect(module);
-        match result {
-            Ok(()) => {
-                self.slots[index].failures = 0;
-                None
-            }
-            Err(failure) => {
-                self.apply_policy(index, packets);
-                self.fail(chain, module, &failure, *now_ns);
-                Some(Cow::Owned(failure.to_string()))
-            }
+        let Err(failure) = self.attempt(module, packets, all, now_ns) else {
+            self.slots[index].failures = 0;
+            return None;
+        };
+        let left = self.isolate(module, packets, &failure, now_ns);
+        if left.works {
+            self.slots[index].failures = 0;
+        } else {
+            self.slots[index].failures = self.slots[index].failures.saturating_add(1);
         }
+        self.fail(chain, module, &failure, left.packets, *now_ns);
+        Some(Cow::Owned(failure.to_string()))
     }
 
-    fn call(&mut self, module: u16, packets: &mut [Packet], now_ns: u64) -> Result<(), Failure> {
+    /// Call a module on the live packets of `range`. A failure is counted, and the instance, whose state it may have
+    /// spoilt, is thrown away: the next call starts another from the pool.
+    pub(super) fn attempt(
+        &mut self,
+        module: u16,
+        packets: &mut [Packet],
+        range: Range<usize>,
+        now_ns: &mut u64,
+    ) -> Result<(), Failure> {
+        let index = usize::from(module);
+        let started = *now_ns;
+        let result = self.call(module, packets, range.clone(), started);
+        *now_ns = clock::monotonic_ns();
+        self.counters[index].called(now_ns.saturating_sub(started));
+        match &result {
+            Ok(()) => self.collect(module, range),
+            Err(failure) => {
+                self.counters[index].failed(failure.kind);
+                self.slots[index].instance = None;
+            }
+        }
+        result
+    }
+
+    fn call(&mut self, module: u16, packets: &mut [Packet], range: Range<usize>, now_ns: u64) -> Result<(), Failure> {
         let loaded = &self.shared.modules[usize::from(module)];
         let slot = &mut self.slots[usize::from(module)].instance;
         let instance = match slot {
@@ -202,21 +223,22 @@ impl Runner {
             // Not populated: a fault per page is spread over the next batches, populating it all would stall this one.
             None => slot.insert(Instance::start(loaded, Some(&self.alias))?),
         };
-        instance.inspect(packets, &self.live, loaded.ticks, now_ns)
+        instance.inspect(packets, &self.live[range], loaded.ticks, now_ns)
     }
 
-    fn apply_policy(&self, index: usize, packets: &mut [Packet]) {
+    /// Give the live packets of `range` the verdict of the module's fail policy.
+    pub(super) fn apply_policy(&self, index: usize, packets: &mut [Packet], range: Range<usize>) {
         let said = match self.shared.modules[index].on_failure {
             FailPolicy::Open => verdict::PASS,
             FailPolicy::Closed => verdict::DROP,
         };
-        for &i in &self.live {
+        for &i in &self.live[range] {
             packets[usize::from(i)].verdict = said;
         }
     }
 
-    /// Take over the alerts of the call that just ended; packet numbers become those of the batch.
-    fn collect(&mut self, module: u16) {
+    /// Take over the alerts of the call on `range` that just ended; packet numbers become those of the batch.
+    fn collect(&mut self, module: u16, range: Range<usize>) {
         let Some(instance) = &mut self.slots[usize::from(module)].instance else { return };
         let (alerts, lost) = instance.alerts();
         if alerts.is_empty() && lost == 0 {
@@ -226,20 +248,15 @@ impl Runner {
         self.alerts.count_dropped(lost);
         for alert in alerts.drain(..) {
             // The host function checked the number against the call's.
-            let packet = self.live.get(alert.packet as usize).copied().unwrap_or_default();
+            let packet = self.live[range.clone()].get(alert.packet as usize).copied().unwrap_or_default();
             self.raised.push(Raised { module, packet, alert });
         }
     }
 
-    /// Count and tell of a failed batch, and throw the instance away; the next batch starts a new one from the pool.
-    fn fail(&mut self, chain: u16, module: u16, failure: &Failure, now_ns: u64) {
+    /// Tell of a batch of which `packets` followed the fail policy, and take a module that fails too often out of service.
+    fn fail(&self, chain: u16, module: u16, failure: &Failure, packets: usize, now_ns: u64) {
         let index = usize::from(module);
         let loaded = &self.shared.modules[index];
-        let slot = &mut self.slots[index];
-        self.counters[index].failed(failure.kind);
-        slot.instance = None;
-        slot.failures = slot.failures.saturating_add(1);
-        let packets = self.live.len();
         let fate = if loaded.on_failure == FailPolicy::Open { "passed" } else { "dropped" };
         if self.health[index].tell(now_ns) {
             let mut text = ArrayString::new();
@@ -248,8 +265,7 @@ impl Runner {
             tracing::warn!(module = loaded.name, "{failure}; {packets} packets {fate}");
             self.tell(chain, module, AlertKind::ModuleFailure, 2, text);
         }
-        if self.slots[index].failures >= self.shared.modules[index].max_failures && self.health[index].disable() {
-            let loaded = &self.shared.modules[index];
+        if self.slots[index].failures >= loaded.max_failures && self.health[index].disable() {
             let mut text = ArrayString::new();
             let _ = write!(
                 text,

@@ -51,7 +51,7 @@ pub struct ModuleConfig {
     pub name: String,
     /// `.wasm` or `.wat` file.
     pub path: PathBuf,
-    /// What becomes of a batch that the module fails on.
+    /// What becomes of packets that the module fails on.
     pub on_failure: FailPolicy,
     /// Longest time for one batch; rounded up to the epoch tick of 5 ms, and one tick more. A worker does nothing else
     /// meanwhile: a module that never returns holds each worker for `max_failures` times this (and the start of as many
@@ -61,7 +61,7 @@ pub struct ModuleConfig {
     pub deadline: Duration,
     /// Largest heap in bytes, a multiple of 64 KiB, below [`secuxflow_abi::HEAP_LIMIT`].
     pub heap: usize,
-    /// Failures in a row after which the module is taken out of service.
+    /// Batches in a row, of which no packet could be inspected, after which the module is taken out of service.
     pub max_failures: u32,
     /// JSON text handed to `sxf_init`.
     pub config: String,

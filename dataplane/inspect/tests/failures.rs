@@ -30,10 +30,12 @@ fn each_kind_of_failure_is_counted_and_follows_the_policy() {
         for (policy, pass) in [(FailPolicy::Open, true), (FailPolicy::Closed, false)] {
             let (mut bench, _file) = bench(inspect, policy);
             assert_eq!(bench.run(&[tcp(80, 2, b""), tcp(80, 2, b"")]), [pass, pass], "{inspect}");
-            assert_eq!(bench.failures(kind), 1, "{inspect}");
+            // Both together, then each by itself, unless time has run out already.
+            let calls = if kind == "timeout" { 1 } else { 3 };
+            assert_eq!(bench.failures(kind), calls, "{inspect}");
             let status = bench.status();
             let count = if pass { status.passed } else { status.dropped };
-            assert_eq!((count.packets, status.calls), (2, 1));
+            assert_eq!((count.packets, status.calls), (2, calls));
             let alerts = bench.raised();
             assert_eq!(alerts.len(), 1);
             assert_eq!((alerts[0].kind, alerts[0].module), (AlertKind::ModuleFailure, Some(0)));
@@ -78,6 +80,45 @@ fn failures_that_are_not_in_a_row_do_not_add_up() {
     }
     assert!(bench.status().in_service);
     assert_eq!(bench.failures("trap"), 5);
+}
+
+/// Traps when a payload of the batch begins with `!`, and drops packets whose payload is longer than a byte.
+const POISON: &str = "(loop $l (if (local.get $n) (then
+    (if (i32.load16_u offset=22 (local.get $p)) (then
+        (if (i32.eq (i32.const 0x21) (i32.load8_u (i32.add
+                (i32.load offset=8 (local.get $p)) (i32.load16_u offset=20 (local.get $p)))))
+            (then (unreachable)))
+        (i32.store offset=44 (local.get $p) (i32.gt_u (i32.load16_u offset=22 (local.get $p)) (i32.const 1)))))
+    (local.set $p (i32.add (local.get $p) (i32.const 64)))
+    (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br $l))))";
+
+#[test]
+fn a_packet_that_a_module_fails_on_does_not_let_its_neighbours_pass() {
+    let (mut bench, _file) = bench(POISON, FailPolicy::Open);
+    for round in 1..=5 {
+        let mut frames = vec![tcp(80, 2, b"an attack"); 64];
+        frames[37] = tcp(80, 2, b"!");
+        frames[5] = tcp(80, 2, b"");
+        let passed: Vec<usize> = (0..).zip(bench.run(&frames)).filter(|(_, pass)| *pass).map(|(i, _)| i).collect();
+        assert_eq!(passed, [5, 37]);
+        assert!(bench.status().in_service, "it works on all packets but one");
+        assert_eq!(bench.failures("trap"), round * 7, "64 packets are cut six times");
+    }
+    let alerts = bench.raised();
+    assert!(alerts[0].message.contains("1 packets passed"), "{}", alerts[0].message);
+}
+
+#[test]
+fn a_batch_full_of_packets_that_a_module_fails_on_ends_after_a_bounded_number_of_calls() {
+    let (mut bench, _file) = bench(POISON, FailPolicy::Closed);
+    let frame = tcp(80, 2, b"!");
+    for _ in 0..2 {
+        assert_eq!(bench.run(&vec![frame.clone(); 64]), [false; 64]);
+    }
+    assert!(bench.status().in_service, "two batches, and the third failure in a row is the last");
+    assert_eq!(bench.status().calls, 2 * 33);
+    bench.run(&[frame]);
+    assert!(!bench.status().in_service);
 }
 
 #[test]
