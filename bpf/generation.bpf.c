@@ -8,9 +8,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Written before the program is loaded. */
-struct sxf_config config = {.fail_closed = 1};
-
 /* Carries the types that no map holds into the skeleton; never read. */
 struct sxf_types {
         struct sxf_metadata metadata;
@@ -23,6 +20,7 @@ struct sxf_types {
         enum sxf_every_rule every_rule;
         enum sxf_trie trie;
         enum sxf_port_table port_table;
+        enum sxf_uses uses;
 };
 struct sxf_types *sxf_types __attribute__((unused));
 

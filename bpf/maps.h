@@ -40,7 +40,7 @@ struct {
 
 struct {
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-        __uint(max_entries, SXF_RULE_SLOTS + 1);
+        __uint(max_entries, SXF_SLOTS);
         __type(key, __u32);
         __type(value, struct sxf_count);
 } rule_counts SEC(".maps");

@@ -313,8 +313,12 @@ impl Filter {
 
     fn load_generation(&self, tables: &Tables) -> Result<Object, BpfError> {
         let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
-        let config =
-            Config { default_verdict: tables.default, fail_closed: (self.fail_policy == FailPolicy::Closed).into() };
+        let config = Config {
+            default_verdict: tables.default,
+            fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
+            uses: tables.extras.uses,
+            enforced: tables.extras.enforced,
+        };
         set_section(&mut open, ".data", bytes_of(&Data { config }))?;
         self.shared.lend(&mut open)?;
         let contents = tables::contents(tables);

@@ -28,7 +28,7 @@ pub(crate) use skeleton::types::{
     sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits, sxf_line as Line, sxf_magic as Magic,
     sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port, sxf_port_table as PortTable,
     sxf_rule as RuleEntry, sxf_service as ServiceEntry, sxf_shape as Shape, sxf_skip as Skip, sxf_trie as Trie,
-    sxf_verdict as VerdictEntry,
+    sxf_uses as Uses, sxf_verdict as VerdictEntry,
 };
 
 /// The entry program's object file.
@@ -54,10 +54,10 @@ macro_rules! plain {
 
 plain! {
     CountEntry { packets, bytes },
-    VerdictEntry { rule, slot, chain, action, reserved },
-    RuleEntry { verdict, protocol, any_protocol, needs_ports, reserved },
+    VerdictEntry { rule, slot, chain, action, monitored },
+    RuleEntry { verdict, protocol, any_protocol, needs_transport, reserved },
     Skip { key, mask, hit, miss, next, reserved },
-    Config { default_verdict, fail_closed },
+    Config { default_verdict, fail_closed, uses, enforced },
     Data { config },
     Port { first_socket, ingress },
     Address { bytes },

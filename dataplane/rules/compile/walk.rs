@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{NODE_ENTRIES, PORTS, ROOT_ENTRIES, Tables};
+use super::{Extras, NODE_ENTRIES, PORTS, ROOT_ENTRIES, Tables};
 use crate::{
-    bpf::types::{Entry, PortTable, RuleEntry, Shape, Trie},
+    bpf::types::{Entry, PortTable, RuleEntry, Shape, Trie, Uses},
     rules::Protocol,
     wire::{Fragment, Headers, is_extension},
 };
@@ -37,13 +37,23 @@ pub(super) fn find(tables: &Tables, packet: &Headers) -> Found {
         _ if hidden => (0, 0),
         _ => (tables.protocols[usize::from(packet.protocol)], 0),
     };
-    let rows = [address(tables, src, packet.src), address(tables, dst, packet.dst), protocol, sport];
-    let Some(rule) = first_rule(&tables.lines, rows) else { return Found::None };
-    let RuleEntry { verdict, protocol, any_protocol, needs_ports, .. } = tables.rules[rule];
-    if later && (needs_ports == 1 || (any_protocol == 0 && protocol != packet.protocol)) {
+    let mut rows = vec![address(tables, src, packet.src), address(tables, dst, packet.dst), protocol, sport];
+    rows.extend(extras(&tables.extras, packet));
+    let Some(rule) = first_rule(&tables.lines, &rows) else { return Found::None };
+    let RuleEntry { verdict, protocol, any_protocol, needs_transport, .. } = tables.rules[rule];
+    if later && (needs_transport == 1 || (any_protocol == 0 && protocol != packet.protocol)) {
         return Found::Hidden;
     }
     Found::Rule(verdict.rule)
+}
+
+/// Bit vectors of fields that the rules use, beside the four of every packet.
+fn extras<'a>(extras: &'a Extras, packet: &'a Headers) -> impl Iterator<Item = u32> + 'a {
+    let uses = |field: Uses| extras.uses & field.0 != 0;
+    let vlan = uses(Uses::SXF_USES_VLAN).then(|| extras.vlans[usize::from(packet.vlan)]);
+    let visible = packet.protocol == Protocol::TCP.0 && packet.fragment != Fragment::Later;
+    let flags = (visible && uses(Uses::SXF_USES_TCP_FLAGS)).then(|| extras.tcp_flags[usize::from(packet.tcp_flags)]);
+    vlan.into_iter().chain(flags)
 }
 
 /// The first line of the bit vector of an address, and nothing else: a walk longer than the kernel's loop panics.
@@ -91,7 +101,7 @@ pub(super) fn words(lines: &[u64], line: u32) -> &[u64] {
     &lines[line as usize * LINE_WORDS..]
 }
 
-fn first_rule(lines: &[u64], rows: [u32; 4]) -> Option<usize> {
+fn first_rule(lines: &[u64], rows: &[u32]) -> Option<usize> {
     let all = |at: usize| rows.iter().fold(u64::MAX, |bits, row| bits & words(lines, *row)[at]);
     for group in 0..SUMMARY_WORDS {
         let mut summary = all(group);
