@@ -11,6 +11,7 @@
 
 #include "common.h"
 #include "extras.h"
+#include "monitor.h"
 #include "parse.h"
 #include "tables.h"
 #include <bpf/bpf_endian.h>
@@ -183,14 +184,39 @@ static __always_inline bool is_sure(const struct packet *packet, const struct sx
                !(rule->needs_transport || (!rule->any_protocol && rule->protocol != packet->protocol));
 }
 
-/* Replace the default action by what the first rule says that matches. */
-static __always_inline void find_verdict(const struct packet *packet, struct sxf_verdict *verdict) {
+/* Replace the default action by what rule `first` says. */
+static __always_inline void decide(int first, const struct packet *packet, struct sxf_verdict *verdict) {
+        struct sxf_rule *rule;
+
+        if (first == RULE_NONE)
+                return;
+        rule = bpf_map_lookup_elem(&rules, &first);
+        if (rule && is_sure(packet, rule)) {
+                *verdict = rule->verdict;
+        } else if (rule && rule->verdict.monitored) {
+                verdict->slot = SXF_NO_SLOT;
+                verdict->monitored = 1;
+        } else {
+                /* A table without its line is none to decide by either. */
+                *verdict = (struct sxf_verdict){.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
+        }
+}
+
+/* The first rule that is set in `vectors`. */
+static __always_inline int look_up(struct vectors *vectors) {
+        int first = first_rule_of(vectors);
+
+        return vectors->lost ? RULE_UNKNOWN : first;
+}
+
+/* Replace the default action by what the first rule says that matches and is enforced. What monitored rules say is only
+ * told of. */
+static __always_inline void find_verdict(struct xdp_md *ctx, const struct packet *packet, struct sxf_verdict *verdict) {
         bool ports = packet->fragment != FRAGMENT_LATER && has_ports(packet->protocol);
         __u32 protocol = protocol_row(packet, ports);
         __u32 sport = ports ? port_row(SXF_SPORT, packet->sport) : SXF_EVERY_RULE;
-        struct sxf_rule *rule;
+        bool monitored = false;
         __u32 src, dst;
-        int first;
 
         if (packet->v6) {
                 src = row6(SXF_SRC6, word64(packet->src), word64(packet->src + 2), ROOT_BYTES);
@@ -199,25 +225,24 @@ static __always_inline void find_verdict(const struct packet *packet, struct sxf
                 src = row4(SXF_SRC4, packet->src[0]);
                 dst = row4(SXF_DST4, packet->dst[0]);
         }
-        if (config.uses) {
-                struct vectors vectors = {.lines = {src, dst, protocol, sport}, .count = BASE_VECTORS};
+        struct vectors vectors = {.lines = {src, dst, protocol, sport}, .count = BASE_VECTORS};
 
+        if (config.uses)
                 add_extras(packet, &vectors);
-                first = first_rule_of(&vectors);
-                if (vectors.lost)
-                        first = RULE_UNKNOWN;
-        } else {
-                first = first_rule(src, dst, protocol, sport);
+        decide(config.uses ? look_up(&vectors) : first_rule(src, dst, protocol, sport), packet, verdict);
+        if (verdict->monitored && verdict->slot != SXF_DEFAULT_SLOT) {
+                monitored = true;
+                tell(ctx, packet, verdict);
+                *verdict = config.default_verdict;
+                add_vector(&vectors, config.enforced);
+                decide(look_up(&vectors), packet, verdict);
         }
-        if (first == RULE_NONE)
-                return;
-        rule = bpf_map_lookup_elem(&rules, &first);
-        /* A table without its line is none to decide by. */
-        if (!rule || !is_sure(packet, rule)) {
-                *verdict = (struct sxf_verdict){.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
-                return;
+        if (verdict->monitored) {
+                /* The default action. */
+                if (!monitored)
+                        tell(ctx, packet, verdict);
+                verdict->action = SXF_PASS;
         }
-        *verdict = rule->verdict;
 }
 
 #endif

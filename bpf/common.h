@@ -23,6 +23,8 @@ enum sxf_limits {
         SXF_INTERFACES = 16,
         SXF_QUEUES = 64,
         SXF_SOCKETS = 1024,
+        /* Bytes of samples that wait, about a thousand. */
+        SXF_SAMPLE_BYTES = 65536,
         SXF_SERVICES = 1024,
 };
 
@@ -186,6 +188,21 @@ struct sxf_address {
 
 struct sxf_service {
         __u32 up;
+};
+
+/* A packet that monitor mode let through, for an alert. */
+struct sxf_sample {
+        struct sxf_address src;
+        struct sxf_address dst;
+        __u32 rule; /* 0 for none. */
+        __u32 slot; /* Of the rule, or of what is not a rule. */
+        __u32 ifindex;
+        __u32 bytes;
+        __u16 sport;
+        __u16 port;
+        __u8 protocol;
+        __u8 v6;
+        __u8 reserved[2];
 };
 
 /* Written in front of a packet that goes to inspection. */

@@ -11,6 +11,7 @@ char LICENSE[] SEC("license") = "GPL";
 /* Carries the types that no map holds into the skeleton; never read. */
 struct sxf_types {
         struct sxf_metadata metadata;
+        struct sxf_sample sample;
         enum sxf_limits limits;
         enum sxf_action action;
         enum sxf_event event;
@@ -28,13 +29,7 @@ static __always_inline bool service_up(const struct packet *packet) {
         struct sxf_address address = {};
         struct sxf_service *service;
 
-        if (packet->v6) {
-                __builtin_memcpy(address.bytes, packet->dst, sizeof(address.bytes));
-        } else {
-                address.bytes[10] = 0xff;
-                address.bytes[11] = 0xff;
-                __builtin_memcpy(address.bytes + 12, packet->dst, 4);
-        }
+        write_address(&address, packet, packet->dst);
         service = bpf_map_lookup_elem(&services, &address);
         return service && service->up;
 }
@@ -99,7 +94,7 @@ static __always_inline int classify(struct xdp_md *ctx, const struct packet *pac
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
-        find_verdict(packet, &verdict);
+        find_verdict(ctx, packet, &verdict);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
         return act(ctx, packet, &verdict, bytes);

@@ -7,6 +7,7 @@
 /* Before the helpers, which use its types. */
 #include <linux/bpf.h>
 
+#include "common.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <linux/if_ether.h>
@@ -61,6 +62,18 @@ struct packet {
         __u8 addressed;
         __u8 reserved;
 };
+
+/* Write an address of `packet`, which must be zero before. */
+static __always_inline void write_address(struct sxf_address *address, const struct packet *packet,
+                                          const __be32 *words) {
+        if (packet->v6) {
+                __builtin_memcpy(address->bytes, words, sizeof(address->bytes));
+        } else {
+                address->bytes[10] = 0xff;
+                address->bytes[11] = 0xff;
+                __builtin_memcpy(address->bytes + 12, words, 4);
+        }
+}
 
 struct cursor {
         void *data;

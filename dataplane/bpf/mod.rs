@@ -5,6 +5,7 @@ mod counters;
 mod error;
 mod filter;
 mod mount;
+mod samples;
 mod slots;
 mod sys;
 mod tables;
@@ -19,4 +20,5 @@ mod tests;
 
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
+pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};

@@ -87,6 +87,7 @@ fn snapshot() -> Snapshot {
         chains: 2,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
+        monitor: false,
     }
 }
 

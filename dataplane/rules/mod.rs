@@ -22,7 +22,7 @@ pub use explain::{Before, Candidate, Tuple, explain};
 pub use matcher::{Address, Matcher, PortRange, Ports, Protocol, TcpFlags};
 pub use model::{Action, MAX_RULES, MAX_SETS, Rule, RuleError, RuleId, Ruleset};
 pub use order::{ordered, precedence};
-pub use reference::{Cause, Classifier, Decision, Outcome};
+pub use reference::{Cause, Classifier, Decision, Monitored, Outcome};
 pub use sets::{MAX_SET_NAME, MAX_SET_PREFIXES, PrefixSet};
 pub use shadow::{Overlap, Shadow, shadows};
 pub use spec::{RuleRecord, RuleSpec};

@@ -1,7 +1,7 @@
 //! The reference model: the first match by linear search, and why. The kernel's tables are tested against it, workers
 //! fall back on it, and test inspection explains with it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
     Action, Address, Matcher, PrefixSet, Protocol, Rule, RuleError, RuleId, Ruleset, compile::chain_index, ordered,
@@ -65,6 +65,17 @@ pub enum Monitored {
     Default,
     /// A blocklist, and no rule.
     Blocklist,
+}
+
+impl fmt::Display for Monitored {
+    /// `rule-7`, `the default action`, `a blocklist`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(id) => write!(f, "{id}"),
+            Self::Default => f.write_str("the default action"),
+            Self::Blocklist => f.write_str("a blocklist"),
+        }
+    }
 }
 
 /// An owned, ordered ruleset.

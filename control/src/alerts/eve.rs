@@ -63,6 +63,7 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
         AlertKind::Signature => ("signature", "Module signature"),
         AlertKind::ModuleFailure => ("module_failure", "Module failure"),
         AlertKind::ModuleDisabled => ("module_disabled", "Module taken out of service"),
+        AlertKind::Monitor => ("monitor", "Would be dropped"),
         AlertKind::Dataplane => ("dataplane", "Dataplane event"),
     };
     Eve {

@@ -113,6 +113,7 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_BATCHES, &[&index], worker.batches);
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
+        sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
         for Named { name, value } in &worker.frames {
             sink.set(&t::UMEM_FRAMES, &[&index, name], *value);
         }
