@@ -16,6 +16,8 @@ mod metrics;
 mod probe;
 mod ruleset;
 mod server;
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands come next"))]
+mod sets;
 mod state;
 #[cfg(test)]
 mod testing;
