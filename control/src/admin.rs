@@ -1,6 +1,8 @@
 //! What an administrator may do, whatever it arrives by: each change goes to the dataplane, then to the state file, and
 //! is taken back when either refuses.
 
+mod sets;
+
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -25,8 +27,8 @@ use crate::{
     backend::Backend,
     config::Config,
     error::ApiError,
-    explain, probe, ruleset,
-    state::{self, State},
+    explain, probe, ruleset, sets as set_files,
+    state::{self, State, StateError},
 };
 
 /// Shape of every answer.
@@ -52,12 +54,15 @@ pub(crate) struct Admin {
     fixed: Fixed,
     // Held across a whole change, so that dataplane, file and memory change together and in one order.
     state: Mutex<State>,
+    // No entry of a set is taken out before this moment.
+    expiry: Mutex<Option<Instant>>,
     alerts: Arc<AlertStore>,
 }
 
-/// `state`'s rules as the dataplane takes them.
+/// `state`'s rules and sets as the dataplane takes them.
 pub(crate) fn ruleset(state: &State, default_action: &Action) -> Ruleset {
-    Ruleset::new(state.rules.clone(), default_action.clone())
+    let sets = state.sets.values().map(|set| Arc::clone(set.prefixes())).collect();
+    Ruleset { sets, ..Ruleset::new(state.rules.clone(), default_action.clone()) }
 }
 
 impl Admin {
@@ -73,7 +78,14 @@ impl Admin {
             since: Instant::now(),
         };
         let queue = backend.alerts();
-        Self { backend: RwLock::new(Some(backend)), queue, fixed, state: Mutex::new(state), alerts }
+        Self {
+            backend: RwLock::new(Some(backend)),
+            queue,
+            fixed,
+            state: Mutex::new(state),
+            expiry: Mutex::default(),
+            alerts,
+        }
     }
 
     /// Do `work` with the dataplane.
@@ -88,12 +100,14 @@ impl Admin {
         self.with(work)?.map_err(|message| ApiError::new(ErrorCode::Internal, message))
     }
 
-    /// Let the dataplane look for changed links and neighbours.
+    /// Let the dataplane look for changed links and neighbours, and take out entries of sets that are over.
     ///
     /// # Errors
-    /// The daemon is stopping, or the kernel's tables cannot be read.
+    /// The daemon is stopping, the kernel's tables cannot be read, or the dataplane refuses the sets.
     pub(crate) fn tick(&self) -> Answer<()> {
-        self.ask(|backend| backend.tick())
+        let expired = self.expire_entries(Timestamp::now(), Instant::now());
+        self.ask(|backend| backend.tick())?;
+        expired
     }
 
     /// The alert store.
@@ -212,6 +226,10 @@ impl Admin {
         let entries = ruleset::check(&request.rules, Some(&self.fixed.chains)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {
             same_revision(state.revision, options.if_revision)?;
+            let faults = sets::unknown(&entries, state);
+            if !faults.is_empty() {
+                return Err(ApiError::ruleset(faults));
+            }
             let plan = ruleset::plan(&state.rules, state.next_rule, entries);
             let plan = plan.map_err(|message| ApiError::invalid("id", message))?;
             let step = u64::from(plan.differs() && !options.dry_run);
@@ -329,12 +347,13 @@ impl Admin {
         let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = current.clone();
         let answer = edit(&mut next)?;
+        sets::known(&next)?;
         if next.rules != current.rules {
             next.revision += 1;
         }
-        // The backend changes all or nothing, and an edit touches rules or services, not both: a refusal left no trace.
+        // The backend changes all or nothing, and an edit touches rules, services or one set: a refusal left no trace.
         self.apply(&current, &next)?;
-        if let Err(error) = state::save(&self.fixed.state_path, &next) {
+        if let Err(error) = self.store(&current, &next) {
             self.take_back(&next, &current);
             return Err(ApiError::new(ErrorCode::State, format!("{error}; nothing was changed")));
         }
@@ -348,10 +367,29 @@ impl Admin {
         if from.services != to.services {
             self.with(|backend| backend.set_services(&to.services))?.map_err(refused)?;
         }
-        if from.rules != to.rules {
+        if from.rules != to.rules || sets::differ(from, to) {
             let rules = ruleset(to, &self.fixed.default_action);
             let generation = self.with(|backend| backend.apply_rules(&rules))?.map_err(refused)?;
-            tracing::debug!(generation, rules = to.rules.len(), "ruleset is live");
+            tracing::debug!(generation, rules = to.rules.len(), sets = to.sets.len(), "ruleset is live");
+        }
+        Ok(())
+    }
+
+    /// Write the files that differ. Sets that are new come before the rules that may name them, those that are gone
+    /// after: whatever the moment of a crash, every stored rule finds its sets.
+    fn store(&self, from: &State, to: &State) -> Result<(), StateError> {
+        let path = &self.fixed.state_path;
+        let directory = set_files::directory(path);
+        for (name, set) in &to.sets {
+            if !from.sets.get(name).is_some_and(|before| before.same_file(set)) {
+                set_files::save(&directory, set)?;
+            }
+        }
+        if !from.same_file(to) {
+            state::save(path, to)?;
+        }
+        for name in from.sets.keys().filter(|name| !to.sets.contains_key(*name)) {
+            set_files::delete(&directory, name)?;
         }
         Ok(())
     }

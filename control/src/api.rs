@@ -9,6 +9,14 @@
 //! | `DELETE /v1/rules` | | [`Removed`] |
 //! | `POST /v1/rules/explain` | [`Explain`] | [`Explanation`] |
 //! | `DELETE /v1/rules/{id}` | | [`Removed`] |
+//! | `GET /v1/sets` | | [`Sets`] |
+//! | `POST /v1/sets` | [`CreateSet`] | [`SetInfo`], 201 |
+//! | `GET /v1/sets/{name}?limit=N` | | [`SetEntries`] |
+//! | `DELETE /v1/sets/{name}` | | [`Removed`] |
+//! | `POST /v1/sets/{name}/entries` | [`AddEntries`] | [`SetChange`] |
+//! | `DELETE /v1/sets/{name}/entries` | | [`Removed`] |
+//! | `POST /v1/sets/{name}/entries/remove` | [`RemoveEntries`] | [`SetChange`] |
+//! | `POST /v1/sets/{name}/feed?strict=B&replace=B&ttl=T` | text, one prefix a line | [`SetImported`] |
 //! | `GET /v1/services` | | [`Services`] |
 //! | `POST /v1/services` | [`secuxflow::service::ServiceSpec`] | [`Service`](secuxflow::service::Service), 201 |
 //! | `DELETE /v1/services/{name}` | | [`Removed`] |
@@ -19,6 +27,13 @@
 //!
 //! Whatever is refused is answered with [`Failure`] and a status of 400 or above.
 
+mod sets;
+
+pub(crate) use sets::{
+    AddEntries, CreateSet, ImportOptions, MAX_FEED_BODY, RemoveEntries, SetChange, SetEntries, SetEntry, SetImported,
+    SetInfo, Sets,
+};
+
 use secuxflow::{
     plane::{Count, FailPolicy, ModuleStatus, PlaneStatus},
     rules::{RuleId, RuleRecord, RuleSpec},
@@ -26,7 +41,7 @@ use secuxflow::{
 };
 use serde::{Deserialize, Serialize, de};
 
-/// Largest request body in bytes, whole rulesets apart.
+/// Largest request body in bytes, whole rulesets and feeds apart.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 /// Largest body with a whole ruleset, in bytes: 16,384 rules of 1 KiB. The longest rule takes about
 /// 600 bytes (more where its comment needs escapes), a usual one 100 to 150.
@@ -363,17 +378,17 @@ pub(crate) enum ErrorCode {
     BadRequest,
     /// A value breaks a rule. Status 422.
     Invalid,
-    /// No such rule, service or path. Status 404.
+    /// No such rule, service, set, entry or path. Status 404.
     NotFound,
     /// The path does not know the method. Status 405.
     MethodNotAllowed,
-    /// The id, name or address is taken, or the rules are at another revision. Status 409.
+    /// The id, name or address is taken, the set is in use, or the rules are at another revision. Status 409.
     Conflict,
-    /// The body is larger than 1 MiB, or 16 MiB for a ruleset. Status 413.
+    /// The body is larger than 1 MiB, or 16 MiB for a ruleset, or 64 MiB for a feed. Status 413.
     BodyTooLarge,
     /// The dataplane refused the change; nothing was changed. Status 500.
     Dataplane,
-    /// The state file could not be written; the change was taken back. Status 500.
+    /// The state file, or a set's, could not be written; the change was taken back. Status 500.
     State,
     /// Something broke inside the daemon; its log tells more. Status 500.
     Internal,

@@ -25,6 +25,7 @@ use crate::{
     config::{self, Config, ConfigError, Overrides},
     metrics,
     server::{self, ControlSocket, Lock, SocketError},
+    sets,
     state::{self, State, StateError},
 };
 
@@ -102,6 +103,8 @@ async fn run(
     let _socket_lock = Lock::take(&config.socket.path, "socket")?;
     state::prepare(&config.state)?;
     let _state_lock = Lock::take(&config.state, "state")?;
+    // Two state files in one directory would share their sets.
+    let _sets_lock = Lock::take(&sets::directory(&config.state), "state")?;
     let state = state::load(&config.state, &config.chain_names())?;
     let endpoints = Endpoints::open(config).await?;
     let rules = admin::ruleset(&state, &config.plane.default_action);

@@ -10,13 +10,13 @@ mod cli;
 mod client;
 mod config;
 mod daemon;
+mod durable;
 mod error;
 mod explain;
 mod metrics;
 mod probe;
 mod ruleset;
 mod server;
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands come next"))]
 mod sets;
 mod state;
 #[cfg(test)]

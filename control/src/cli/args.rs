@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::sets::SetCommand;
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
@@ -18,8 +19,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  refused by the daemon, or failed
   2  the command line is wrong; or `secuxflow` alone without a default configuration
   3  the daemon cannot be reached
-  4  the configuration or a ruleset file is not valid
-  5  the daemon cannot start (capability, interface, module, socket or state file)";
+  4  the configuration, a ruleset file or a feed is not valid, or cannot be read
+  5  the daemon cannot start (capability, interface, module, socket, state or set file)";
 
 /// Flags of every command come behind a command's own in its help.
 const GLOBAL: usize = 100;
@@ -63,6 +64,9 @@ pub(crate) enum ClientCommand {
     /// Add, list and delete rules; apply, export, check, explain and import whole rulesets.
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Keep named sets of prefixes: for rules, as blocklists, filled by hand or from feeds.
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Say where destinations live.
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -97,7 +101,7 @@ pub(crate) struct RunFlags {
     /// Address of the metrics endpoint, or off.
     #[arg(long, value_name = "ADDR:PORT|off")]
     metrics: Option<String>,
-    /// File that rules and services survive a restart in.
+    /// File that rules and services survive a restart in; sets lie in the directory sets beside it.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// File that alerts are appended to, or off.

@@ -8,7 +8,7 @@ use super::{
     args::{AlertCommand, ClientCommand, InspectFlags, ModuleCommand, RuleCommand, RuleFlags, ServiceCommand},
     exit::Failure,
     output::Output,
-    ruleset,
+    ruleset, sets,
     table::{self, Probed, ServiceAdded},
 };
 use crate::{
@@ -31,6 +31,7 @@ async fn ask(client: &Client, command: ClientCommand, out: Output) -> Result<(),
         ClientCommand::Module(ModuleCommand::List) => out.answer(&client.get::<Modules>("/v1/modules").await?),
         ClientCommand::Inspect(flags) => inspect(client, flags, out).await,
         ClientCommand::Rule(command) => rule(client, command, out).await,
+        ClientCommand::Set(command) => sets::run(client, command, out).await,
         ClientCommand::Service(command) => service(client, command, out).await,
         ClientCommand::Alert(AlertCommand::List { limit }) => {
             out.answer(&client.get::<Alerts>(&format!("/v1/alerts?limit={limit}")).await?)
@@ -120,7 +121,7 @@ async fn follow(client: &Client, out: Output) -> Result<(), Failure> {
 }
 
 /// `text` as one segment of a path.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

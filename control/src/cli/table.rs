@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// A table whose columns named in `numbers` are set to the right.
-fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>, numbers: &[&str]) -> String {
+pub(super) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    numbers: &[&str],
+) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
     let align = head.map(|name| if numbers.contains(&name) { CellAlignment::Right } else { CellAlignment::Left });

@@ -1,6 +1,7 @@
 //! The API over a real Unix socket, above a dataplane in memory.
 
 mod rulesets;
+mod sets;
 
 use std::{
     fs,
