@@ -1,6 +1,7 @@
 //! What an administrator may do, whatever it arrives by: each change goes to the dataplane, then to the state file, and
 //! is taken back when either refuses.
 
+mod expiry;
 mod sets;
 
 use std::{
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use secuxflow::{
     alert::AlertQueue,
     plane::{Count, FailPolicy, ProbeReport, RuleCount},
-    rules::{Action, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
+    rules::{Action, Known, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
     service::{Service, ServiceSpec},
 };
 
@@ -25,7 +26,7 @@ use crate::{
         Rules, RulesetChange, Services, Status,
     },
     backend::Backend,
-    config::Config,
+    config::{Config, Enforcement},
     error::ApiError,
     explain, probe, ruleset, sets as set_files,
     state::{self, State, StateError},
@@ -39,6 +40,7 @@ type Answer<T> = Result<T, ApiError>;
 struct Fixed {
     config: Option<String>,
     fail_policy: FailPolicy,
+    enforcement: Enforcement,
     default_action: Action,
     chains: Vec<String>,
     state_path: PathBuf,
@@ -56,13 +58,21 @@ pub(crate) struct Admin {
     state: Mutex<State>,
     // No entry of a set is taken out before this moment.
     expiry: Mutex<Option<Instant>>,
+    // When rules whose time was over could last not be taken out.
+    expiry_failed: Mutex<Option<Timestamp>>,
     alerts: Arc<AlertStore>,
 }
 
 /// `state`'s rules and sets as the dataplane takes them.
-pub(crate) fn ruleset(state: &State, default_action: &Action) -> Ruleset {
+pub(crate) fn ruleset(state: &State, default_action: &Action, enforcement: Enforcement) -> Ruleset {
     let sets = state.sets.values().map(|set| Arc::clone(set.prefixes())).collect();
-    Ruleset { sets, ..Ruleset::new(state.rules.clone(), default_action.clone()) }
+    let monitor = enforcement == Enforcement::Monitor;
+    Ruleset { sets, monitor, ..Ruleset::new(state.rules.clone(), default_action.clone()) }
+}
+
+/// Names of the sets that rules may name.
+fn set_names(state: &State) -> Vec<String> {
+    state.sets.keys().cloned().collect()
 }
 
 impl Admin {
@@ -71,6 +81,7 @@ impl Admin {
         let fixed = Fixed {
             config: config.origin.as_ref().map(|path| path.display().to_string()),
             fail_policy: config.plane.fail_policy,
+            enforcement: config.enforcement,
             default_action: config.plane.default_action.clone(),
             chains: config.chain_names(),
             state_path: config.state.clone(),
@@ -84,6 +95,7 @@ impl Admin {
             fixed,
             state: Mutex::new(state),
             expiry: Mutex::default(),
+            expiry_failed: Mutex::default(),
             alerts,
         }
     }
@@ -100,11 +112,12 @@ impl Admin {
         self.with(work)?.map_err(|message| ApiError::new(ErrorCode::Internal, message))
     }
 
-    /// Let the dataplane look for changed links and neighbours, and take out entries of sets that are over.
+    /// Take out rules and entries of sets whose time is over, and let the dataplane look for changed links and neighbours.
     ///
     /// # Errors
     /// The daemon is stopping, the kernel's tables cannot be read, or the dataplane refuses the sets.
     pub(crate) fn tick(&self) -> Answer<()> {
+        self.expire_rules(Timestamp::now());
         let expired = self.expire_entries(Timestamp::now(), Instant::now());
         self.ask(|backend| backend.tick())?;
         expired
@@ -139,6 +152,7 @@ impl Admin {
             uptime_seconds: self.fixed.since.elapsed().as_secs(),
             config: self.fixed.config.clone(),
             fail_policy: self.fixed.fail_policy,
+            enforcement: self.fixed.enforcement,
             default_action: action_name(&self.fixed.default_action).to_owned(),
             rule_count: self.state().rules.len(),
             alert_write_errors: self.alerts.write_errors(),
@@ -164,11 +178,9 @@ impl Admin {
     pub(crate) fn count_rules(&self, counts: &[RuleCount]) -> Rules {
         let state = self.state();
         let counts: HashMap<RuleId, Count> = counts.iter().map(|count| (count.id, count.count)).collect();
-        let info = |rule: &secuxflow::rules::Rule| RuleInfo {
-            id: rule.id,
-            rule: rule.into(),
-            count: counts.get(&rule.id).copied().unwrap_or_default(),
-        };
+        let now = Timestamp::now();
+        let info =
+            |rule: &secuxflow::rules::Rule| RuleInfo::of(rule, counts.get(&rule.id).copied().unwrap_or_default(), now);
         Rules { revision: state.revision, rules: state.rules.iter().map(info).collect() }
     }
 
@@ -190,14 +202,15 @@ impl Admin {
             let Some(next) = id.0.checked_add(1) else {
                 return Err(ApiError::invalid("id", format!("{id}: no number is left after it")));
             };
-            let rule = request.rule.check(id, &self.fixed.chains)?;
-            let warnings = warnings(&rule, &state.services);
-            state.rules.push(rule);
+            let rule = request.rule.check(id, &self.known(&set_names(state)))?;
+            let mut warnings = warnings(&rule, &state.services);
+            state.rules.push(rule.clone());
             state.next_rule = next;
             let count = state.rules.iter().filter(|rule| rule.enabled).count();
             if count > MAX_RULES {
                 return Err(RuleError::TooMany { count }.into());
             }
+            warnings.extend(ruleset::shadow_warning(&self.ruleset(state), &rule));
             Ok(RuleAdded { id, warnings })
         })
     }
@@ -223,7 +236,8 @@ impl Admin {
     /// Every rule that is not valid, by position and field; the rules are at another revision than the one named; the
     /// change cannot be made.
     pub(crate) fn replace_rules(&self, request: &api::Ruleset, options: ApplyOptions) -> Answer<RulesetChange> {
-        let entries = ruleset::check(&request.rules, Some(&self.fixed.chains)).map_err(ApiError::ruleset)?;
+        let sets = set_names(&self.state());
+        let entries = ruleset::check(&request.rules, &self.known(&sets)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {
             same_revision(state.revision, options.if_revision)?;
             let faults = sets::unknown(&entries, state);
@@ -251,7 +265,7 @@ impl Admin {
         } else {
             self.change(|state| Ok((edit(state)?, state.clone())))?
         };
-        answer.warnings = ruleset_warnings(&state, &self.fixed.default_action);
+        answer.warnings = self.ruleset_warnings(&state);
         Ok(answer)
     }
 
@@ -261,7 +275,7 @@ impl Admin {
     /// The tuple is not valid.
     pub(crate) fn explain(&self, request: &Explain) -> Answer<Explanation> {
         let tuple = probe::check_explain(request)?;
-        Ok(explain::explain(&ruleset(&self.state(), &self.fixed.default_action), &tuple, |id| id.to_string()))
+        Ok(explain::explain(&self.ruleset(&self.state()), &tuple, |id| id.to_string()))
     }
 
     /// Delete every rule.
@@ -368,7 +382,7 @@ impl Admin {
             self.with(|backend| backend.set_services(&to.services))?.map_err(refused)?;
         }
         if from.rules != to.rules || sets::differ(from, to) {
-            let rules = ruleset(to, &self.fixed.default_action);
+            let rules = self.ruleset(to);
             let generation = self.with(|backend| backend.apply_rules(&rules))?.map_err(refused)?;
             tracing::debug!(generation, rules = to.rules.len(), sets = to.sets.len(), "ruleset is live");
         }
@@ -392,6 +406,26 @@ impl Admin {
             set_files::delete(&directory, name)?;
         }
         Ok(())
+    }
+
+    /// `state`'s rules under this configuration.
+    fn ruleset(&self, state: &State) -> Ruleset {
+        ruleset(state, &self.fixed.default_action, self.fixed.enforcement)
+    }
+
+    /// What a rule is checked against now.
+    fn known<'a>(&'a self, sets: &'a [String]) -> Known<'a> {
+        Known { chains: Some(&self.fixed.chains), sets: Some(sets), now: Timestamp::now() }
+    }
+
+    /// Everything about a whole ruleset that is allowed but probably not meant, each once.
+    fn ruleset_warnings(&self, state: &State) -> Vec<String> {
+        let mut found = ruleset::shadow_warnings(&self.ruleset(state), |id| id.to_string());
+        let mut seen = HashSet::new();
+        for rule in state.rules.iter().filter(|rule| rule.enabled) {
+            found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));
+        }
+        found
     }
 
     fn take_back(&self, from: &State, to: &State) {
@@ -421,16 +455,6 @@ fn same_revision(revision: u64, wanted: Option<u64>) -> Answer<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Everything about a whole ruleset that is allowed but probably not meant, each once.
-fn ruleset_warnings(state: &State, default_action: &Action) -> Vec<String> {
-    let mut found = ruleset::shadow_warnings(&ruleset(state, default_action), |id| id.to_string());
-    let mut seen = HashSet::new();
-    for rule in state.rules.iter().filter(|rule| rule.enabled) {
-        found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));
-    }
-    found
 }
 
 fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> {

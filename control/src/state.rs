@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use secuxflow::{
-    rules::{Rule, RuleError, RuleId, RuleRecord},
+    rules::{Known, Rule, RuleError, RuleId, RuleRecord},
     service::Service,
 };
 use serde::{Deserialize, Serialize};
@@ -126,12 +126,13 @@ struct StoredState {
     services: Vec<Service>,
 }
 
-/// Read the state file at `path`, and the sets beside it; files that do not exist are an empty state.
+/// Read the state file at `path`, and the sets beside it; files that do not exist are an empty state. Rules whose end has
+/// come by `now` are left out, which counts as a change of the rules.
 ///
 /// # Errors
 /// [`StateError`]: unreadable, damaged, or holding a rule that names a chain not in `chains` or a set without a file.
-pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> {
-    let sets = sets::load(&sets::directory(path), Timestamp::now())?;
+pub(crate) fn load(path: &Path, chains: &[String], now: Timestamp) -> Result<State, StateError> {
+    let sets = sets::load(&sets::directory(path), now)?;
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State { sets, ..State::default() }),
@@ -151,15 +152,28 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
     }
     let StoredState { next_rule, revision, services, .. } = stored;
     let mut state = State { next_rule, revision, rules: Vec::new(), services, sets };
+    let known = Known { chains: Some(chains), ..Known::at(now) };
+    let (mut before, mut ended) = (None, 0);
     for RuleRecord { id, spec } in stored.rules {
-        if state.rules.last().is_some_and(|last| last.id >= id) || id.0 >= state.next_rule {
+        if before.is_some_and(|before| before >= id) || id.0 >= state.next_rule {
             return Err(damaged(path, format!("{id} is out of order")));
         }
-        let rule = spec.check(id, chains);
+        before = Some(id);
+        if spec.expires.is_some()
+            && Rule::try_from(RuleRecord { id, spec: spec.clone() }).is_ok_and(|r| r.has_ended(now))
+        {
+            ended += 1;
+            continue;
+        }
+        let rule = spec.check(id, &known);
         state.rules.push(rule.map_err(|source| StateError::Rule { path: path.to_owned(), id, source })?);
     }
     if let Some((id, _, set)) = state.lacking_set() {
         return Err(StateError::NoSet { path: path.to_owned(), id, set: set.to_owned() });
+    }
+    if ended > 0 {
+        state.revision += 1;
+        tracing::info!(rules = ended, "rules whose time was over were left out of the state");
     }
     Ok(state)
 }
@@ -214,8 +228,10 @@ mod tests {
             enabled: true,
             ..RuleSpec::default()
         };
-        spec.check(RuleId(id), &[]).unwrap()
+        spec.check(RuleId(id), &Known::at(NOW)).unwrap()
     }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[test]
     fn what_was_saved_is_loaded() {
@@ -230,14 +246,27 @@ mod tests {
             ..State::default()
         };
         save(&path, &state).unwrap();
-        assert_eq!(load(&path, &[]).unwrap(), state);
+        assert_eq!(load(&path, &[], NOW).unwrap(), state);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn rules_that_ended_meanwhile_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let end = |second| Some(Timestamp::from_second(second).unwrap());
+        let rules = vec![Rule { expires: end(100), ..rule(2) }, Rule { expires: end(200), ..rule(4) }, rule(7)];
+        let state = State { next_rule: 8, revision: 5, rules: rules.clone(), ..State::default() };
+        save(&path, &state).unwrap();
+        assert_eq!(load(&path, &[], NOW).unwrap(), state, "an end is stored as it was");
+        let later = load(&path, &[], Timestamp::from_second(100).unwrap()).unwrap();
+        assert_eq!((later.rules, later.revision, later.next_rule), (rules[1..].to_vec(), 6, 8));
     }
 
     #[test]
     fn no_file_is_an_empty_state() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(load(&dir.path().join("none"), &[]).unwrap(), State::default());
+        assert_eq!(load(&dir.path().join("none"), &[], NOW).unwrap(), State::default());
     }
 
     #[test]
@@ -255,7 +284,7 @@ mod tests {
             r#"{"version":1,"next_rule":2,"rules":[{"id":"rule-1","action":"drop","more":0}],"services":[]}"#,
         ] {
             fs::write(&path, text).unwrap();
-            let error = load(&path, &[]).unwrap_err();
+            let error = load(&path, &[], NOW).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{text}: {error}");
             assert!(error.to_string().contains("state.json"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -267,9 +296,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         let spec = RuleSpec { action: Some("inspect".into()), chain: Some("waf".into()), ..RuleSpec::default() };
-        let rule = spec.check(RuleId(1), &["waf".into()]).unwrap();
+        let rule = spec.check(RuleId(1), &Known::at(NOW)).unwrap();
         save(&path, &State { next_rule: 2, rules: vec![rule], ..State::default() }).unwrap();
-        let error = load(&path, &["default".into()]).unwrap_err().to_string();
+        let error = load(&path, &["default".into()], NOW).unwrap_err().to_string();
         assert!(error.contains("rule-1") && error.contains("waf"), "{error}");
     }
 

@@ -9,7 +9,7 @@ use super::sets::SetCommand;
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
-        Format,
+        Format, SetFile,
         import::{Hook, Source},
     },
 };
@@ -95,6 +95,9 @@ pub(crate) struct RunFlags {
     /// What happens to traffic that should be inspected and cannot be.
     #[arg(long, value_enum)]
     fail_policy: Option<FailPolicyName>,
+    /// Only count and alert what rules, blocklists and the default action would drop.
+    #[arg(long)]
+    monitor: bool,
     /// Group that may use the socket besides root.
     #[arg(long, value_name = "GROUP")]
     socket_group: Option<String>,
@@ -119,6 +122,7 @@ impl RunFlags {
             interfaces: self.interface.clone(),
             mode: self.mode,
             fail_policy: self.fail_policy,
+            monitor: self.monitor,
             socket,
             socket_group: self.socket_group.clone(),
             metrics: self.metrics.clone(),
@@ -191,6 +195,9 @@ pub(crate) struct FileFlags {
     /// Configuration file, to check that chains exist.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Prefixes of a set that rules name, one a line; may be given more than once.
+    #[arg(long = "set", value_name = "NAME=FILE")]
+    pub(super) sets: Vec<SetFile>,
 }
 
 /// `secuxflow rule explain`.
@@ -211,12 +218,21 @@ pub(crate) struct ExplainFlags {
     /// Protocol: tcp, udp, icmp, ... or a number [default: tcp].
     #[arg(long)]
     pub(super) proto: Option<String>,
+    /// TCP flags that are set, as in syn,ack, or none [default: syn].
+    #[arg(long, value_name = "FLAGS")]
+    pub(super) tcp_flags: Option<String>,
+    /// VLAN id of the outermost tag, or none [default: none].
+    #[arg(long, value_name = "ID")]
+    pub(super) vlan: Option<String>,
     /// Explain the rules of this file instead of the daemon's.
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// With --file: configuration file, for chains and the default action [default action: pass].
     #[arg(long, value_name = "FILE", requires = "file")]
     pub(super) config: Option<PathBuf>,
+    /// With --file: prefixes of a set that rules name, one a line; may be given more than once.
+    #[arg(long = "set", value_name = "NAME=FILE", requires = "file")]
+    pub(super) sets: Vec<SetFile>,
 }
 
 /// `secuxflow rule import`.
@@ -241,21 +257,27 @@ pub(crate) struct ImportFlags {
 /// `secuxflow rule add`. What is left out matches anything.
 #[derive(Debug, Args)]
 pub(crate) struct RuleFlags {
-    /// Source address or prefix, as in 192.168.1.0/24.
-    #[arg(long, value_name = "CIDR")]
+    /// Source address, prefix or set, as in 192.168.1.0/24 or @office.
+    #[arg(long, value_name = "CIDR|@SET")]
     pub(super) src: Option<String>,
-    /// Destination address or prefix.
-    #[arg(long, value_name = "CIDR")]
+    /// Destination address, prefix or set.
+    #[arg(long, value_name = "CIDR|@SET")]
     pub(super) dst: Option<String>,
-    /// Destination port or range, as in 8000-8080.
-    #[arg(long, value_name = "PORT")]
+    /// Destination port, range or list, as in 80,443,8000-8080.
+    #[arg(long, value_name = "PORTS")]
     pub(super) port: Option<String>,
-    /// Source port or range.
-    #[arg(long, value_name = "PORT")]
+    /// Source port, range or list.
+    #[arg(long, value_name = "PORTS")]
     pub(super) sport: Option<String>,
-    /// Protocol: tcp, udp, icmp, ... or a number.
+    /// Protocol: tcp, udp, icmp, icmpv6, sctp, ..., a number, or any.
     #[arg(long)]
     pub(super) proto: Option<String>,
+    /// TCP flags that are set, with ! those that are clear, as in 'syn,!ack'; needs --proto tcp.
+    #[arg(long, value_name = "FLAGS")]
+    pub(super) tcp_flags: Option<String>,
+    /// VLAN id of the outermost tag, 1 to 4094, or none for packets without one.
+    #[arg(long, value_name = "ID")]
+    pub(super) vlan: Option<String>,
     /// What to do: drop, pass or inspect.
     #[arg(long)]
     pub(super) action: String,
@@ -268,6 +290,15 @@ pub(crate) struct RuleFlags {
     /// Text for people.
     #[arg(long)]
     pub(super) comment: Option<String>,
+    /// How long the rule lives, as in 10m, 1h30m or 7d; then it goes by itself.
+    #[arg(long, value_name = "TIME")]
+    pub(super) ttl: Option<String>,
+    /// When the rule goes by itself, as in 2027-01-31T18:00:00Z.
+    #[arg(long, value_name = "TIMESTAMP", conflicts_with = "ttl")]
+    pub(super) expires: Option<String>,
+    /// Only count and alert what the rule would drop.
+    #[arg(long)]
+    pub(super) monitor: bool,
     /// Keep the rule, but let it match nothing.
     #[arg(long)]
     pub(super) disabled: bool,

@@ -77,10 +77,15 @@ fn rule_body(flags: &RuleFlags) -> serde_json::Value {
         ("port", text(&flags.port)),
         ("sport", text(&flags.sport)),
         ("proto", text(&flags.proto)),
+        ("tcp_flags", text(&flags.tcp_flags)),
+        ("vlan", text(&flags.vlan)),
         ("action", Some(flags.action.clone().into())),
         ("chain", text(&flags.chain)),
         ("priority", flags.priority.map(Into::into)),
         ("comment", text(&flags.comment)),
+        ("ttl", text(&flags.ttl)),
+        ("expires", text(&flags.expires)),
+        ("monitor", flags.monitor.then_some(true.into())),
         ("enabled", flags.disabled.then_some(false.into())),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -22,6 +22,7 @@ fn status() -> Status {
         uptime_seconds: 1,
         config: None,
         fail_policy: FailPolicy::Open,
+        enforcement: crate::config::Enforcement::Enforce,
         default_action: "pass".into(),
         rule_count: 1,
         alert_write_errors: 2,
@@ -32,8 +33,8 @@ fn status() -> Status {
 fn scrape() -> String {
     let status = status();
     let rule = RuleSpec { action: Some("drop".into()), ..RuleSpec::default() };
-    let rules =
-        [RuleInfo { id: secuxflow::rules::RuleId(4), rule, count: secuxflow::plane::Count { packets: 3, bytes: 180 } }];
+    let count = secuxflow::plane::Count { packets: 3, bytes: 180 };
+    let rules = [RuleInfo { id: secuxflow::rules::RuleId(4), rule, expires_in_seconds: None, count }];
     let set = SetInfo {
         name: "drop".into(),
         blocklist: true,

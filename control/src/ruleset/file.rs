@@ -32,6 +32,22 @@ pub(crate) enum RulesetError {
         /// The parser's words with line and column.
         message: String,
     },
+    /// A set's file holds something else than prefixes.
+    #[error("{}", .message.lines().map(|line| format!("{name}: {line}")).collect::<Vec<_>>().join("\n"))]
+    Sets {
+        /// The file.
+        name: String,
+        /// What is wrong, line by line.
+        message: String,
+    },
+    /// The rules cannot be explained without the prefixes of these sets.
+    #[error("{name}: sets are not known here: {}; give each with --set NAME=FILE", .sets.iter().map(|set| format!("@{set}")).collect::<Vec<_>>().join(", "))]
+    Lacking {
+        /// The file.
+        name: String,
+        /// Names of the sets.
+        sets: Vec<String>,
+    },
     /// Rules that break rules, all of them.
     #[error("{}", .faults.iter().map(|fault| format!("{name}: {fault}")).collect::<Vec<_>>().join("\n"))]
     Invalid {
