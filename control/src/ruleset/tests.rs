@@ -58,6 +58,23 @@ fn both_formats_say_the_same() {
 }
 
 #[test]
+fn times_of_toml_and_as_text_are_the_same() {
+    let rule = |expires: &str| {
+        let file = parse(&format!("[[rule]]\naction = \"drop\"\nexpires = {expires}\n")).unwrap();
+        check_alone(&file.rules).map(|mut entries| entries.remove(0).rule)
+    };
+    let expected = rule("\"2030-01-31T18:00:00Z\"").unwrap();
+    assert!(expected.expires.is_some());
+    assert_eq!(rule("2030-01-31T18:00:00Z").unwrap(), expected);
+    assert_eq!(rule("2030-01-31 19:00:00+01:00").unwrap(), expected);
+    let local = rule("2030-01-31T18:00:00").unwrap_err();
+    assert!(
+        local[0].message.contains("(RFC 3339) expected"),
+        "a time without an offset is no point in time: {local:?}"
+    );
+}
+
+#[test]
 fn an_empty_or_half_written_file_is_refused() {
     for (text, words) in [
         ("", "rules = []"),

@@ -192,6 +192,34 @@ async fn a_ruleset_of_ten_thousand_rules_fits_and_one_of_seventeen_megabytes_doe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_name_sets_that_there_are_and_blocklists_come_first() {
+    let server = Server::start().await;
+    let set = |name: &str, blocklist: bool| json!({"name": name, "blocklist": blocklist}).to_string();
+    assert_eq!(server.ask("POST", "/v1/sets", &set("office", false)).await.0, 201);
+    assert_eq!(server.ask("POST", "/v1/sets", &set("feed", true)).await.0, 201);
+    let prefixes = json!({"prefixes": ["10.0.0.0/8"]}).to_string();
+    for name in ["office", "feed"] {
+        let (status, told) = server.ask("POST", &format!("/v1/sets/{name}/entries"), &prefixes).await;
+        assert!(status < 300, "{told}");
+    }
+    let (status, body) = server.add(json!({"action": "drop", "src": "@offices"})).await;
+    let message = body["error"]["message"].as_str().unwrap();
+    assert_eq!((status, message), (422, "src '@offices': there is no such set; there are: @feed, @office"));
+    let rules = json!([{"action": "pass", "dst": "@lost"}, {"action": "pass", "src": "@office"}, {"action": "burn"}]);
+    let (status, body) = server.put("", rules).await;
+    let places: Vec<_> = body["error"]["faults"].as_array().unwrap().iter().map(|fault| &fault["field"]).collect();
+    assert_eq!((status, places), (422, vec![&json!("dst"), &json!("action")]), "all mistakes at once");
+
+    assert_eq!(server.add(json!({"action": "pass", "src": "@office"})).await.0, 201);
+    let ask = |src: &str| json!({"src": src, "dst": "192.0.2.1", "port": 80}).to_string();
+    let (_, told) = server.ask("POST", "/v1/rules/explain", &ask("10.1.2.3")).await;
+    assert_eq!((&told["blocklist"], &told["rule"], &told["action"]), (&json!("feed"), &Value::Null, &json!("drop")));
+    assert_eq!((&told["candidates"][0]["rule"], &told["candidates"][0]["matches"]), (&json!("rule-1"), &json!(true)));
+    let (_, told) = server.ask("POST", "/v1/rules/explain", &ask("11.1.2.3")).await;
+    assert_eq!((&told["blocklist"], &told["candidates"][0]["field"]), (&Value::Null, &json!("src")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_rule_more_than_fit_is_refused_and_changes_nothing() {
     let server = Server::start().await;
     let rules = |count: u32| -> Vec<Value> {
