@@ -12,7 +12,7 @@ use super::{
     table::{self as t, Decl, Kind},
     text,
 };
-use crate::api::{RuleInfo, Status};
+use crate::api::{RuleInfo, SetInfo, Status};
 
 /// Samples of one scrape.
 struct Sink(PrometheusRecorder);
@@ -55,13 +55,14 @@ fn to_f64(value: u64) -> f64 {
 }
 
 /// Everything as Prometheus text.
-pub(super) fn collect(status: &Status, rules: &[RuleInfo], started: Timestamp) -> String {
+pub(super) fn collect(status: &Status, rules: &[RuleInfo], set_list: &[SetInfo], started: Timestamp) -> String {
     let sink = Sink(PrometheusBuilder::new().build_recorder());
     for decl in t::ALL {
         sink.0.describe_gauge(decl.name.into(), Some(decl.unit), decl.help.into());
     }
     daemon(&sink, status, started);
     classifier(&sink, status, rules);
+    sets(&sink, set_list);
     workers(&sink, status);
     sockets(&sink, status);
     modules(&sink, status);
@@ -98,6 +99,14 @@ fn classifier(sink: &Sink, status: &Status, rules: &[RuleInfo]) {
         };
         sink.set(&t::IF_ATTACHED, &[&interface.name, mode], interface.attached.into());
         sink.set(&t::IF_QUEUES, &[&interface.name], interface.queues.into());
+    }
+}
+
+fn sets(sink: &Sink, sets: &[SetInfo]) {
+    for set in sets {
+        sink.set(&t::SET_ENTRIES, &[&set.name], u64::try_from(set.entries).unwrap_or(u64::MAX));
+        sink.set(&t::SET_IMPORTED, &[&set.name], set.imported);
+        sink.set(&t::SET_EXPIRED, &[&set.name], set.expired);
     }
 }
 

@@ -71,6 +71,12 @@ metrics_table! {
         "Packets that a rule decided on.";
     RULE_BYTES: Counter Bytes "secuxflow_rule_bytes_total" ["rule", "action"]
         "Bytes of those packets.";
+    SET_ENTRIES: Gauge Count "secuxflow_set_entries" ["set"]
+        "Prefixes in the set, those that are over and not taken out yet included.";
+    SET_IMPORTED: Counter Count "secuxflow_set_imported_total" ["set"]
+        "Prefixes that feeds brought to the set, those that were in it already included.";
+    SET_EXPIRED: Counter Count "secuxflow_set_expired_total" ["set"]
+        "Prefixes that left the set by themselves, at the end of their TTL.";
     IF_ATTACHED: Gauge Count "secuxflow_interface_attached" ["interface", "mode"]
         "1 while the XDP program is attached; mode is zero-copy, copy or skb.";
     IF_QUEUES: Gauge Count "secuxflow_interface_queues" ["interface"]
