@@ -316,6 +316,12 @@ impl Filter {
         entry.test_run(input).unwrap().duration.as_nanos()
     }
 
+    /// The program that stays attached, to be run by [`super::sys::run`].
+    #[cfg(test)]
+    pub(super) fn entry_program(&self) -> std::os::fd::OwnedFd {
+        program(&self.entry, "sxf_entry").unwrap().as_fd().try_clone_to_owned().unwrap()
+    }
+
     /// Instructions that the verifier processed for the live generation.
     #[cfg(test)]
     pub(super) fn verified_instructions(&self) -> u32 {

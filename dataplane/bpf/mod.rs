@@ -16,6 +16,10 @@ mod differential;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod monitor_tests;
+#[cfg(test)]
+mod swap_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::BpfError;

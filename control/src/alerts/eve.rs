@@ -174,6 +174,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_of_monitor_mode_is_allowed_and_names_its_rule() {
+        let names = names();
+        let event = AlertEvent {
+            kind: AlertKind::Monitor,
+            rule: 7,
+            ingress: Some(0),
+            ..AlertEvent::dataplane(3, "would be dropped by rule-7 (monitor mode)")
+        };
+        let record = serde_json::to_value(eve(&event, &names)).unwrap();
+        assert_eq!((&record["event_type"], &record["alert"]["action"]), (&json!("alert"), &json!("allowed")));
+        assert_eq!(record["alert"]["category"], "Would be dropped");
+        assert_eq!(record["alert"]["signature"], "would be dropped by rule-7 (monitor mode)");
+        assert_eq!(record["secuxflow"], json!({"rule": "rule-7", "kind": "monitor"}));
+    }
+
+    #[test]
     fn an_event_without_a_packet_has_no_tuple() {
         let names = names();
         let event = AlertEvent { module: Some(9), ..AlertEvent::dataplane(2, "service web is down") };

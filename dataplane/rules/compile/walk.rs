@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Extras, NODE_ENTRIES, PORTS, ROOT_ENTRIES, Tables};
 use crate::{
     bpf::types::{Entry, PortTable, RuleEntry, Shape, Trie, Uses},
-    rules::Protocol,
+    rules::{Monitored, Protocol, RuleId},
     wire::{Fragment, Headers, is_extension},
 };
 
@@ -22,8 +22,37 @@ pub(super) enum Found {
     None,
 }
 
-/// The first rule in `tables` that a packet matches.
-pub(super) fn find(tables: &Tables, packet: &Headers) -> Found {
+/// The first rule in `tables` that a packet matches and that is enforced, and what is not.
+pub(super) fn find(tables: &Tables, packet: &Headers) -> (Found, Option<Monitored>) {
+    let mut rows = rows(tables, packet);
+    let first = first_rule(&tables.lines, &rows).map(|rule| tables.rules[rule]);
+    match first {
+        Some(rule) if rule.verdict.monitored == 1 => {
+            rows.push(tables.extras.enforced);
+            let enforced = first_rule(&tables.lines, &rows).map(|rule| tables.rules[rule]);
+            let monitored = is_sure(&rule, packet).then_some(Monitored::Rule(RuleId(rule.verdict.rule)));
+            (found(enforced, packet), monitored)
+        }
+        None if tables.default.monitored == 1 => (Found::None, Some(Monitored::Default)),
+        first => (found(first, packet), None),
+    }
+}
+
+fn found(rule: Option<RuleEntry>, packet: &Headers) -> Found {
+    match rule {
+        Some(rule) if is_sure(&rule, packet) => Found::Rule(rule.verdict.rule),
+        Some(_) => Found::Hidden,
+        None => Found::None,
+    }
+}
+
+fn is_sure(rule: &RuleEntry, packet: &Headers) -> bool {
+    let unseen = rule.needs_transport == 1 || (rule.any_protocol == 0 && rule.protocol != packet.protocol);
+    packet.fragment != Fragment::Later || !unseen
+}
+
+/// The bit vectors of a packet, by their first lines.
+fn rows(tables: &Tables, packet: &Headers) -> Vec<u32> {
     let (src, dst) = match packet.src {
         IpAddr::V4(_) => (Trie::SXF_SRC4, Trie::SXF_DST4),
         IpAddr::V6(_) => (Trie::SXF_SRC6, Trie::SXF_DST6),
@@ -39,12 +68,7 @@ pub(super) fn find(tables: &Tables, packet: &Headers) -> Found {
     };
     let mut rows = vec![address(tables, src, packet.src), address(tables, dst, packet.dst), protocol, sport];
     rows.extend(extras(&tables.extras, packet));
-    let Some(rule) = first_rule(&tables.lines, &rows) else { return Found::None };
-    let RuleEntry { verdict, protocol, any_protocol, needs_transport, .. } = tables.rules[rule];
-    if later && (needs_transport == 1 || (any_protocol == 0 && protocol != packet.protocol)) {
-        return Found::Hidden;
-    }
-    Found::Rule(verdict.rule)
+    rows
 }
 
 /// Bit vectors of fields that the rules use, beside the four of every packet.
