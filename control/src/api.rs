@@ -46,8 +46,8 @@ use crate::config::Enforcement;
 
 /// Largest request body in bytes, whole rulesets and feeds apart.
 pub(crate) const MAX_BODY: usize = 1 << 20;
-/// Largest body with a whole ruleset, in bytes: 16,384 rules of 1 KiB. The longest rule takes about
-/// 600 bytes (more where its comment needs escapes), a usual one 100 to 150.
+/// Largest body with a whole ruleset, in bytes: 16,384 rules of 1 KiB. A usual rule takes 100 to 200 bytes, one with the
+/// longest comment about 600; the longest lists of ports take 3 KiB each.
 pub(crate) const MAX_RULESET_BODY: usize = 16 << 20;
 
 /// The daemon and its dataplane at one moment.

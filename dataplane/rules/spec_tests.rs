@@ -102,7 +102,9 @@ fn lists_are_written_as_text_or_as_lists() {
 
 #[test]
 fn a_time_to_live_becomes_an_end_a_whole_second_up() {
-    for (ttl, seconds) in [("10m", 600), ("1h30m", 5400), ("1s", 1), ("1 hour 5 sec", 3605), ("7d", 604_800)] {
+    for (ttl, seconds) in
+        [("10m", 600), ("1h30m", 5400), ("1s", 1), ("1 hour 5 sec", 3605), ("7d", 604_800), ("2w", 1_209_600)]
+    {
         let rule = check(&format!(r#"{{"action": "drop", "ttl": "{ttl}"}}"#)).unwrap();
         let end = now() + SignedDuration::from_secs(seconds) + SignedDuration::from_millis(500);
         assert_eq!(rule.expires, Some(end), "{ttl}");

@@ -139,6 +139,39 @@ fn every_mistake_is_named_by_position_and_field() {
 }
 
 #[test]
+fn every_field_is_documented_and_has_its_place() {
+    let docs = include_str!("../../../docs/rules.md");
+    let full = json!({"src": "@office", "dst": "@bad", "sport": 1, "port": 2, "proto": "tcp", "tcp_flags": "syn",
+        "vlan": 1, "action": "drop", "chain": "x", "priority": 1, "comment": "x", "enabled": false, "monitor": true,
+        "ttl": "1h", "expires": "2030-01-01T00:00:00Z"});
+    let spec: RuleSpec = serde_json::from_value(full.clone()).unwrap();
+    let written: Vec<String> = fields(&spec).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(written.len(), full.as_object().unwrap().len(), "the list above is whole: {written:?}");
+    let table = docs.split("## Which rule is first").next().unwrap();
+    for name in &written {
+        assert!(table.contains(&format!("`{name}`")), "{name} is not in the table of docs/rules.md");
+    }
+    let expected = [
+        "priority",
+        "src",
+        "sport",
+        "dst",
+        "port",
+        "proto",
+        "tcp_flags",
+        "vlan",
+        "action",
+        "chain",
+        "monitor",
+        "expires",
+        "comment",
+        "enabled",
+        "ttl",
+    ];
+    assert_eq!(written, expected);
+}
+
+#[test]
 fn chains_and_sets_are_only_checked_when_they_are_known() {
     for (rule, field) in [
         (json!({"action": "inspect", "chain": "none"}), "chain"),

@@ -135,7 +135,7 @@ fn take(draft: &mut Draft, option: &str, value: &str) -> Result<(), String> {
             "tcp" | "udp" | "sctp" | "icmp" | "icmp6" | "comment" | "multiport" => Ok(()),
             "conntrack" | "state" => Err(format!("-m {value}: rules know no state of connections")),
             "set" => {
-                Err("-m set: sets are not imported; make one of ours with `secuxflow set`, and name it as @NAME"
+                Err("-m set: sets are not imported; make one of ours with `secuxflow set create`, and name it as @NAME"
                     .to_owned())
             }
             _ => Err(format!("-m {value}: there is nothing like it")),

@@ -223,7 +223,7 @@ fn protocols(draft: &mut Draft, right: &Value) -> Result<(), String> {
 fn values(right: &Value, ranges: bool) -> Result<Vec<String>, String> {
     match right {
         Value::String(name) if name.starts_with('@') => Err(format!(
-            "{name}: named sets are not imported; make one of ours with `secuxflow set`, and name it as {name} in a rule"
+            "{name}: named sets are not imported; make one of ours with `secuxflow set create`, and name it as {name} in a rule"
         )),
         Value::String(text) => Ok(vec![text.clone()]),
         Value::Number(number) => Ok(vec![number.to_string()]),
