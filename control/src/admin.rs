@@ -57,7 +57,7 @@ pub(crate) struct Admin {
     // Held across a whole change, so that dataplane, file and memory change together and in one order.
     state: Mutex<State>,
     // No entry of a set is taken out before this moment.
-    expiry: Mutex<Option<Instant>>,
+    entry_expiry: Mutex<Option<Instant>>,
     // When rules whose time was over could last not be taken out.
     expiry_failed: Mutex<Option<Timestamp>>,
     alerts: Arc<AlertStore>,
@@ -94,7 +94,7 @@ impl Admin {
             queue,
             fixed,
             state: Mutex::new(state),
-            expiry: Mutex::default(),
+            entry_expiry: Mutex::default(),
             expiry_failed: Mutex::default(),
             alerts,
         }
@@ -115,12 +115,11 @@ impl Admin {
     /// Take out rules and entries of sets whose time is over, and let the dataplane look for changed links and neighbours.
     ///
     /// # Errors
-    /// The daemon is stopping, the kernel's tables cannot be read, or the dataplane refuses the sets.
+    /// The daemon is stopping, or the kernel's tables cannot be read.
     pub(crate) fn tick(&self) -> Answer<()> {
         self.expire_rules(Timestamp::now());
-        let expired = self.expire_entries(Timestamp::now(), Instant::now());
-        self.ask(|backend| backend.tick())?;
-        expired
+        self.expire_entries(Timestamp::now(), Instant::now());
+        self.ask(|backend| backend.tick())
     }
 
     /// The alert store.
@@ -240,10 +239,6 @@ impl Admin {
         let entries = ruleset::check(&request.rules, &self.known(&sets)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {
             same_revision(state.revision, options.if_revision)?;
-            let faults = sets::unknown(&entries, state);
-            if !faults.is_empty() {
-                return Err(ApiError::ruleset(faults));
-            }
             let plan = ruleset::plan(&state.rules, state.next_rule, entries);
             let plan = plan.map_err(|message| ApiError::invalid("id", message))?;
             let step = u64::from(plan.differs() && !options.dry_run);

@@ -355,6 +355,15 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn two_state_files_in_one_directory_do_not_share_their_sets() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let _other = Lock::take(&dir.path().join("sets"), "state").unwrap();
+        let error = run(&config, |_, _, _| panic!("the dataplane was started")).await.unwrap_err().to_string();
+        assert!(error.contains("sets is in use by a running daemon") && error.contains("--state"), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_damaged_state_file_keeps_the_dataplane_from_being_touched() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());

@@ -126,8 +126,8 @@ struct StoredState {
     services: Vec<Service>,
 }
 
-/// Read the state file at `path`, and the sets beside it; files that do not exist are an empty state. Rules whose end has
-/// come by `now` are left out, which counts as a change of the rules.
+/// Read the state file at `path`, and the sets beside it without entries that are over; files that do not exist are an
+/// empty state. Rules whose end has come by `now` are left out, which counts as a change of the rules.
 ///
 /// # Errors
 /// [`StateError`]: unreadable, damaged, or holding a rule that names a chain not in `chains` or a set without a file.
@@ -221,6 +221,8 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
     fn rule(id: u32) -> Rule {
         let spec = RuleSpec {
             action: Some("drop".into()),
@@ -230,8 +232,6 @@ mod tests {
         };
         spec.check(RuleId(id), &Known::at(NOW)).unwrap()
     }
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[test]
     fn what_was_saved_is_loaded() {
@@ -261,6 +261,22 @@ mod tests {
         assert_eq!(load(&path, &[], NOW).unwrap(), state, "an end is stored as it was");
         let later = load(&path, &[], Timestamp::from_second(100).unwrap()).unwrap();
         assert_eq!((later.rules, later.revision, later.next_rule), (rules[1..].to_vec(), 6, 8));
+    }
+
+    #[test]
+    fn sets_are_read_from_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let set = sets::Set::new("drop", true, None);
+        sets::save(&dir.path().join("sets"), &set).unwrap();
+        let state = load(&path, &[], NOW).unwrap();
+        assert_eq!(*state.sets["drop"], set);
+        save(&path, &state).unwrap();
+        assert!(!fs::read_to_string(&path).unwrap().contains("drop"), "they are in no other file");
+        assert_eq!(load(&path, &[], NOW).unwrap(), state);
+        fs::write(dir.path().join("sets/drop.set"), "secux").unwrap();
+        let error = load(&path, &[], NOW).unwrap_err().to_string();
+        assert!(error.contains("drop.set is damaged (line 1"), "{error}");
     }
 
     #[test]

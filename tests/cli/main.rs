@@ -4,6 +4,7 @@ mod config;
 mod daemon;
 mod lab;
 mod ruleset;
+mod sets;
 
 use lab::{Lab, secuxflow};
 
@@ -11,7 +12,7 @@ use lab::{Lab, secuxflow};
 fn help_names_every_command_and_exit_code() {
     let help = secuxflow(&["--help"]);
     assert_eq!(help.code, 0);
-    for word in ["run", "status", "rule", "service", "module", "inspect", "alert", "config", "completions"] {
+    for word in ["run", "status", "rule", "set", "service", "module", "inspect", "alert", "config", "completions"] {
         assert!(help.out.lines().any(|line| line.trim_start().starts_with(word)), "{word}\n{}", help.out);
     }
     assert!(help.out.contains("Exit codes:") && help.out.contains("3  the daemon cannot be reached"), "{}", help.out);
@@ -105,6 +106,14 @@ fn without_a_daemon_every_command_says_so_with_exit_code_3() {
             "--tcp-flags",
             "ack",
         ],
+        &["set", "list"],
+        &["set", "create", "drop", "--blocklist", "--comment", "daily"],
+        &["set", "show", "drop"],
+        &["set", "add", "drop", "10.0.0.0/8", "192.0.2.1", "--ttl", "10m"],
+        &["set", "remove", "drop", "10.0.0.0/8"],
+        &["set", "import", "drop", ruleset, "--strict", "--replace", "--ttl", "1h"],
+        &["set", "clear", "drop"],
+        &["set", "delete", "drop"],
         &["service", "list"],
         &["service", "delete", "web"],
         &["service", "add", "web", "--ip", "10.77.2.2", "--dev", "veth-web"],

@@ -14,4 +14,5 @@ mod inspection;
 mod modules;
 mod rules;
 mod services;
+mod sets;
 mod transfer;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secuxflow::rules::{MAX_SETS, Rule, RuleError, RuleId};
+use secuxflow::rules::{MAX_SETS, Rule, RuleError, RuleId, check_set_name};
 
 use super::{Admin, Answer};
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
         SetImported, SetInfo, Sets,
     },
     error::ApiError,
-    ruleset,
     sets::{
         self, Delta, End, Set, SetError, Ttl,
         feed::{BadLine, Feed},
@@ -60,7 +59,10 @@ impl Admin {
     /// The name is not valid or taken, there are too many, or the change cannot be made.
     pub(crate) fn create_set(&self, request: &CreateSet) -> Answer<SetInfo> {
         let CreateSet { name, blocklist, comment } = request;
-        sets::check_name(name).map_err(|message| ApiError::invalid("name", message))?;
+        check_set_name(name).map_err(|rule| {
+            let name: String = name.chars().take(40).collect();
+            ApiError::invalid("name", format!("name '{name}': {rule}"))
+        })?;
         if let Some(comment) = comment {
             sets::check_comment(comment).map_err(|message| ApiError::invalid("comment", message))?;
         }
@@ -163,31 +165,33 @@ impl Admin {
     }
 
     /// Take out what is over by the clock's `now`: of all sets in one change. `at` is the same moment for measuring
-    /// pauses; within one nothing is done.
-    ///
-    /// # Errors
-    /// The dataplane refuses. The entries stay, and the next attempt is later.
-    pub(super) fn expire_entries(&self, now: Timestamp, at: Instant) -> Answer<()> {
-        let mut not_before = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+    /// pauses; within one nothing is done. What the dataplane refuses is told in the log, and tried again later: until
+    /// then the entries stay in force.
+    pub(super) fn expire_entries(&self, now: Timestamp, at: Instant) {
+        let mut not_before = self.entry_expiry.lock().unwrap_or_else(PoisonError::into_inner);
         if not_before.is_some_and(|not_before| at < not_before) {
-            return Ok(());
+            return;
         }
         let begun = Instant::now();
         let done = self.expire(now);
-        if !matches!(done, Ok(0)) {
-            let took = begun.elapsed();
-            *not_before = Some(at + took + pause(took, done.is_err()));
+        let took = begun.elapsed();
+        match &done {
+            Ok(0) => return,
+            Ok(gone) => tracing::debug!(gone, ?took, "entries of sets are over"),
+            Err(error) => {
+                let seconds = EXPIRY_RETRY.as_secs();
+                tracing::error!("entries of sets that are over stay in force, tried again in {seconds} s: {error}");
+            }
         }
-        let gone = done.map_err(|e| ApiError::new(e.code, format!("entries of sets that are over: {}", e.message)))?;
-        if gone > 0 {
-            tracing::debug!(gone, "entries of sets are over");
-        }
-        Ok(())
+        *not_before = Some(at + took + pause(took, done.is_err()));
     }
 
     /// Files are left as they are: they hold each entry's end, and what is over is left out when they are read.
     fn expire(&self, now: Timestamp) -> Answer<usize> {
         let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !current.sets.values().any(|set| set.is_due(now)) {
+            return Ok(0);
+        }
         let mut next = current.clone();
         let mut gone = 0;
         for set in next.sets.values_mut() {
@@ -196,10 +200,8 @@ impl Admin {
                 *set = Arc::new(after);
             }
         }
-        if gone > 0 {
-            self.apply(&current, &next)?;
-            *current = next;
-        }
+        self.apply(&current, &next)?;
+        *current = next;
         Ok(gone)
     }
 }
@@ -214,26 +216,11 @@ pub(super) fn differ(from: &State, to: &State) -> bool {
 pub(super) fn known(state: &State) -> Answer<()> {
     match state.lacking_set() {
         None => Ok(()),
-        Some((id, side, set)) => Err(ApiError::invalid(side, format!("{}, for {id}", no_set(side, set)))),
-    }
-}
-
-/// Rules of a file that name a set which is not there, by position.
-pub(super) fn unknown(entries: &[ruleset::Entry], state: &State) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        for (side, address) in [("src", &entry.rule.matcher.src), ("dst", &entry.rule.matcher.dst)] {
-            let set = address.as_ref().and_then(|address| address.set());
-            if let Some(set) = set.filter(|set| !state.sets.contains_key(*set)) {
-                faults.push(Fault::of(at, side, no_set(side, set)));
-            }
+        Some((id, side, set)) => {
+            let message = format!("{side} '@{set}' of {id}: there is no such set; see `set list` and `set create`");
+            Err(ApiError::invalid(side, message))
         }
     }
-    faults
-}
-
-fn no_set(side: &str, set: &str) -> String {
-    format!("{side} '@{set}': there is no such set; see `set list` and `set create`")
 }
 
 /// How long the next run waits after one that took this long.

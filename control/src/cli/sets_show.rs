@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::{output::Show, table::table};
-use crate::{
-    api::{SetChange, SetEntries, SetImported, SetInfo, Sets},
-    sets::in_words,
+use super::{
+    output::Show,
+    table::{remaining, table},
 };
+use crate::api::{SetChange, SetEntries, SetImported, SetInfo, Sets};
 
 /// A set that was just made.
 #[derive(Debug, Serialize)]
@@ -23,6 +23,11 @@ fn kind(set: &SetInfo) -> &'static str {
     if set.blocklist { "blocklist" } else { "set" }
 }
 
+/// On one line, whatever is in it.
+fn comment(set: &SetInfo) -> Option<String> {
+    set.comment.as_ref().map(|comment| comment.replace(char::is_control, "."))
+}
+
 impl Show for Sets {
     fn show(&self) -> String {
         let rows = self.sets.iter().map(|set| {
@@ -32,7 +37,7 @@ impl Show for Sets {
                 set.entries.to_string(),
                 set.timed.to_string(),
                 set.used_by.to_string(),
-                set.comment.clone().unwrap_or_default(),
+                comment(set).unwrap_or_default(),
             ]
         });
         let head = ["NAME", "KIND", "ENTRIES", "WITH TTL", "RULES", "COMMENT"];
@@ -43,7 +48,7 @@ impl Show for Sets {
 impl Show for SetEntries {
     fn show(&self) -> String {
         let Self { set, prefixes } = self;
-        let comment = set.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+        let comment = comment(set).map(|comment| format!(": {comment}")).unwrap_or_default();
         let mut text = format!(
             "{} {}{comment}\n{} entries, {} with ttl, used by {} rules\n",
             kind(set),
@@ -55,10 +60,10 @@ impl Show for SetEntries {
         if !prefixes.is_empty() {
             text.push('\n');
             let rows = prefixes.iter().map(|entry| {
-                let left = entry.remaining_seconds.map_or_else(|| "-".to_owned(), |left| in_words(left).to_string());
+                let left = entry.remaining_seconds.map_or_else(|| "-".to_owned(), remaining);
                 [entry.prefix.to_string(), left]
             });
-            text += &table(["PREFIX", "LEAVES IN"], rows, &[]);
+            text += &table(["PREFIX", "EXPIRES IN"], rows, &[]);
         }
         let more = set.entries.saturating_sub(prefixes.len());
         if more > 0 {
@@ -110,9 +115,9 @@ mod tests {
                 "blocklist drop: daily",
                 "5 entries, 1 with ttl, used by 0 rules",
                 "",
-                "PREFIX LEAVES IN",
+                "PREFIX EXPIRES IN",
                 "10.0.0.0/8 -",
-                "192.0.2.1/32 9m59s",
+                "192.0.2.1/32 9m 59s",
                 "",
                 "3 more; --limit shows them",
             ],

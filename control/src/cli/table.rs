@@ -203,7 +203,7 @@ impl Show for Rules {
 }
 
 /// Seconds as people say them, in the two largest units: `9m 58s`, `3d 4h`.
-fn remaining(seconds: u64) -> String {
+pub(super) fn remaining(seconds: u64) -> String {
     let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
     let first = units.iter().position(|(size, _)| seconds >= *size).unwrap_or(units.len() - 1);
     let mut rest = seconds;

@@ -24,10 +24,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secuxflow::rules::{MAX_SET_PREFIXES, MAX_SETS};
+use secuxflow::rules::{MAX_SET_PREFIXES, MAX_SETS, check_set_name};
 
 use super::{
-    check_comment, check_name,
+    check_comment,
     feed::prefix,
     set::{End, Entries, Set, Sets},
 };
@@ -168,7 +168,7 @@ fn read(path: &Path, name: &str, now: Timestamp) -> Result<Set, SetFileError> {
         Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(damaged((1, "not UTF-8".to_owned()))),
         Err(source) => return Err(SetFileError::Read { path: path.to_owned(), source }),
     };
-    check_name(name).map_err(|reason| damaged((1, reason)))?;
+    check_set_name(name).map_err(|reason| damaged((1, reason)))?;
     parse(&text, name, now).map_err(damaged)
 }
 

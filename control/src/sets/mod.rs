@@ -9,31 +9,10 @@ use ipnet::IpNet;
 
 pub(crate) use file::{SetFileError, delete, directory, load, save};
 pub(crate) use set::{Delta, End, Set, SetError, Sets};
-pub(crate) use ttl::{Ttl, in_words};
-
-use secuxflow::rules::MAX_SET_NAME;
+pub(crate) use ttl::Ttl;
 
 /// Longest comment in bytes.
 const MAX_COMMENT: usize = 256;
-
-/// Whether a set may be called `name`: names are also file names and stand behind an `@` in rules.
-///
-/// # Errors
-/// What a name looks like.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    let valid = bytes.len() <= MAX_SET_NAME
-        && bytes.first().is_some_and(plain)
-        && bytes.iter().all(|byte| plain(byte) || b"_-.".contains(byte));
-    if valid {
-        return Ok(());
-    }
-    Err(format!(
-        "name '{}': 1 to {MAX_SET_NAME} of a-z, 0-9, _, - and . expected, the first a letter or digit, without an @",
-        name.chars().take(40).collect::<String>()
-    ))
-}
 
 /// Whether a set may have this comment.
 ///
@@ -65,16 +44,6 @@ pub(crate) fn named(texts: &[String]) -> Result<Vec<IpNet>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_plain() {
-        for name in ["a", "0", "spamhaus-drop.v6", "a_b", &"a".repeat(32)] {
-            assert_eq!(check_name(name), Ok(()), "{name}");
-        }
-        for name in ["", "A", ".a", "-a", "_a", "@a", "a b", "a/b", "é", &"a".repeat(33)] {
-            assert!(check_name(name).unwrap_err().contains("1 to 32"), "{name}");
-        }
-    }
 
     #[test]
     fn a_named_prefix_with_host_bits_is_a_mistake() {

@@ -276,9 +276,14 @@ impl Set {
         Ok((self.with(entries, nets.is_empty())?, Delta { removed: nets.len(), ..Delta::default() }))
     }
 
+    /// Whether an entry is over.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.first_end.is_over(now)
+    }
+
     /// Without the entries that are over; none when there is no such entry.
     pub(crate) fn expire(&self, now: Timestamp) -> Option<Self> {
-        if !self.first_end.is_over(now) {
+        if !self.is_due(now) {
             return None;
         }
         let mut entries = Entries::with_capacity(self.len());

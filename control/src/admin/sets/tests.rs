@@ -83,10 +83,10 @@ fn what_is_over_leaves_all_sets_in_one_change_and_the_files_need_none() {
     }
     let (generation, before) = (lab.generation(), fs::read_to_string(lab.file("a")).unwrap());
     let begun = Instant::now();
-    lab.admin.expire_entries(at(1009), begun).unwrap();
+    lab.admin.expire_entries(at(1009), begun);
     assert_eq!(lab.generation(), generation, "nothing is over");
 
-    lab.admin.expire_entries(at(1010), begun).unwrap();
+    lab.admin.expire_entries(at(1010), begun);
     assert_eq!(lab.generation(), generation + 1, "one change for all");
     assert_eq!((lab.entries("a"), lab.live("a").unwrap().prefixes().len()), (vec!["10.1.0.0/16".to_owned()], 1));
     let expired: Vec<_> = lab.admin.sets().sets.iter().map(|set| set.expired).collect();
@@ -95,9 +95,9 @@ fn what_is_over_leaves_all_sets_in_one_change_and_the_files_need_none() {
     let loaded = sets::load(&lab.dir.path().join("sets"), at(1010)).unwrap();
     assert_eq!(loaded["a"].entries().map(|entry| entry.0.to_string()).collect::<Vec<_>>(), lab.entries("a"));
 
-    lab.admin.expire_entries(at(1020), begun + Duration::from_millis(900)).unwrap();
+    lab.admin.expire_entries(at(1020), begun + Duration::from_millis(900));
     assert_eq!(lab.entries("c").len(), 1, "a second between two runs");
-    lab.admin.expire_entries(at(1020), begun + Duration::from_secs(5)).unwrap();
+    lab.admin.expire_entries(at(1020), begun + Duration::from_secs(5));
     assert_eq!((lab.entries("c").len(), lab.generation()), (0, generation + 2));
 }
 
@@ -116,13 +116,12 @@ fn entries_that_the_dataplane_keeps_stay_known_and_are_tried_again_later() {
     lab.add("a", &["10.0.0.0/8"], Some("10s")).unwrap();
     lab.lab.refuse.store(true, SeqCst);
     let begun = Instant::now();
-    let error = lab.admin.expire_entries(at(1010), begun).unwrap_err();
-    assert!(error.message.contains("over: the kernel refused"), "{error}");
+    lab.admin.expire_entries(at(1010), begun);
     assert_eq!((lab.entries("a").len(), lab.admin.sets().sets[0].expired), (1, 0));
     lab.lab.refuse.store(false, SeqCst);
-    lab.admin.expire_entries(at(1011), begun + Duration::from_secs(29)).unwrap();
+    lab.admin.expire_entries(at(1011), begun + Duration::from_secs(29));
     assert_eq!(lab.entries("a").len(), 1);
-    lab.admin.expire_entries(at(1011), begun + Duration::from_secs(40)).unwrap();
+    lab.admin.expire_entries(at(1011), begun + Duration::from_secs(40));
     assert_eq!(lab.entries("a").len(), 0);
 }
 
@@ -239,9 +238,6 @@ fn a_rule_whose_set_is_missing_is_found() {
     assert_eq!(state.lacking_set(), Some((RuleId(2), "dst", "b")));
     let error = known(&state).unwrap_err();
     assert!(error.message.contains("dst '@b'") && error.message.contains("set create"), "{error}");
-    let entries: Vec<_> = state.rules.iter().map(|rule| ruleset::Entry { id: None, rule: rule.clone() }).collect();
-    let faults = unknown(&entries, &state);
-    assert_eq!(faults.iter().filter_map(Fault::place).collect::<Vec<_>>(), ["rule[1].dst"]);
 }
 
 #[test]

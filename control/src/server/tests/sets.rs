@@ -72,8 +72,8 @@ async fn what_is_wrong_with_a_set_is_named_and_changes_nothing() {
     let before = (fs::read_to_string(&file).unwrap(), server.lab.generation.load(SeqCst));
     let long = "c".repeat(257);
     for (method, path, body, status, code, field, words) in [
-        ("POST", "/v1/sets", json!({"name": "A b"}), 422, "invalid", "name", "1 to 32"),
-        ("POST", "/v1/sets", json!({"name": "../a"}), 422, "invalid", "name", "1 to 32"),
+        ("POST", "/v1/sets", json!({"name": "A b"}), 422, "invalid", "name", "1 to 32 of a-z"),
+        ("POST", "/v1/sets", json!({"name": "../a"}), 422, "invalid", "name", "1 to 32 of a-z"),
         ("POST", "/v1/sets", json!({"name": "b", "comment": long}), 422, "invalid", "comment", "257 bytes"),
         ("POST", "/v1/sets", json!({"name": "a"}), 409, "conflict", "name", "already"),
         ("POST", "/v1/sets", json!({"name": "b", "size": 3}), 400, "bad_request", "size", "unknown field"),
