@@ -5,6 +5,7 @@ mod counters;
 mod error;
 mod filter;
 mod mount;
+mod set_tables;
 mod slots;
 mod sys;
 mod tables;
@@ -14,6 +15,10 @@ pub(crate) mod types;
 mod differential;
 #[cfg(test)]
 mod figures;
+#[cfg(test)]
+mod set_figures;
+#[cfg(test)]
+mod set_tests;
 #[cfg(test)]
 mod tests;
 
