@@ -22,6 +22,11 @@ struct sxf_types {
         enum sxf_trie trie;
         enum sxf_port_table port_table;
         enum sxf_uses uses;
+        enum sxf_set_shape set_shape;
+        enum sxf_set_family set_family;
+        enum sxf_blocklists blocklists;
+        struct sxf_entries entries;
+        struct sxf_runs runs;
 };
 struct sxf_types *sxf_types __attribute__((unused));
 
@@ -89,11 +94,24 @@ static __always_inline int act(struct xdp_md *ctx, const struct packet *packet, 
         }
 }
 
-static __always_inline int classify(struct xdp_md *ctx, const struct packet *packet, __u64 bytes) {
+/* Whether a packet, whose addresses are known, is dropped for its source. Counts it. */
+static __always_inline bool drop_source(struct packet *packet, __u64 bytes) {
+        if (!source_wanted() || !find_source(packet))
+                return false;
+        count_event(SXF_BLOCKED);
+        if (config.blocklists != SXF_BLOCKLIST_DROPS)
+                return false;
+        count_action(SXF_DROP, bytes);
+        return true;
+}
+
+static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, __u64 bytes) {
         struct sxf_verdict verdict = config.default_verdict;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
+        if (drop_source(packet, bytes))
+                return XDP_DROP;
         find_verdict(ctx, packet, &verdict);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
@@ -119,6 +137,8 @@ int sxf_generation(struct xdp_md *ctx) {
                 count_event(SXF_UNDECIDABLE);
                 if (!packet.addressed)
                         return fail(config.fail_closed, bytes);
+                if (drop_source(&packet, bytes))
+                        return XDP_DROP;
                 return inspect(ctx, &packet, &undecided, bytes);
         }
         count_action(SXF_PASS, bytes);
