@@ -47,7 +47,7 @@ proptest! {
         prop_assert_eq!((bare.src_port, bare.dst_port, bare.protocol, bare.tcp_flags), (sport, port, 6, 2));
         let double = vlan(&vlan(&plain, 0x8100), 0x88a8);
         let shifted = Headers {
-            l3: bare.l3 + 8, l4: bare.l4 + 8, payload: bare.payload + 8, vlan_tags: 2, ..bare
+            l3: bare.l3 + 8, l4: bare.l4 + 8, payload: bare.payload + 8, vlan_tags: 2, vlan: 5, ..bare
         };
         prop_assert_eq!(parse(&double), Frame::Ip(shifted));
     }

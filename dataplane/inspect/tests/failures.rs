@@ -136,7 +136,9 @@ fn a_batch_full_of_packets_that_a_module_fails_on_ends_after_a_bounded_number_of
         assert_eq!(bench.run(&vec![frame.clone(); 64]), [false; 64]);
     }
     assert!(bench.status().in_service, "two batches, and the third failure in a row is the last");
-    assert_eq!(bench.status().calls, 2 * 33);
+    // Fewer where the deadline of 20 ms went by first.
+    let calls = bench.status().calls;
+    assert!((4..=2 * 33).contains(&calls), "{calls} calls");
     bench.run(&[frame]);
     assert!(!bench.status().in_service);
 }
