@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     sync::Once,
 };
@@ -39,6 +39,7 @@ pub struct Filter {
     live: Option<Object>,
     shared: Shared,
     slots: Slots,
+    counting: bool,
     generation: u64,
     fail_policy: FailPolicy,
     attached: Vec<Attached>,
@@ -75,6 +76,7 @@ impl Filter {
             live: None,
             shared,
             slots: Slots::new(),
+            counting: true,
             generation: 0,
             fail_policy,
             attached: Vec::new(),
@@ -92,7 +94,11 @@ impl Filter {
     pub fn publish(&mut self, ruleset: &Ruleset, chains: &[String]) -> Result<u64, BpfError> {
         let mut slots = self.slots.clone();
         let taken = slots.assign(ruleset);
-        let tables = compile(ruleset, chains, |id| slots.of(id))?;
+        let mut tables =
+            compile(ruleset, chains, |id| if self.counting { slots.of(id) } else { Limits::SXF_NO_SLOT.0 })?;
+        if !self.counting {
+            tables.default.slot = Limits::SXF_NO_SLOT.0;
+        }
         for slot in taken {
             counters::zero(&self.shared.rule_counts, slot)?;
         }
@@ -103,6 +109,24 @@ impl Filter {
         self.live = Some(generation);
         self.generation += 1;
         Ok(self.generation)
+    }
+
+    /// Whether rules and the default action are counted from the next publication on; they are unless told otherwise.
+    /// For measuring what counting costs.
+    pub fn count_rules(&mut self, count: bool) {
+        self.counting = count;
+    }
+
+    /// The program that is attached to interfaces. For measuring tools, which tail-call it from a program of their own:
+    /// that has to be an XDP program without fragments (`SEC("xdp")`), or the kernel does not take this one into its
+    /// program array. It finds generations for as long as this filter lives.
+    ///
+    /// # Errors
+    /// The process has too many files open.
+    pub fn entry_program(&self) -> Result<OwnedFd, BpfError> {
+        let entry = program(&self.entry, "sxf_entry")?;
+        let fd = entry.as_fd().try_clone_to_owned();
+        fd.map_err(|error| BpfError::io("duplicating the entry program's file descriptor", error))
     }
 
     /// Number of the live generation, 0 before the first.

@@ -1,0 +1,207 @@
+//! Whether the source is in a list of IPv4 prefixes, of 10 to a million.
+
+use std::{collections::HashSet, net::Ipv4Addr};
+
+use anyhow::{Result, ensure};
+use ipnet::Ipv4Net;
+use secuxflow::rules::shapes::Random;
+
+use super::{
+    figure::{self, BASE, Cell, Figure, LPM, Topic},
+    plan::Plan,
+    verify::{XDP_DROP, XDP_PASS},
+};
+use crate::{
+    generator::Generator,
+    peers::lpm::Lpm,
+    rounds::{self, Effort, Subject},
+    traffic::{MIXES, Mix, tcp},
+};
+
+const SIZES: [u32; 5] = [10, 1000, 10_000, 100_000, 1_000_000];
+/// A large list is told from a small one only by many packets: for each packet of a ruleset there are so many.
+const MORE_PACKETS: usize = 8;
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A threat feed: hosts, near one another, and some networks.
+    Feed,
+    /// A routing table: half of it /24.
+    Routes,
+}
+
+/// All figures of prefixes.
+pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for size in plan.up_to(&SIZES) {
+        for (kind, shape) in [(Kind::Feed, "feed"), (Kind::Routes, "routes")] {
+            plan.say(&format!("{} prefixes, {shape}", figure::thousands(size)));
+            let cell = Cell { topic: Topic::Prefixes, size, shape, family: "IPv4", mix: Mix::Uniform };
+            figures.extend(measure_one(generator, plan, cell, kind)?);
+        }
+    }
+    Ok(figures)
+}
+
+fn measure_one(generator: &mut Generator, plan: &Plan, cell: Cell, kind: Kind) -> Result<Vec<Figure>> {
+    generator.clear();
+    let mut random = Random(u64::from(cell.size) << 8 | 3);
+    let prefixes = list(kind, cell.size as usize, &mut random);
+    let (frames, expected) = packets(&prefixes, plan.packets * MORE_PACKETS, &mut random)?;
+    let once = generator.store(&frames)?;
+    let lpm = Lpm::load(&prefixes)?;
+    ensure!(generator.actions(lpm.program(), once)? == expected, "{LPM} gives other verdicts than the list says");
+    let mut figures = Vec::new();
+    for mix in MIXES {
+        generator.clear();
+        let walk = generator.store(&mix.draw(&frames, &mut random))?;
+        let subjects = [
+            Subject { name: BASE, program: generator.base(), walk },
+            Subject { name: LPM, program: lpm.program(), walk },
+        ];
+        let names: Vec<&'static str> = subjects.iter().map(|subject| subject.name).collect();
+        // There are more packets, so fewer turns.
+        let effort = Effort { turns: 1, ..plan.effort };
+        let rounds = rounds::run(generator, &subjects, effort)?;
+        figures.extend(figure::of(Cell { mix, ..cell }, &names, &rounds));
+    }
+    Ok(figures)
+}
+
+/// `count` different prefixes.
+fn list(kind: Kind, count: usize, random: &mut Random) -> Vec<Ipv4Net> {
+    let (mut prefixes, mut seen) = (Vec::with_capacity(count), HashSet::with_capacity(count));
+    let mut network = 0;
+    while prefixes.len() < count {
+        let word = u32::try_from(random.next() >> 32).unwrap_or_default();
+        let length = match kind {
+            Kind::Feed => feed_length(random),
+            Kind::Routes => routes_length(random),
+        };
+        // What attacks comes in swarms: a feed names about eight hosts and networks of a /16.
+        if kind == Kind::Routes || word.is_multiple_of(8) {
+            network = u32::from(random.port());
+        }
+        let address = Ipv4Addr::from(unicast(network << 16 | word >> 16));
+        let prefix = Ipv4Net::new_assert(address, length).trunc();
+        if seen.insert(prefix) {
+            prefixes.push(prefix);
+        }
+    }
+    prefixes
+}
+
+/// Neither 0.0.0.0/8 nor multicast and above.
+fn unicast(address: u32) -> u32 {
+    address & 0x00ff_ffff | (((address >> 24) % 223 + 1) << 24)
+}
+
+/// Hosts mostly, some /24, and few of other lengths.
+fn feed_length(random: &mut Random) -> u8 {
+    match random.byte() {
+        0..210 => 32,
+        210..240 => 24,
+        240..248 => 25 + random.byte() % 7,
+        _ => 16 + random.byte() % 8,
+    }
+}
+
+/// Of the table of a default-free router: 60 % /24, a fifth /22 and /23, few shorter than /16.
+fn routes_length(random: &mut Random) -> u8 {
+    match random.byte() {
+        0..154 => 24,
+        154..182 => 23,
+        182..208 => 22,
+        208..220 => 21,
+        220..232 => 20,
+        232..238 => 19,
+        238..253 => 16 + random.byte() % 3,
+        _ => 9 + random.byte() % 7,
+    }
+}
+
+/// Packets of which half come from listed prefixes, and the action for each.
+fn packets(prefixes: &[Ipv4Net], count: usize, random: &mut Random) -> Result<(Vec<Vec<u8>>, Vec<u32>)> {
+    let list = List::of(prefixes);
+    let (mut frames, mut expected) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        let word = u32::try_from(random.next() >> 32).unwrap_or_default();
+        let from = match random.byte() {
+            0..128 => {
+                let prefix = prefixes[random.below(prefixes.len())];
+                prefix.network().to_bits() | word & prefix.hostmask().to_bits()
+            }
+            _ => unicast(word),
+        };
+        frames.push(tcp(Ipv4Addr::from(from).into(), [198, 51, 100, 7].into())?);
+        expected.push(if list.has(from) { XDP_DROP } else { XDP_PASS });
+    }
+    Ok((frames, expected))
+}
+
+/// The reference: the list by length.
+struct List {
+    lengths: Vec<u32>,
+    prefixes: HashSet<(u32, u32)>,
+}
+
+impl List {
+    fn of(prefixes: &[Ipv4Net]) -> Self {
+        let prefixes: HashSet<(u32, u32)> =
+            prefixes.iter().map(|prefix| (u32::from(prefix.prefix_len()), prefix.network().to_bits())).collect();
+        let lengths: HashSet<u32> = prefixes.iter().map(|(length, _)| *length).collect();
+        Self { lengths: lengths.into_iter().collect(), prefixes }
+    }
+
+    fn has(&self, address: u32) -> bool {
+        let network = |length: u32| address & u32::MAX.checked_shl(32 - length).unwrap_or(0);
+        self.lengths.iter().any(|length| self.prefixes.contains(&(*length, network(*length))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_of_the_kind_and_have_no_prefix_twice() {
+        for (kind, length, least) in [(Kind::Feed, 32, 7500), (Kind::Routes, 24, 5500)] {
+            let prefixes = list(kind, 10_000, &mut Random(5));
+            assert_eq!(prefixes.iter().collect::<HashSet<_>>().len(), 10_000);
+            let most = prefixes.iter().filter(|prefix| prefix.prefix_len() == length).count();
+            assert!((least..9000).contains(&most), "{kind:?}: {most} of 10,000 are /{length}");
+            assert!(prefixes.iter().all(|prefix| *prefix == prefix.trunc() && !prefix.network().is_multicast()));
+        }
+    }
+
+    #[test]
+    fn about_half_of_the_packets_are_listed() {
+        let prefixes = list(Kind::Feed, 1000, &mut Random(5));
+        let (frames, expected) = packets(&prefixes, 2000, &mut Random(6)).unwrap();
+        let listed = expected.iter().filter(|action| **action == XDP_DROP).count();
+        assert_eq!(frames.len(), 2000);
+        assert!((900..1300).contains(&listed), "{listed} of 2000");
+        let list = List::of(&["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+        assert!(list.has(0x0a01_0203) && list.has(0xc000_0201) && !list.has(0xc000_0202));
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn the_kernels_trie_agrees_with_the_list() {
+        let agree = || {
+            let mut generator = Generator::load(crate::lab::isolate().unwrap()).unwrap();
+            for kind in [Kind::Feed, Kind::Routes] {
+                let mut random = Random(9);
+                let prefixes = list(kind, 3000, &mut random);
+                let (frames, expected) = packets(&prefixes, 1024, &mut random).unwrap();
+                generator.clear();
+                let walk = generator.store(&frames).unwrap();
+                let lpm = Lpm::load(&prefixes).unwrap();
+                assert_eq!(generator.actions(lpm.program(), walk).unwrap(), expected, "{kind:?}");
+            }
+        };
+        // The namespaces are the thread's.
+        std::thread::spawn(agree).join().unwrap();
+    }
+}
