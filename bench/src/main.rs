@@ -3,8 +3,10 @@
 mod bars;
 mod bpf;
 mod classifier;
+mod control;
 mod generator;
 mod lab;
+mod lists;
 mod machine;
 mod peers;
 mod plot;
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Nanoseconds a packet of the classifier in the kernel, beside LPM_TRIE with bit vectors and xdp-filter.
     Classifier(classifier::Options),
+    /// How long the commands of a user take, and what memory the daemon.
+    Control(control::Options),
 }
 
 /// Exit code when a bar is missed.
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<u8> {
     let (bars, check) = match command {
         Command::Classifier(options) => (classifier::run(options)?, options.check),
+        Command::Control(options) => (control::run(options)?, options.check),
     };
     Ok(conclude(&bars, check))
 }

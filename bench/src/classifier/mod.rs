@@ -20,6 +20,8 @@ use crate::{
 };
 use plan::Plan;
 
+pub(crate) use rules::ruleset;
+
 /// Where `scripts/bench.sh` unpacks xdp-tools.
 const UNPACKED: &str = "target/xdp-tools";
 

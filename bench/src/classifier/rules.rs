@@ -47,7 +47,7 @@ pub(super) fn name(shape: Shape) -> &'static str {
 }
 
 /// A ruleset that inspects nothing: inspection in a test run would measure the fail policy.
-pub(super) fn ruleset(shape: Shape, families: Families, rules: u32, random: &mut Random) -> Ruleset {
+pub(crate) fn ruleset(shape: Shape, families: Families, rules: u32, random: &mut Random) -> Ruleset {
     let mut ruleset = shapes::ruleset(shape, families, rules, random);
     for action in ruleset.rules.iter_mut().map(|rule| &mut rule.action).chain([&mut ruleset.default_action]) {
         if matches!(action, Action::Inspect { .. }) {
