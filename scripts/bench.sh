@@ -16,11 +16,11 @@ esac
 need_root "the benchmark" "$*"
 cd "$ROOT"
 
-# The object file of xdp-filter, from the package that xdp-tools depends on for it.
+# The object files of xdp-filter, from the package that xdp-tools depends on for them.
 has_xdp_filter() {
-    compgen -G "/usr/lib*/bpf/xdpfilt_alw_ip.o" >/dev/null ||
-        compgen -G "/usr/lib/*/bpf/xdpfilt_alw_ip.o" >/dev/null ||
-        compgen -G "target/xdp-tools/usr/lib/*/bpf/xdpfilt_alw_ip.o" >/dev/null
+    compgen -G "/usr/lib*/bpf/xdpfilt_alw_all.o" >/dev/null ||
+        compgen -G "/usr/lib/*/bpf/xdpfilt_alw_all.o" >/dev/null ||
+        compgen -G "target/xdp-tools/usr/lib/*/bpf/xdpfilt_alw_all.o" >/dev/null
 }
 
 unpack_xdp_filter() {

@@ -62,7 +62,7 @@ check_packages() {
 
 # What nobody needs but a comparison.
 check_optional() {
-    if compgen -G "/usr/lib*/bpf/xdpfilt_alw_ip.o" >/dev/null || compgen -G "/usr/lib/*/bpf/xdpfilt_alw_ip.o" >/dev/null; then
+    if compgen -G "/usr/lib*/bpf/xdpfilt_alw_all.o" >/dev/null || compgen -G "/usr/lib/*/bpf/xdpfilt_alw_all.o" >/dev/null; then
         printf '  ok       %-16s benchmarks measure xdp-filter\n' xdp-tools
     else
         printf '  absent   %-16s only benchmarks compare with it; scripts/bench.sh unpacks it under target/\n' xdp-tools

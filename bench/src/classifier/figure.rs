@@ -26,8 +26,10 @@ pub(crate) const UNCOUNTED: &str = "secuxflow, rules not counted";
 pub(crate) const LPM_BV: &str = "LPM_TRIE + bit vectors";
 /// `bpf/lpm.bpf.c`.
 pub(crate) const LPM: &str = "LPM_TRIE";
-/// The distribution's.
+/// The distribution's, as it is loaded unless told otherwise.
 pub(crate) const XDP_FILTER: &str = "xdp-filter";
+/// The distribution's, told to look at addresses of IP only.
+pub(crate) const XDP_FILTER_IP: &str = "xdp-filter, addresses only";
 
 /// What was measured together, with the same packets or for the same job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

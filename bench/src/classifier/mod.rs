@@ -59,9 +59,9 @@ pub(crate) struct Options {
     /// Core to stay on.
     #[arg(long, default_value_t = 0)]
     core: usize,
-    /// xdp-filter's object file, xdpfilt_alw_ip.o. Unless given, that of an installed xdp-tools, or one below
+    /// Folder with xdp-filter's object files, xdpfilt_*.o. Unless given, that of an installed xdp-tools, or one below
     /// target/xdp-tools.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "DIR")]
     xdp_filter: Option<PathBuf>,
     /// Folder that results are written to.
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
@@ -98,7 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     let machine = Machine::here();
     let mut notes = Vec::new();
     if plan.xdp_filter.is_none() {
-        let why = "xdp-filter was not measured, nor the bar against it: xdpfilt_alw_ip.o was not found \
+        let why = "xdp-filter was not measured, nor the bar against it: its object files were not found \
                    (install xdp-tools, or let scripts/bench.sh unpack it)";
         plan.say(why);
         notes.push(why.to_owned());

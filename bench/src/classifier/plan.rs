@@ -13,7 +13,7 @@ pub(crate) struct Plan {
     pub(crate) effort: Effort,
     /// Largest size that is measured.
     pub(crate) largest: u32,
-    /// xdp-filter's object file.
+    /// Folder with xdp-filter's object files.
     pub(crate) xdp_filter: Option<PathBuf>,
     /// Publications of each kind.
     pub(crate) publications: usize,

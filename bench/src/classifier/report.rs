@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::figure::{BASE, Cell, Figure, LPM, LPM_BV, OURS, Topic, UNCOUNTED, XDP_FILTER, find, thousands};
+use super::figure::{
+    BASE, Cell, Figure, LPM, LPM_BV, OURS, Topic, UNCOUNTED, XDP_FILTER, XDP_FILTER_IP, find, thousands,
+};
 use crate::{
     plot::{self, Panel, Point, Series},
     results::Results,
@@ -25,7 +27,7 @@ const SECTIONS: [Section; 3] = [
         topic: Topic::Rules,
         title: "First rule that matches",
         size: "rules",
-        subjects: &[OURS, LPM_BV, XDP_FILTER],
+        subjects: &[OURS, LPM_BV, XDP_FILTER, XDP_FILTER_IP],
     },
     Section {
         topic: Topic::Prefixes,

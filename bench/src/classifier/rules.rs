@@ -16,7 +16,7 @@ use secuxflow::{
 };
 
 use super::{
-    figure::{self, BASE, Cell, Figure, LPM_BV, OURS, Topic, XDP_FILTER},
+    figure::{self, BASE, Cell, Figure, LPM_BV, OURS, Topic, XDP_FILTER, XDP_FILTER_IP},
     ours::Ours,
     plan::Plan,
     verify::{Expected, XDP_DROP, XDP_PASS},
@@ -24,7 +24,10 @@ use super::{
 use crate::{
     bars::Bar,
     generator::Generator,
-    peers::{lpm_bv::LpmBv, xdp_filter, xdp_filter::XdpFilter},
+    peers::{
+        lpm_bv::LpmBv,
+        xdp_filter::{self, Features, XdpFilter},
+    },
     rounds::{self, Subject},
     traffic::{MIXES, Mix, tcp},
 };
@@ -112,8 +115,8 @@ fn measure_one(
         expected.check(LPM_BV, generator, peer.program(), once)?;
         expected.check_counts(LPM_BV, peer.counts()?)?;
     }
-    let listed = if cell.size == FULL { None } else { plan.xdp_filter.as_deref() };
-    let listed = listed.map(|file| Listed::load(file, cell, plan.packets, generator, random)).transpose()?;
+    let folder = if cell.size == FULL { None } else { plan.xdp_filter.as_deref() };
+    let listed = folder.map(|folder| Listed::load(folder, cell, plan.packets, generator, random)).transpose()?;
     let mut figures = Vec::new();
     for mix in MIXES {
         generator.clear();
@@ -127,7 +130,8 @@ fn measure_one(
             subjects.push(Subject { name: LPM_BV, program: peer.program(), walk });
         }
         if let (Some(listed), Some(walk)) = (&listed, own) {
-            subjects.push(Subject { name: XDP_FILTER, program: listed.filter.program(), walk });
+            subjects.push(Subject { name: XDP_FILTER, program: listed.all.program(), walk });
+            subjects.push(Subject { name: XDP_FILTER_IP, program: listed.addresses.program(), walk });
         }
         let names: Vec<&'static str> = subjects.iter().map(|subject| subject.name).collect();
         let rounds = rounds::run(generator, &subjects, plan.effort)?;
@@ -138,16 +142,19 @@ fn measure_one(
 
 /// xdp-filter with as many addresses as there are rules, and packets of which half come from them.
 struct Listed {
-    filter: XdpFilter,
+    all: XdpFilter,
+    addresses: XdpFilter,
     frames: Vec<Vec<u8>>,
 }
 
 impl Listed {
-    fn load(file: &Path, cell: Cell, packets: usize, generator: &mut Generator, random: &mut Random) -> Result<Self> {
+    fn load(folder: &Path, cell: Cell, packets: usize, generator: &mut Generator, random: &mut Random) -> Result<Self> {
         ensure!(cell.size as usize <= xdp_filter::CAPACITY, "xdp-filter has no room for {} addresses", cell.size);
         let v6 = cell.family == "IPv6";
         let listed: Vec<IpAddr> = (0..cell.size).map(|_| address(v6, random)).collect();
-        let filter = XdpFilter::load(file, &listed)?;
+        let [all, addresses] =
+            [Features::All, Features::Addresses].map(|which| XdpFilter::load(folder, which, &listed));
+        let (all, addresses) = (all?, addresses?);
         let drawn: Vec<(IpAddr, u32)> = (0..packets)
             .map(|_| match random.byte() {
                 0..128 => (listed[random.below(listed.len())], XDP_DROP),
@@ -157,10 +164,12 @@ impl Listed {
         // Destinations differ like those of the rules' packets: it looks them up too, and finds none.
         let frames = drawn.iter().map(|(from, _)| tcp(*from, address(v6, random))).collect::<Result<Vec<_>>>()?;
         let walk = generator.store(&frames)?;
-        let actions = generator.actions(filter.program(), walk)?;
-        let right = actions.iter().zip(&drawn).all(|(action, (_, expected))| action == expected);
-        ensure!(right, "xdp-filter gives other verdicts than its list says");
-        Ok(Self { filter, frames })
+        for filter in [&all, &addresses] {
+            let actions = generator.actions(filter.program(), walk)?;
+            let right = actions.iter().zip(&drawn).all(|(action, (_, expected))| action == expected);
+            ensure!(right, "xdp-filter gives other verdicts than its list says");
+        }
+        Ok(Self { all, addresses, frames })
     }
 }
 

@@ -1,4 +1,4 @@
-//! xdp-filter of the distribution's xdp-tools: a hash map of addresses. Its object file is loaded as it is.
+//! xdp-filter of the distribution's xdp-tools: a hash map of addresses. Its object files are loaded as they are.
 
 use std::{
     net::IpAddr,
@@ -12,10 +12,26 @@ use nix::mount::{MsFlags, mount};
 
 use crate::bpf;
 
-/// Passes what is not listed, and looks at addresses only: the variant with the least to do.
-const FILE: &str = "xdpfilt_alw_ip.o";
-const PROGRAM: &str = "xdpfilt_alw_ip";
-/// Where distributions put it, and where `scripts/bench.sh` unpacks it.
+/// What it looks at. Of each there is a program; all of ours pass what is not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Features {
+    /// Ports, addresses of IP and of Ethernet: what `xdp-filter load` loads unless told otherwise.
+    All,
+    /// Addresses of IP only, as by `xdp-filter load --features ipv4,ipv6`.
+    Addresses,
+}
+
+impl Features {
+    /// Name of the program, and of the object file but for its extension.
+    fn program(self) -> &'static str {
+        match self {
+            Self::All => "xdpfilt_alw_all",
+            Self::Addresses => "xdpfilt_alw_ip",
+        }
+    }
+}
+
+/// Where distributions put them, and where `scripts/bench.sh` unpacks them.
 const FOLDERS: [&str; 4] =
     ["/usr/lib/x86_64-linux-gnu/bpf", "/usr/lib/aarch64-linux-gnu/bpf", "/usr/lib64/bpf", "/usr/lib/bpf"];
 /// In a value: the address is listed as a source. The bits from 6 on count.
@@ -31,28 +47,29 @@ pub(crate) struct XdpFilter {
     _object: Object,
 }
 
-/// The object file: `given`, or one of an installed xdp-tools, or one below `unpacked`.
+/// The folder with its object files: `given`, or that of an installed xdp-tools, or one below `unpacked`.
 pub(crate) fn find(given: Option<&Path>, unpacked: &Path) -> Option<PathBuf> {
     if let Some(given) = given {
         return Some(given.to_owned());
     }
     let below = FOLDERS.iter().map(|folder| unpacked.join(folder.trim_start_matches('/')));
-    FOLDERS.iter().map(PathBuf::from).chain(below).map(|folder| folder.join(FILE)).find(|file| file.is_file())
+    FOLDERS.iter().map(PathBuf::from).chain(below).find(|folder| folder.join("xdpfilt_alw_all.o").is_file())
 }
 
 impl XdpFilter {
     /// Load it with sources to drop. The calling thread's mounts are its own.
-    pub(crate) fn load(file: &Path, addresses: &[IpAddr]) -> Result<Self> {
+    pub(crate) fn load(folder: &Path, features: Features, addresses: &[IpAddr]) -> Result<Self> {
+        let file = folder.join(format!("{}.o", features.program()));
         let doing = || format!("xdp-filter, {}", file.display());
-        let bytes = std::fs::read(file).with_context(doing)?;
+        let bytes = std::fs::read(&file).with_context(doing)?;
         // It pins its maps by name, and takes over what is pinned: not where others could meet it.
         let pins = tempfile::tempdir().with_context(doing)?;
         mount(Some("bpf"), pins.path(), Some("bpf"), MsFlags::empty(), None::<&str>)
             .context("mounting a bpf file system")?;
-        let object = load(&bytes, pins.path(), addresses).with_context(doing);
+        let object = load(&bytes, features.program(), pins.path(), addresses).with_context(doing);
         nix::mount::umount(pins.path()).context("unmounting a bpf file system")?;
         let object = object?;
-        Ok(Self { program: bpf::program(&object, PROGRAM)?, _object: object })
+        Ok(Self { program: bpf::program(&object, features.program())?, _object: object })
     }
 
     /// The program.
@@ -61,10 +78,10 @@ impl XdpFilter {
     }
 }
 
-fn load(bytes: &[u8], pins: &Path, addresses: &[IpAddr]) -> Result<Object> {
+fn load(bytes: &[u8], program: &str, pins: &Path, addresses: &[IpAddr]) -> Result<Object> {
     let mut builder = libbpf_rs::ObjectBuilder::default();
     builder.pin_root_path(pins)?;
-    let object = bpf::open_with(&mut builder, bytes, PROGRAM)?.load().context("the kernel does not load it")?;
+    let object = bpf::open_with(&mut builder, bytes, program)?.load().context("the kernel does not load it")?;
     let (mut four, mut six) = (Vec::new(), Vec::new());
     for address in addresses {
         match address {
