@@ -13,15 +13,16 @@ use super::{
 use crate::{
     bars::Bar,
     generator::Generator,
-    rounds::{self, Effort, Spread, Subject},
+    rounds::{self, Spread, Subject},
     traffic::Mix,
 };
 
 /// Most nanoseconds that counting may cost.
 const LIMIT: f64 = 5.0;
 const SIZES: [u32; 2] = [1000, 10_000];
-/// The difference of two large figures needs more rounds than either of them.
-const MORE_ROUNDS: u32 = 3;
+/// The difference of two large figures shows also where the kernel happened to put their tables: so both are loaded
+/// more than once.
+const PAIRS: usize = 4;
 
 /// Figures, and the bars over them.
 pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<(Vec<Figure>, Vec<Bar>)> {
@@ -34,19 +35,31 @@ pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<(Vec<Fig
         let frames = rules::frames(&ruleset, plan.packets, &mut random)?;
         let expected = Expected::of(&ruleset, &frames)?;
         let once = generator.store(&frames)?;
-        let (counted, uncounted) = (Ours::load(&ruleset, true)?, Ours::load(&ruleset, false)?);
-        expected.check(OURS, generator, counted.program(), once)?;
-        expected.check_counts(OURS, counted.counts()?)?;
-        expected.check(UNCOUNTED, generator, uncounted.program(), once)?;
+        let mut pairs = Vec::new();
+        for _ in 0..PAIRS {
+            let (counted, uncounted) = (Ours::load(&ruleset, true)?, Ours::load(&ruleset, false)?);
+            expected.check(OURS, generator, counted.program(), once)?;
+            expected.check_counts(OURS, counted.counts()?)?;
+            expected.check(UNCOUNTED, generator, uncounted.program(), once)?;
+            pairs.push((counted, uncounted));
+        }
         let walk = generator.store(&Mix::Hot.draw(&frames, &mut random))?;
-        let subjects = [
-            Subject { name: BASE, program: generator.base(), walk },
-            Subject { name: OURS, program: counted.program(), walk },
-            Subject { name: UNCOUNTED, program: uncounted.program(), walk },
-        ];
-        let effort = Effort { rounds: plan.effort.rounds * MORE_ROUNDS, ..plan.effort };
-        let rounds = rounds::run(generator, &subjects, effort)?;
+        let mut subjects = vec![Subject { name: BASE, program: generator.base(), walk }];
+        for (index, (counted, uncounted)) in pairs.iter().enumerate() {
+            let mut pair = [(OURS, counted), (UNCOUNTED, uncounted)];
+            // Either comes first as often as the other.
+            if index % 2 == 1 {
+                pair.reverse();
+            }
+            subjects.extend(pair.map(|(name, ours)| Subject { name, program: ours.program(), walk }));
+        }
+        let rounds = rounds::run(generator, &subjects, plan.effort)?;
+        let of = |name| -> Vec<f64> {
+            let mine = subjects.iter().zip(&rounds).filter(|(subject, _)| subject.name == name);
+            mine.flat_map(|(_, rounds)| rounds).copied().collect()
+        };
         let cell = Cell { topic: Topic::Counting, size, shape: "acl", family: "IPv4", mix: Mix::Hot };
+        let rounds = [BASE, OURS, UNCOUNTED].map(of);
         figures.extend(figure::of(cell, &[BASE, OURS, UNCOUNTED], &rounds));
         bars.push(bar(&cell, &rounds[1], &rounds[2]));
     }
