@@ -61,13 +61,15 @@ fn draw_panel(
     let points = || panel.series.iter().flat_map(|series| &series.points);
     let most = points().map(|point| point.high).fold(10.0, f64::max) * 1.1;
     let first = points().map(|point| point.size).min().unwrap_or(1);
-    let last = points().map(|point| point.size).max().unwrap_or(10).max(first + 1);
+    let last = points().map(|point| point.size).max().unwrap_or(10);
+    // A little more than the points need.
+    let sizes = f64::from(first) / 1.2..f64::from(last) * 1.2;
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, (FONT, 16))
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(48)
-        .build_cartesian_2d((f64::from(first)..f64::from(last)).log_scale(), 0.0..most)?;
+        .build_cartesian_2d(sizes.log_scale(), 0.0..most)?;
     chart
         .configure_mesh()
         .x_desc(size)
