@@ -52,6 +52,11 @@ impl Results {
         if self.bars.is_empty() { String::new() } else { text }
     }
 
+    /// Where the document for people is.
+    pub(crate) fn place(&self, dir: &Path) -> String {
+        format!("results: {}", dir.join(format!("{}.md", self.name)).display())
+    }
+
     /// Write everything as JSON lines: the machine, then figures, then bars.
     pub(crate) fn write_json<F: Serialize>(&self, dir: &Path, figures: &[F]) -> Result<()> {
         let path = dir.join(format!("{}.jsonl", self.name));

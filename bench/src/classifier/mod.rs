@@ -123,5 +123,6 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     }
     let results = Results { name: "classifier", machine, bars, notes };
     report::write(&results, &figures, &options.out)?;
+    println!("{}", results.place(&options.out));
     Ok(results.bars)
 }

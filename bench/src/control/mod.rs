@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
         results.notes.push(why.to_owned());
     }
     report::write(&results, &measures, &options.out)?;
+    println!("{}", results.place(&options.out));
     Ok(results.bars)
 }
 
