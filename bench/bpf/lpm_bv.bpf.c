@@ -81,7 +81,9 @@ static __always_inline __u32 lowest_bit(__u64 word) {
         return numbers[(word & -word) * 0x022fdd63cc95386dULL >> 58] & 63;
 }
 
-static __always_inline const struct vector *vector(__u32 row) { return bpf_map_lookup_elem(&vectors, &row); }
+static __always_inline const struct vector *vector(__u32 row) {
+        return bpf_map_lookup_elem(&vectors, &row);
+}
 
 static __always_inline const struct vector *port_vector(__u32 table, __u16 port) {
         struct port_table *ports = bpf_map_lookup_elem(&port_rows, &table);
@@ -106,16 +108,19 @@ static __always_inline const struct vector *protocol_vector(const struct packet 
         return protocols ? vector(protocols->rows[packet->protocol]) : NULL;
 }
 
-/* Number of the first rule that is set in four vectors. Every trie has the empty prefix, so a vector is always found. */
+/* Number of the first rule that is set in four vectors. Every trie has the empty prefix: a vector is always found. */
 static __always_inline __u32 first_rule(const struct packet *packet, const struct vector *src,
                                         const struct vector *dst) {
         const struct vector *protocol = protocol_vector(packet);
         const struct vector *sport =
             has_ports(packet->protocol) ? port_vector(SOURCE_PORT, packet->sport) : vector(EVERY_RULE);
 
+        const __u32 words = config.words;
+
         if (!src || !dst || !protocol || !sport)
                 return config.fallback;
-        for (__u32 i = 0; i < MAX_WORDS && i < config.words; i++) {
+        /* Unrolled it is no faster: it waits for memory. */
+        for (__u32 i = 0; i < words; i++) {
                 __u64 word = src->words[i] & dst->words[i] & protocol->words[i] & sport->words[i];
 
                 if (word)

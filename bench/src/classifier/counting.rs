@@ -6,7 +6,7 @@ use secuxflow::rules::shapes::{Families, Random, Shape};
 use super::{
     figure::{self, BASE, Cell, Figure, OURS, Topic, UNCOUNTED},
     ours::Ours,
-    plan::Plan,
+    plan::{Plan, say},
     rules,
     verify::Expected,
 };
@@ -28,7 +28,7 @@ const PAIRS: usize = 4;
 pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<(Vec<Figure>, Vec<Bar>)> {
     let (mut figures, mut bars) = (Vec::new(), Vec::new());
     for size in plan.up_to(&SIZES) {
-        plan.say(&format!("{} rules, counted and not", figure::thousands(size)));
+        say(&format!("{} rules, counted and not", figure::thousands(size)));
         generator.clear();
         let mut random = Random(u64::from(size) << 8 | 2);
         let ruleset = rules::ruleset(Shape::Acl, Families::V4, size, &mut random);

@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     bars::Bar, generator::Generator, lab, machine::Machine, peers::xdp_filter, results::Results, rounds::Effort,
 };
-use plan::Plan;
+use plan::{Plan, say};
 
 pub(crate) use rules::ruleset;
 
@@ -83,7 +83,6 @@ impl Options {
             largest,
             xdp_filter: xdp_filter::find(self.xdp_filter.as_deref(), Path::new(UNPACKED)),
             publications,
-            talk: true,
         })
     }
 
@@ -100,7 +99,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     if plan.xdp_filter.is_none() {
         let why = "xdp-filter was not measured, nor the bar against it: its object files were not found \
                    (install xdp-tools, or let scripts/bench.sh unpack it)";
-        plan.say(why);
+        say(why);
         notes.push(why.to_owned());
     }
     lab::pin(options.core)?;

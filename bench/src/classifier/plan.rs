@@ -17,8 +17,6 @@ pub(crate) struct Plan {
     pub(crate) xdp_filter: Option<PathBuf>,
     /// Publications of each kind.
     pub(crate) publications: usize,
-    /// Tell on standard error what is being done.
-    pub(crate) talk: bool,
 }
 
 impl Plan {
@@ -26,11 +24,9 @@ impl Plan {
     pub(crate) fn up_to(&self, sizes: &[u32]) -> Vec<u32> {
         sizes.iter().copied().filter(|size| *size <= self.largest).collect()
     }
+}
 
-    /// Say what is being done.
-    pub(crate) fn say(&self, words: &str) {
-        if self.talk {
-            eprintln!("{words}");
-        }
-    }
+/// Say what is being done, where it is in nobody's way.
+pub(crate) fn say(words: &str) {
+    eprintln!("{words}");
 }

@@ -8,7 +8,7 @@ use secuxflow::rules::shapes::Random;
 
 use super::{
     figure::{self, BASE, Cell, Figure, LPM, Topic},
-    plan::Plan,
+    plan::{Plan, say},
     verify::{XDP_DROP, XDP_PASS},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<Vec<Figu
     let mut figures = Vec::new();
     for size in plan.up_to(&SIZES) {
         for (kind, shape) in [(Kind::Feed, "feed"), (Kind::Routes, "routes")] {
-            plan.say(&format!("{} prefixes, {shape}", figure::thousands(size)));
+            say(&format!("{} prefixes, {shape}", figure::thousands(size)));
             let cell = Cell { topic: Topic::Prefixes, size, shape, family: "IPv4", mix: Mix::Uniform };
             figures.extend(measure_one(generator, plan, cell, kind)?);
         }

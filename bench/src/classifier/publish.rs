@@ -12,14 +12,17 @@ use secuxflow::{
     },
 };
 
-use super::{plan::Plan, rules};
+use super::{
+    plan::{Plan, say},
+    rules,
+};
 use crate::{bars::Bar, rounds::Spread};
 
 const RULES: u32 = 10_000;
 
 /// Bars over the publication of a large ruleset, and of the same with one rule more.
 pub(super) fn measure(plan: &Plan) -> Result<Vec<Bar>> {
-    plan.say("publication");
+    say("publication");
     let mut random = Random(RULES.into());
     let whole = rules::ruleset(Shape::Acl, Families::Both, RULES, &mut random);
     let mut more = whole.clone();

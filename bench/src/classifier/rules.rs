@@ -18,7 +18,7 @@ use secuxflow::{
 use super::{
     figure::{self, BASE, Cell, Figure, LPM_BV, OURS, Topic, XDP_FILTER, XDP_FILTER_IP},
     ours::Ours,
-    plan::Plan,
+    plan::{Plan, say},
     verify::{Expected, XDP_DROP, XDP_PASS},
 };
 use crate::{
@@ -86,7 +86,7 @@ pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<Vec<Figu
                 let mut random = Random(u64::from(size) << 8 | 1);
                 let ruleset = ruleset(shape, families, size, &mut random);
                 let cell = Cell { topic: Topic::Rules, size, shape: name(shape), family, mix: Mix::Uniform };
-                plan.say(&format!("{} rules, {}, {family}", figure::thousands(size), name(shape)));
+                say(&format!("{} rules, {}, {family}", figure::thousands(size), name(shape)));
                 figures.extend(measure_one(generator, plan, cell, &ruleset, &mut random)?);
             }
         }
@@ -105,7 +105,7 @@ fn measure_one(
     generator.clear();
     let frames = frames(ruleset, plan.packets, random)?;
     let expected = Expected::of(ruleset, &frames)?;
-    plan.say(&format!("    {} packets, {} rules decide on them", frames.len(), expected.rules()));
+    say(&format!("    {} packets, {} rules decide on them", frames.len(), expected.rules()));
     let once = generator.store(&frames)?;
     let ours = Ours::load(ruleset, true)?;
     expected.check(OURS, generator, ours.program(), once)?;
