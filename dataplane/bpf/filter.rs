@@ -39,7 +39,6 @@ pub struct Filter {
     live: Option<Object>,
     shared: Shared,
     slots: Slots,
-    counting: bool,
     generation: u64,
     fail_policy: FailPolicy,
     attached: Vec<Attached>,
@@ -76,7 +75,6 @@ impl Filter {
             live: None,
             shared,
             slots: Slots::new(),
-            counting: true,
             generation: 0,
             fail_policy,
             attached: Vec::new(),
@@ -94,11 +92,7 @@ impl Filter {
     pub fn publish(&mut self, ruleset: &Ruleset, chains: &[String]) -> Result<u64, BpfError> {
         let mut slots = self.slots.clone();
         let taken = slots.assign(ruleset);
-        let mut tables =
-            compile(ruleset, chains, |id| if self.counting { slots.of(id) } else { Limits::SXF_NO_SLOT.0 })?;
-        if !self.counting {
-            tables.default.slot = Limits::SXF_NO_SLOT.0;
-        }
+        let tables = compile(ruleset, chains, |id| slots.of(id))?;
         for slot in taken {
             counters::zero(&self.shared.rule_counts, slot)?;
         }
@@ -111,10 +105,10 @@ impl Filter {
         Ok(self.generation)
     }
 
-    /// Whether rules and the default action are counted from the next publication on; they are unless told otherwise.
-    /// For measuring what counting costs.
+    /// Whether rules are counted from the next publication on; they are unless told otherwise. What the default action
+    /// decides is always counted. For measuring what counting costs.
     pub fn count_rules(&mut self, count: bool) {
-        self.counting = count;
+        self.slots.count(count);
     }
 
     /// The program that is attached to interfaces. For measuring tools, which tail-call it from a program of their own:

@@ -1,7 +1,13 @@
 //! What counting by rule costs: the same rulesets and packets, counted and not.
 
-use anyhow::Result;
-use secuxflow::rules::shapes::{Families, Random, Shape};
+use anyhow::{Result, ensure};
+use secuxflow::{
+    rules::{
+        Classifier, Ruleset,
+        shapes::{Families, Random, Shape},
+    },
+    wire::parse,
+};
 
 use super::{
     figure::{self, BASE, Cell, Figure, OURS, Topic, UNCOUNTED},
@@ -23,6 +29,8 @@ const SIZES: [u32; 2] = [1000, 10_000];
 /// The difference of two large figures shows also where the kernel happened to put their tables: so both are loaded
 /// more than once.
 const PAIRS: usize = 4;
+/// Packets that are drawn for each that a rule has to decide on.
+const SPARE: usize = 4;
 
 /// Figures, and the bars over them.
 pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<(Vec<Figure>, Vec<Bar>)> {
@@ -32,7 +40,7 @@ pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<(Vec<Fig
         generator.clear();
         let mut random = Random(u64::from(size) << 8 | 2);
         let ruleset = rules::ruleset(Shape::Acl, Families::V4, size, &mut random);
-        let frames = rules::frames(&ruleset, plan.packets, &mut random)?;
+        let frames = decided(&ruleset, plan.packets, &mut random)?;
         let expected = Expected::of(&ruleset, &frames)?;
         let once = generator.store(&frames)?;
         let mut pairs = Vec::new();
@@ -64,6 +72,16 @@ pub(super) fn measure(generator: &mut Generator, plan: &Plan) -> Result<(Vec<Fig
         bars.push(bar(&cell, &rounds[1], &rounds[2]));
     }
     Ok((figures, bars))
+}
+
+/// Packets that a rule decides on: what the default action decides is counted in any case.
+fn decided(ruleset: &Ruleset, count: usize, random: &mut Random) -> Result<Vec<Vec<u8>>> {
+    let classifier = Classifier::new(ruleset, &[])?;
+    let mut frames = rules::frames(ruleset, count * SPARE, random)?;
+    frames.retain(|frame| classifier.classify(&parse(frame)).rule.is_some());
+    frames.truncate(count);
+    ensure!(frames.len() == count, "rules decide on only {} of {} packets", frames.len(), count * SPARE);
+    Ok(frames)
 }
 
 /// Round by round, for both of a round meet the same machine.
