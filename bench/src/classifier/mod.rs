@@ -111,6 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     }
     if options.wants(Part::Prefixes) {
         figures.extend(prefixes::measure(&mut generator, &plan)?);
+        bars.extend(prefixes::bars(&figures));
     }
     if options.wants(Part::Counting) {
         let (counting, bar) = counting::measure(&mut generator, &plan)?;

@@ -1,17 +1,19 @@
 //! Whether the source is in a list of IPv4 prefixes, of 10 to a million.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use anyhow::{Result, ensure};
-use ipnet::Ipv4Net;
-use secuxflow::rules::shapes::Random;
+use ipnet::{IpNet, Ipv4Net};
+use secuxflow::rules::{Action, PrefixSet, Ruleset, shapes::Random};
 
 use super::{
-    figure::{self, BASE, Cell, Figure, LPM, Topic},
+    figure::{self, BASE, Cell, Figure, LPM, OURS, Topic},
+    ours::Ours,
     plan::{Plan, say},
     verify::{XDP_DROP, XDP_PASS},
 };
 use crate::{
+    bars::Bar,
     generator::Generator,
     lists::{Kind, list, unicast},
     peers::lpm::Lpm,
@@ -20,6 +22,8 @@ use crate::{
 };
 
 const SIZES: [u32; 5] = [10, 1000, 10_000, 100_000, 1_000_000];
+/// The size with a bar, and the most that ours may cost there, in parts of LPM_TRIE.
+const BAR: (u32, f64) = (1_000_000, 0.25);
 /// A large list is told from a small one only by many packets: for each packet of a ruleset there are so many.
 const MORE_PACKETS: usize = 8;
 
@@ -42,14 +46,17 @@ fn measure_one(generator: &mut Generator, plan: &Plan, cell: Cell, kind: Kind) -
     let prefixes = list(kind, cell.size as usize, &mut random);
     let (frames, expected) = packets(&prefixes, plan.packets * MORE_PACKETS, &mut random)?;
     let once = generator.store(&frames)?;
-    let lpm = Lpm::load(&prefixes)?;
-    ensure!(generator.actions(lpm.program(), once)? == expected, "{LPM} gives other verdicts than the list says");
+    let (ours, lpm) = (Ours::load(&blocklist(&prefixes), true)?, Lpm::load(&prefixes)?);
+    for (name, program) in [(OURS, ours.program()), (LPM, lpm.program())] {
+        ensure!(generator.actions(program, once)? == expected, "{name} gives other verdicts than the list says");
+    }
     let mut figures = Vec::new();
     for mix in MIXES {
         generator.clear();
         let walk = generator.store(&mix.draw(&frames, &mut random))?;
         let subjects = [
             Subject { name: BASE, program: generator.base(), walk },
+            Subject { name: OURS, program: ours.program(), walk },
             Subject { name: LPM, program: lpm.program(), walk },
         ];
         let names: Vec<&'static str> = subjects.iter().map(|subject| subject.name).collect();
@@ -59,6 +66,26 @@ fn measure_one(generator: &mut Generator, plan: &Plan, cell: Cell, kind: Kind) -
         figures.extend(figure::of(Cell { mix, ..cell }, &names, &rounds));
     }
     Ok(figures)
+}
+
+/// No rules, and one blocklist.
+fn blocklist(prefixes: &[Ipv4Net]) -> Ruleset {
+    let set = PrefixSet::new("feed", true, prefixes.iter().copied().map(IpNet::from));
+    Ruleset { sets: vec![Arc::new(set)], ..Ruleset::new(Vec::new(), Action::Pass) }
+}
+
+/// What is asked of lists, in hot traffic.
+pub(super) fn bars(figures: &[Figure]) -> Vec<Bar> {
+    let (size, limit) = BAR;
+    let ours = figures.iter().filter(|figure| {
+        let Cell { topic, size: of, mix, .. } = figure.cell;
+        (topic, of, mix, figure.subject) == (Topic::Prefixes, size, Mix::Hot, OURS)
+    });
+    let bar = |ours: &Figure| {
+        let theirs = figure::find(figures, &ours.cell, LPM)?;
+        Some(Bar::ratio(format!("{}, against {LPM}", ours.cell.words()), ours.net, LPM, theirs.net, limit))
+    };
+    ours.filter_map(bar).collect()
 }
 
 /// Packets of which half come from listed prefixes, and the action for each.
@@ -117,7 +144,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs root"]
-    fn the_kernels_trie_agrees_with_the_list() {
+    fn ours_and_the_kernels_trie_agree_with_the_list() {
         let agree = || {
             let mut generator = Generator::load(crate::lab::isolate().unwrap()).unwrap();
             for kind in [Kind::Feed, Kind::Routes] {
@@ -126,8 +153,9 @@ mod tests {
                 let (frames, expected) = packets(&prefixes, 1024, &mut random).unwrap();
                 generator.clear();
                 let walk = generator.store(&frames).unwrap();
-                let lpm = Lpm::load(&prefixes).unwrap();
+                let (ours, lpm) = (Ours::load(&blocklist(&prefixes), true).unwrap(), Lpm::load(&prefixes).unwrap());
                 assert_eq!(generator.actions(lpm.program(), walk).unwrap(), expected, "{kind:?}");
+                assert_eq!(generator.actions(ours.program(), walk).unwrap(), expected, "{kind:?}");
             }
         };
         // The namespaces are the thread's.
