@@ -10,31 +10,14 @@
 #include <linux/bpf.h>
 
 #include "common.h"
+#include "extras.h"
+#include "monitor.h"
 #include "parse.h"
+#include "tables.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* User space maps the tables to fill them, and sizes those with one entry here to the rules there are. */
-#define TABLE(name, entries, entry)                                                                                    \
-        struct {                                                                                                       \
-                __uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
-                __uint(map_flags, BPF_F_MMAPABLE);                                                                     \
-                __uint(max_entries, entries);                                                                          \
-                __type(key, __u32);                                                                                    \
-                __type(value, entry);                                                                                  \
-        } name SEC(".maps")
-
-TABLE(roots, SXF_TRIES, struct sxf_root);
-TABLE(nodes, 1, struct sxf_node);
-TABLE(skips, 1, struct sxf_skip);
-TABLE(port_rows, SXF_PORT_TABLES, struct sxf_ports);
-TABLE(protocol_rows, 1, struct sxf_protocols);
-TABLE(lines, 1, struct sxf_line);
-TABLE(rules, 1, struct sxf_rule);
-
 enum {
-        /* No table has this line, so that looking it up fails. */
-        NO_LINE = SXF_INDEX,
         /* Answers of first_rule(), besides a rule's number. */
         RULE_NONE = -1,
         RULE_UNKNOWN = -2,
@@ -140,12 +123,8 @@ static __always_inline __u32 protocol_row(const struct packet *packet, bool port
         return protocols ? protocols->rows[packet->protocol] : NO_LINE;
 }
 
-static __always_inline const struct sxf_line *line(__u32 index) {
-        return bpf_map_lookup_elem(&lines, &index);
-}
-
-/* The lowest rule that is set in four bit vectors, each given by its first line. Global, so that the verifier checks
- * the loops once. */
+/* The lowest rule that is set in the four bit vectors of every packet. Global, so that the verifier checks the loops
+ * once. */
 __noinline int first_rule(__u32 src, __u32 dst, __u32 protocol, __u32 sport) {
         const struct sxf_line *a = line(src), *b = line(dst), *c = line(protocol), *d = line(sport);
         __u64 summary[SXF_SUMMARY_WORDS];
@@ -180,14 +159,64 @@ __noinline int first_rule(__u32 src, __u32 dst, __u32 protocol, __u32 sport) {
         return RULE_NONE;
 }
 
-/* Replace the default action by what the first rule says that matches. */
-static __always_inline void find_verdict(const struct packet *packet, struct sxf_verdict *verdict) {
-        bool later = packet->fragment == FRAGMENT_LATER;
-        bool ports = !later && has_ports(packet->protocol);
-        __u32 sport = ports ? port_row(SXF_SPORT, packet->sport) : SXF_EVERY_RULE;
+/* The same for any number of bit vectors; it says nothing where they are lost. */
+__noinline int first_rule_of(struct vectors *vectors) {
+        if (!vectors)
+                return RULE_UNKNOWN;
+        for (int i = 0; i < SXF_SUMMARY_WORDS; i++) {
+                __u64 left = and_word(vectors, i);
+
+                for (int bit = 0; bit < 64 && left; bit++) {
+                        __u32 word = i * 64 + lowest_bit(left);
+                        __u64 rules = and_word(vectors, SXF_SUMMARY_WORDS + word);
+
+                        if (rules)
+                                return word * 64 + lowest_bit(rules);
+                        left &= left - 1;
+                }
+        }
+        return RULE_NONE;
+}
+
+/* Whether a rule that was found does match: of a later fragment it may only seem so. */
+static __always_inline bool is_sure(const struct packet *packet, const struct sxf_rule *rule) {
+        return packet->fragment != FRAGMENT_LATER ||
+               !(rule->needs_transport || (!rule->any_protocol && rule->protocol != packet->protocol));
+}
+
+/* Replace the default action by what rule `first` says. */
+static __always_inline void decide(int first, const struct packet *packet, struct sxf_verdict *verdict) {
         struct sxf_rule *rule;
+
+        if (first == RULE_NONE)
+                return;
+        rule = bpf_map_lookup_elem(&rules, &first);
+        if (rule && is_sure(packet, rule)) {
+                *verdict = rule->verdict;
+        } else if (rule && rule->verdict.monitored) {
+                verdict->slot = SXF_NO_SLOT;
+                verdict->monitored = 1;
+        } else {
+                /* A table without its line is none to decide by either. */
+                *verdict = (struct sxf_verdict){.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
+        }
+}
+
+/* The first rule that is set in `vectors`. */
+static __always_inline int look_up(struct vectors *vectors) {
+        int first = first_rule_of(vectors);
+
+        return vectors->lost ? RULE_UNKNOWN : first;
+}
+
+/* Replace the default action by what the first rule says that matches and is enforced. What monitored rules say is only
+ * told of. */
+static __always_inline void find_verdict(struct xdp_md *ctx, const struct packet *packet, struct sxf_verdict *verdict) {
+        bool ports = packet->fragment != FRAGMENT_LATER && has_ports(packet->protocol);
+        __u32 protocol = protocol_row(packet, ports);
+        __u32 sport = ports ? port_row(SXF_SPORT, packet->sport) : SXF_EVERY_RULE;
+        bool monitored = false;
         __u32 src, dst;
-        int first;
 
         if (packet->v6) {
                 src = row6(SXF_SRC6, word64(packet->src), word64(packet->src + 2), ROOT_BYTES);
@@ -196,16 +225,24 @@ static __always_inline void find_verdict(const struct packet *packet, struct sxf
                 src = row4(SXF_SRC4, packet->src[0]);
                 dst = row4(SXF_DST4, packet->dst[0]);
         }
-        first = first_rule(src, dst, protocol_row(packet, ports), sport);
-        if (first == RULE_NONE)
-                return;
-        rule = bpf_map_lookup_elem(&rules, &first);
-        /* A later fragment may only seem to match. And a table without its line is none to decide by. */
-        if (!rule || (later && (rule->needs_ports || (!rule->any_protocol && rule->protocol != packet->protocol)))) {
-                *verdict = (struct sxf_verdict){.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
-                return;
+        struct vectors vectors = {.lines = {src, dst, protocol, sport}, .count = BASE_VECTORS};
+
+        if (config.uses)
+                add_extras(packet, &vectors);
+        decide(config.uses ? look_up(&vectors) : first_rule(src, dst, protocol, sport), packet, verdict);
+        if (verdict->monitored && verdict->slot != SXF_DEFAULT_SLOT) {
+                monitored = true;
+                tell(ctx, packet, verdict);
+                *verdict = config.default_verdict;
+                add_vector(&vectors, config.enforced);
+                decide(look_up(&vectors), packet, verdict);
         }
-        *verdict = rule->verdict;
+        if (verdict->monitored) {
+                /* The default action. */
+                if (!monitored)
+                        tell(ctx, packet, verdict);
+                verdict->action = SXF_PASS;
+        }
 }
 
 #endif

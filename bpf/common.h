@@ -16,11 +16,15 @@ enum sxf_limits {
         SXF_RULE_SLOTS = 32768,
         /* Slot of the default action. */
         SXF_DEFAULT_SLOT = 32768,
+        /* Slots that there are, of rules and of what is not a rule. */
+        SXF_SLOTS,
         /* Verdicts that no rule gave are not counted by rule. */
         SXF_NO_SLOT = 0xffffffff,
         SXF_INTERFACES = 16,
         SXF_QUEUES = 64,
         SXF_SOCKETS = 1024,
+        /* Bytes of samples that wait, about a thousand. */
+        SXF_SAMPLE_BYTES = 65536,
         SXF_SERVICES = 1024,
 };
 
@@ -42,6 +46,10 @@ enum sxf_event {
         SXF_NO_METADATA,
         SXF_FAIL_OPEN,
         SXF_FAIL_CLOSED,
+        /* Would have been dropped, but for monitor mode. */
+        SXF_MONITORED,
+        /* Of those, samples that found no room. */
+        SXF_SAMPLE_LOST,
         SXF_EVENTS,
 };
 
@@ -56,7 +64,7 @@ struct sxf_verdict {
         __u32 slot;  /* Index into rule_counts, or SXF_NO_SLOT. */
         __u16 chain; /* Index of the chain, for SXF_INSPECT. */
         __u8 action; /* enum sxf_action */
-        __u8 reserved;
+        __u8 monitored; /* The action is a drop that only counts. */
 };
 
 /* A rule that was found. The rest of its match is in the bit vectors; this is what a later fragment may hide of it. */
@@ -64,7 +72,7 @@ struct sxf_rule {
         struct sxf_verdict verdict;
         __u8 protocol;
         __u8 any_protocol;
-        __u8 needs_ports;
+        __u8 needs_transport;
         __u8 reserved;
 };
 
@@ -75,6 +83,8 @@ enum sxf_shape {
         SXF_NODE_ENTRIES = 256,
         SXF_PORTS = 65536,
         SXF_PROTOCOLS = 256,
+        SXF_VLANS = 4096,
+        SXF_TCP_FLAGS = 256,
         /* A bit vector is rounded up to cache lines. It begins with its summary. */
         SXF_LINE_WORDS = 8,
         SXF_SUMMARY_WORDS = 4,
@@ -137,14 +147,32 @@ struct sxf_protocols {
         __u32 rows[SXF_PROTOCOLS];
 };
 
+/* By VLAN id of the outermost tag, 0 for none. */
+struct sxf_vlans {
+        __u32 rows[SXF_VLANS];
+};
+
+/* By the flags of a TCP header. */
+struct sxf_tcp_flags {
+        __u32 rows[SXF_TCP_FLAGS];
+};
+
 struct sxf_line {
         __u64 words[SXF_LINE_WORDS];
+};
+
+/* Fields that most rulesets do not use. Each that this one does costs a bit vector more; bits of sxf_config.uses. */
+enum sxf_uses {
+        SXF_USES_VLAN = 1,
+        SXF_USES_TCP_FLAGS = 2,
 };
 
 /* What a generation is told, besides its tables. */
 struct sxf_config {
         struct sxf_verdict default_verdict;
         __u32 fail_closed;
+        __u32 uses;     /* enum sxf_uses */
+        __u32 enforced; /* The first line of the bit vector of rules that are not monitored. */
 };
 
 /* An interface whose packets may be inspected. */
@@ -160,6 +188,21 @@ struct sxf_address {
 
 struct sxf_service {
         __u32 up;
+};
+
+/* A packet that monitor mode let through, for an alert. */
+struct sxf_sample {
+        struct sxf_address src;
+        struct sxf_address dst;
+        __u32 rule; /* 0 for none. */
+        __u32 slot; /* Of the rule, or of what is not a rule. */
+        __u32 ifindex;
+        __u32 bytes;
+        __u16 sport;
+        __u16 port;
+        __u8 protocol;
+        __u8 v6;
+        __u8 reserved[2];
 };
 
 /* Written in front of a packet that goes to inspection. */

@@ -8,12 +8,10 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Written before the program is loaded. */
-struct sxf_config config = {.fail_closed = 1};
-
 /* Carries the types that no map holds into the skeleton; never read. */
 struct sxf_types {
         struct sxf_metadata metadata;
+        struct sxf_sample sample;
         enum sxf_limits limits;
         enum sxf_action action;
         enum sxf_event event;
@@ -23,6 +21,7 @@ struct sxf_types {
         enum sxf_every_rule every_rule;
         enum sxf_trie trie;
         enum sxf_port_table port_table;
+        enum sxf_uses uses;
 };
 struct sxf_types *sxf_types __attribute__((unused));
 
@@ -30,13 +29,7 @@ static __always_inline bool service_up(const struct packet *packet) {
         struct sxf_address address = {};
         struct sxf_service *service;
 
-        if (packet->v6) {
-                __builtin_memcpy(address.bytes, packet->dst, sizeof(address.bytes));
-        } else {
-                address.bytes[10] = 0xff;
-                address.bytes[11] = 0xff;
-                __builtin_memcpy(address.bytes + 12, packet->dst, 4);
-        }
+        write_address(&address, packet, packet->dst);
         service = bpf_map_lookup_elem(&services, &address);
         return service && service->up;
 }
@@ -101,7 +94,7 @@ static __always_inline int classify(struct xdp_md *ctx, const struct packet *pac
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
-        find_verdict(packet, &verdict);
+        find_verdict(ctx, packet, &verdict);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
         return act(ctx, packet, &verdict, bytes);

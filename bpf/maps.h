@@ -40,7 +40,7 @@ struct {
 
 struct {
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-        __uint(max_entries, SXF_RULE_SLOTS + 1);
+        __uint(max_entries, SXF_SLOTS);
         __type(key, __u32);
         __type(value, struct sxf_count);
 } rule_counts SEC(".maps");
@@ -58,6 +58,20 @@ struct {
         __type(key, __u32);
         __type(value, __u64);
 } events SEC(".maps");
+
+/* What monitor mode let through: struct sxf_sample. */
+struct {
+        __uint(type, BPF_MAP_TYPE_RINGBUF);
+        __uint(max_entries, SXF_SAMPLE_BYTES);
+} samples SEC(".maps");
+
+/* When the last sample of a slot was taken, nanoseconds since boot. */
+struct {
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, SXF_SLOTS);
+        __type(key, __u32);
+        __type(value, __u64);
+} sampled SEC(".maps");
 
 static __always_inline void count_event(__u32 event) {
         __u64 *count = bpf_map_lookup_elem(&events, &event);

@@ -7,6 +7,7 @@
 /* Before the helpers, which use its types. */
 #include <linux/bpf.h>
 
+#include "common.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <linux/if_ether.h>
@@ -18,6 +19,9 @@
 
 enum {
         MAX_VLAN_TAGS = 2,
+        VLAN_ID = 0xfff,
+        /* Where a TCP header has its flags. */
+        TCP_FLAGS_AT = 13,
         MAX_EXT_HEADERS = 8,
         PROTO_SCTP = 132,
         PROTO_ICMPV6 = 58,
@@ -41,18 +45,35 @@ enum fragment {
         FRAGMENT_LATER,
 };
 
-/* What classification needs of a packet. Addresses as on the wire, IPv4 in the first word; ports in host order. */
+/* What classification needs of a packet. Addresses as on the wire, IPv4 in the first word; all else in host order. */
 struct packet {
         __be32 src[4];
         __be32 dst[4];
         __u16 sport;
         __u16 port;
+        /* Of the outermost tag, 0 without one. */
+        __u16 vlan;
         __u8 protocol;
+        /* Of a TCP header that is there. */
+        __u8 tcp_flags;
         __u8 fragment;
         __u8 v6;
         /* The addresses are known: the IP header was whole. */
         __u8 addressed;
+        __u8 reserved;
 };
+
+/* Write an address of `packet`, which must be zero before. */
+static __always_inline void write_address(struct sxf_address *address, const struct packet *packet,
+                                          const __be32 *words) {
+        if (packet->v6) {
+                __builtin_memcpy(address->bytes, words, sizeof(address->bytes));
+        } else {
+                address->bytes[10] = 0xff;
+                address->bytes[11] = 0xff;
+                __builtin_memcpy(address->bytes + 12, words, 4);
+        }
+}
 
 struct cursor {
         void *data;
@@ -127,6 +148,13 @@ static __always_inline enum kind parse_transport(struct cursor *cursor, struct p
         if (has_ports(packet->protocol)) {
                 packet->sport = bpf_ntohs(*(__be16 *)here);
                 packet->port = bpf_ntohs(*(__be16 *)(here + 2));
+        }
+        if (packet->protocol == IPPROTO_TCP) {
+                /* The header is there, but the verifier wants to see it. */
+                here = look(cursor, TCP_FLAGS_AT + 1);
+                if (!here)
+                        return KIND_UNDECIDABLE;
+                packet->tcp_flags = here[TCP_FLAGS_AT];
         }
         return KIND_IP;
 }
@@ -235,6 +263,8 @@ __noinline int parse(struct xdp_md *ctx, struct packet *packet) {
                 tag = look(&cursor, sizeof(*tag));
                 if (!tag)
                         return KIND_UNDECIDABLE;
+                if (i == 0)
+                        packet->vlan = bpf_ntohs(tag->tci) & VLAN_ID;
                 proto = tag->proto;
                 cursor.at += sizeof(*tag);
         }

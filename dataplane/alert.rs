@@ -44,6 +44,8 @@ pub enum AlertKind {
     ModuleFailure,
     /// A module failed too often and was taken out of service.
     ModuleDisabled,
+    /// Monitor mode let a packet through that a rule, a blocklist or the default action would have dropped; a sample.
+    Monitor,
     /// The dataplane itself noticed something: a service that went down, an interface that vanished, traffic that
     /// followed the fail policy.
     Dataplane,
@@ -58,7 +60,7 @@ pub struct AlertEvent {
     pub kind: AlertKind,
     /// The packet's flow, where there is a packet.
     pub flow: Option<AlertFlow>,
-    /// Number of the rule that sent the packet to inspection, 0 for none.
+    /// Number of the rule that sent the packet to inspection, or would have dropped it; 0 for none.
     pub rule: u32,
     /// Index of the interface the packet came in by.
     pub ingress: Option<u16>,

@@ -12,7 +12,7 @@ const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/generator.bpf.o"
 /// Packets that fit, all walks together: 16 MiB.
 const CAPACITY: usize = 1 << 18;
 /// Length of every packet, whatever it says in its headers.
-const FRAME: usize = 80;
+const FRAME: usize = 96;
 /// Which bytes of a frame a template has; the others are zeros.
 const TEMPLATE: std::ops::Range<usize> = 8..72;
 const XDP_ABORTED: u32 = 0;

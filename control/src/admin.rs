@@ -1,6 +1,9 @@
 //! What an administrator may do, whatever it arrives by: each change goes to the dataplane, then to the state file, and
 //! is taken back when either refuses.
 
+mod expiry;
+mod sets;
+
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -12,7 +15,7 @@ use jiff::Timestamp;
 use secuxflow::{
     alert::AlertQueue,
     plane::{Count, FailPolicy, ProbeReport, RuleCount},
-    rules::{Action, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
+    rules::{Action, Known, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
     service::{Service, ServiceSpec},
 };
 
@@ -23,10 +26,10 @@ use crate::{
         Rules, RulesetChange, Services, Status,
     },
     backend::Backend,
-    config::Config,
+    config::{Config, Enforcement},
     error::ApiError,
-    explain, probe, ruleset,
-    state::{self, State},
+    explain, probe, ruleset, sets as set_files,
+    state::{self, State, StateError},
 };
 
 /// Shape of every answer.
@@ -37,6 +40,7 @@ type Answer<T> = Result<T, ApiError>;
 struct Fixed {
     config: Option<String>,
     fail_policy: FailPolicy,
+    enforcement: Enforcement,
     default_action: Action,
     chains: Vec<String>,
     state_path: PathBuf,
@@ -52,12 +56,23 @@ pub(crate) struct Admin {
     fixed: Fixed,
     // Held across a whole change, so that dataplane, file and memory change together and in one order.
     state: Mutex<State>,
+    // No entry of a set is taken out before this moment.
+    expiry: Mutex<Option<Instant>>,
+    // When rules whose time was over could last not be taken out.
+    expiry_failed: Mutex<Option<Timestamp>>,
     alerts: Arc<AlertStore>,
 }
 
-/// `state`'s rules as the dataplane takes them.
-pub(crate) fn ruleset(state: &State, default_action: &Action) -> Ruleset {
-    Ruleset::new(state.rules.clone(), default_action.clone())
+/// `state`'s rules and sets as the dataplane takes them.
+pub(crate) fn ruleset(state: &State, default_action: &Action, enforcement: Enforcement) -> Ruleset {
+    let sets = state.sets.values().map(|set| Arc::clone(set.prefixes())).collect();
+    let monitor = enforcement == Enforcement::Monitor;
+    Ruleset { sets, monitor, ..Ruleset::new(state.rules.clone(), default_action.clone()) }
+}
+
+/// Names of the sets that rules may name.
+fn set_names(state: &State) -> Vec<String> {
+    state.sets.keys().cloned().collect()
 }
 
 impl Admin {
@@ -66,6 +81,7 @@ impl Admin {
         let fixed = Fixed {
             config: config.origin.as_ref().map(|path| path.display().to_string()),
             fail_policy: config.plane.fail_policy,
+            enforcement: config.enforcement,
             default_action: config.plane.default_action.clone(),
             chains: config.chain_names(),
             state_path: config.state.clone(),
@@ -73,7 +89,15 @@ impl Admin {
             since: Instant::now(),
         };
         let queue = backend.alerts();
-        Self { backend: RwLock::new(Some(backend)), queue, fixed, state: Mutex::new(state), alerts }
+        Self {
+            backend: RwLock::new(Some(backend)),
+            queue,
+            fixed,
+            state: Mutex::new(state),
+            expiry: Mutex::default(),
+            expiry_failed: Mutex::default(),
+            alerts,
+        }
     }
 
     /// Do `work` with the dataplane.
@@ -88,12 +112,15 @@ impl Admin {
         self.with(work)?.map_err(|message| ApiError::new(ErrorCode::Internal, message))
     }
 
-    /// Let the dataplane look for changed links and neighbours.
+    /// Take out rules and entries of sets whose time is over, and let the dataplane look for changed links and neighbours.
     ///
     /// # Errors
-    /// The daemon is stopping, or the kernel's tables cannot be read.
+    /// The daemon is stopping, the kernel's tables cannot be read, or the dataplane refuses the sets.
     pub(crate) fn tick(&self) -> Answer<()> {
-        self.ask(|backend| backend.tick())
+        self.expire_rules(Timestamp::now());
+        let expired = self.expire_entries(Timestamp::now(), Instant::now());
+        self.ask(|backend| backend.tick())?;
+        expired
     }
 
     /// The alert store.
@@ -125,6 +152,7 @@ impl Admin {
             uptime_seconds: self.fixed.since.elapsed().as_secs(),
             config: self.fixed.config.clone(),
             fail_policy: self.fixed.fail_policy,
+            enforcement: self.fixed.enforcement,
             default_action: action_name(&self.fixed.default_action).to_owned(),
             rule_count: self.state().rules.len(),
             alert_write_errors: self.alerts.write_errors(),
@@ -150,11 +178,9 @@ impl Admin {
     pub(crate) fn count_rules(&self, counts: &[RuleCount]) -> Rules {
         let state = self.state();
         let counts: HashMap<RuleId, Count> = counts.iter().map(|count| (count.id, count.count)).collect();
-        let info = |rule: &secuxflow::rules::Rule| RuleInfo {
-            id: rule.id,
-            rule: rule.into(),
-            count: counts.get(&rule.id).copied().unwrap_or_default(),
-        };
+        let now = Timestamp::now();
+        let info =
+            |rule: &secuxflow::rules::Rule| RuleInfo::of(rule, counts.get(&rule.id).copied().unwrap_or_default(), now);
         Rules { revision: state.revision, rules: state.rules.iter().map(info).collect() }
     }
 
@@ -176,14 +202,15 @@ impl Admin {
             let Some(next) = id.0.checked_add(1) else {
                 return Err(ApiError::invalid("id", format!("{id}: no number is left after it")));
             };
-            let rule = request.rule.check(id, &self.fixed.chains)?;
-            let warnings = warnings(&rule, &state.services);
-            state.rules.push(rule);
+            let rule = request.rule.check(id, &self.known(&set_names(state)))?;
+            let mut warnings = warnings(&rule, &state.services);
+            state.rules.push(rule.clone());
             state.next_rule = next;
             let count = state.rules.iter().filter(|rule| rule.enabled).count();
             if count > MAX_RULES {
                 return Err(RuleError::TooMany { count }.into());
             }
+            warnings.extend(ruleset::shadow_warning(&self.ruleset(state), &rule));
             Ok(RuleAdded { id, warnings })
         })
     }
@@ -209,9 +236,14 @@ impl Admin {
     /// Every rule that is not valid, by position and field; the rules are at another revision than the one named; the
     /// change cannot be made.
     pub(crate) fn replace_rules(&self, request: &api::Ruleset, options: ApplyOptions) -> Answer<RulesetChange> {
-        let entries = ruleset::check(&request.rules, Some(&self.fixed.chains)).map_err(ApiError::ruleset)?;
+        let sets = set_names(&self.state());
+        let entries = ruleset::check(&request.rules, &self.known(&sets)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {
             same_revision(state.revision, options.if_revision)?;
+            let faults = sets::unknown(&entries, state);
+            if !faults.is_empty() {
+                return Err(ApiError::ruleset(faults));
+            }
             let plan = ruleset::plan(&state.rules, state.next_rule, entries);
             let plan = plan.map_err(|message| ApiError::invalid("id", message))?;
             let step = u64::from(plan.differs() && !options.dry_run);
@@ -233,7 +265,7 @@ impl Admin {
         } else {
             self.change(|state| Ok((edit(state)?, state.clone())))?
         };
-        answer.warnings = ruleset_warnings(&state, &self.fixed.default_action);
+        answer.warnings = self.ruleset_warnings(&state);
         Ok(answer)
     }
 
@@ -243,7 +275,7 @@ impl Admin {
     /// The tuple is not valid.
     pub(crate) fn explain(&self, request: &Explain) -> Answer<Explanation> {
         let tuple = probe::check_explain(request)?;
-        Ok(explain::explain(&ruleset(&self.state(), &self.fixed.default_action), &tuple, |id| id.to_string()))
+        Ok(explain::explain(&self.ruleset(&self.state()), &tuple, |id| id.to_string()))
     }
 
     /// Delete every rule.
@@ -329,12 +361,13 @@ impl Admin {
         let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = current.clone();
         let answer = edit(&mut next)?;
+        sets::known(&next)?;
         if next.rules != current.rules {
             next.revision += 1;
         }
-        // The backend changes all or nothing, and an edit touches rules or services, not both: a refusal left no trace.
+        // The backend changes all or nothing, and an edit touches rules, services or one set: a refusal left no trace.
         self.apply(&current, &next)?;
-        if let Err(error) = state::save(&self.fixed.state_path, &next) {
+        if let Err(error) = self.store(&current, &next) {
             self.take_back(&next, &current);
             return Err(ApiError::new(ErrorCode::State, format!("{error}; nothing was changed")));
         }
@@ -348,12 +381,51 @@ impl Admin {
         if from.services != to.services {
             self.with(|backend| backend.set_services(&to.services))?.map_err(refused)?;
         }
-        if from.rules != to.rules {
-            let rules = ruleset(to, &self.fixed.default_action);
+        if from.rules != to.rules || sets::differ(from, to) {
+            let rules = self.ruleset(to);
             let generation = self.with(|backend| backend.apply_rules(&rules))?.map_err(refused)?;
-            tracing::debug!(generation, rules = to.rules.len(), "ruleset is live");
+            tracing::debug!(generation, rules = to.rules.len(), sets = to.sets.len(), "ruleset is live");
         }
         Ok(())
+    }
+
+    /// Write the files that differ. Sets that are new come before the rules that may name them, those that are gone
+    /// after: whatever the moment of a crash, every stored rule finds its sets.
+    fn store(&self, from: &State, to: &State) -> Result<(), StateError> {
+        let path = &self.fixed.state_path;
+        let directory = set_files::directory(path);
+        for (name, set) in &to.sets {
+            if !from.sets.get(name).is_some_and(|before| before.same_file(set)) {
+                set_files::save(&directory, set)?;
+            }
+        }
+        if !from.same_file(to) {
+            state::save(path, to)?;
+        }
+        for name in from.sets.keys().filter(|name| !to.sets.contains_key(*name)) {
+            set_files::delete(&directory, name)?;
+        }
+        Ok(())
+    }
+
+    /// `state`'s rules under this configuration.
+    fn ruleset(&self, state: &State) -> Ruleset {
+        ruleset(state, &self.fixed.default_action, self.fixed.enforcement)
+    }
+
+    /// What a rule is checked against now.
+    fn known<'a>(&'a self, sets: &'a [String]) -> Known<'a> {
+        Known { chains: Some(&self.fixed.chains), sets: Some(sets), now: Timestamp::now() }
+    }
+
+    /// Everything about a whole ruleset that is allowed but probably not meant, each once.
+    fn ruleset_warnings(&self, state: &State) -> Vec<String> {
+        let mut found = ruleset::shadow_warnings(&self.ruleset(state), |id| id.to_string());
+        let mut seen = HashSet::new();
+        for rule in state.rules.iter().filter(|rule| rule.enabled) {
+            found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));
+        }
+        found
     }
 
     fn take_back(&self, from: &State, to: &State) {
@@ -383,16 +455,6 @@ fn same_revision(revision: u64, wanted: Option<u64>) -> Answer<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Everything about a whole ruleset that is allowed but probably not meant, each once.
-fn ruleset_warnings(state: &State, default_action: &Action) -> Vec<String> {
-    let mut found = ruleset::shadow_warnings(&ruleset(state, default_action), |id| id.to_string());
-    let mut seen = HashSet::new();
-    for rule in state.rules.iter().filter(|rule| rule.enabled) {
-        found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));
-    }
-    found
 }
 
 fn warnings(rule: &secuxflow::rules::Rule, services: &[Service]) -> Vec<String> {

@@ -9,6 +9,14 @@
 //! | `DELETE /v1/rules` | | [`Removed`] |
 //! | `POST /v1/rules/explain` | [`Explain`] | [`Explanation`] |
 //! | `DELETE /v1/rules/{id}` | | [`Removed`] |
+//! | `GET /v1/sets` | | [`Sets`] |
+//! | `POST /v1/sets` | [`CreateSet`] | [`SetInfo`], 201 |
+//! | `GET /v1/sets/{name}?limit=N` | | [`SetEntries`] |
+//! | `DELETE /v1/sets/{name}` | | [`Removed`] |
+//! | `POST /v1/sets/{name}/entries` | [`AddEntries`] | [`SetChange`] |
+//! | `DELETE /v1/sets/{name}/entries` | | [`Removed`] |
+//! | `POST /v1/sets/{name}/entries/remove` | [`RemoveEntries`] | [`SetChange`] |
+//! | `POST /v1/sets/{name}/feed?strict=B&replace=B&ttl=T` | text, one prefix a line | [`SetImported`] |
 //! | `GET /v1/services` | | [`Services`] |
 //! | `POST /v1/services` | [`secuxflow::service::ServiceSpec`] | [`Service`](secuxflow::service::Service), 201 |
 //! | `DELETE /v1/services/{name}` | | [`Removed`] |
@@ -19,14 +27,24 @@
 //!
 //! Whatever is refused is answered with [`Failure`] and a status of 400 or above.
 
+mod sets;
+
+pub(crate) use sets::{
+    AddEntries, CreateSet, ImportOptions, MAX_FEED_BODY, RemoveEntries, SetChange, SetEntries, SetEntry, SetImported,
+    SetInfo, Sets,
+};
+
+use jiff::Timestamp;
 use secuxflow::{
     plane::{Count, FailPolicy, ModuleStatus, PlaneStatus},
-    rules::{RuleId, RuleRecord, RuleSpec},
+    rules::{Rule, RuleId, RuleRecord, RuleSpec},
     service::ServiceStatus,
 };
 use serde::{Deserialize, Serialize, de};
 
-/// Largest request body in bytes, whole rulesets apart.
+use crate::config::Enforcement;
+
+/// Largest request body in bytes, whole rulesets and feeds apart.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 /// Largest body with a whole ruleset, in bytes: 16,384 rules of 1 KiB. The longest rule takes about
 /// 600 bytes (more where its comment needs escapes), a usual one 100 to 150.
@@ -47,6 +65,8 @@ pub(crate) struct Status {
     pub(crate) config: Option<String>,
     /// What happens to traffic that should be inspected and cannot be.
     pub(crate) fail_policy: FailPolicy,
+    /// Whether drops only count and alert.
+    pub(crate) enforcement: Enforcement,
     /// Action for packets that no rule matches.
     pub(crate) default_action: String,
     /// Rules known, disabled ones included.
@@ -66,9 +86,20 @@ pub(crate) struct RuleInfo {
     /// The rule.
     #[serde(flatten)]
     pub(crate) rule: RuleSpec,
+    /// Seconds until it goes by itself, for a rule with `expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_in_seconds: Option<u64>,
     /// What it matched since it was added or the daemon started.
     #[serde(flatten)]
     pub(crate) count: Count,
+}
+
+impl RuleInfo {
+    /// `rule` at the moment `now`.
+    pub(crate) fn of(rule: &Rule, count: Count, now: Timestamp) -> Self {
+        let left = |end: Timestamp| u64::try_from(end.duration_since(now).as_secs()).unwrap_or(0);
+        Self { id: rule.id, rule: rule.into(), expires_in_seconds: rule.expires.map(left), count }
+    }
 }
 
 /// All rules, in the order of their ids.
@@ -192,17 +223,43 @@ pub(crate) struct Explain {
     /// Protocol by name or number; tcp where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proto: Option<String>,
+    /// TCP flags that are set, as in `syn,ack`, or `none`; `syn`, as in the first packet of a connection, where they are
+    /// not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tcp_flags: Option<String>,
+    /// VLAN id of the outermost tag; none where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
+    pub(crate) vlan: Option<String>,
+}
+
+/// Takes `100` as well as `"100"`.
+fn text_or_number<'de, D: de::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a string or a whole number expected")]
+    enum Either {
+        Text(String),
+        Number(u64),
+    }
+    let either: Option<Either> = Option::deserialize(from)?;
+    Ok(either.map(|either| match either {
+        Either::Text(text) => text,
+        Either::Number(number) => number.to_string(),
+    }))
 }
 
 /// Why a packet meets the rule that it meets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Explanation {
-    /// The rule that wins; none when the default action does.
+    /// The rule that wins; none when a blocklist or the default action does.
     pub(crate) rule: Option<String>,
     /// What happens to the packet: pass, drop or inspect.
     pub(crate) action: String,
     /// Chain for inspect.
     pub(crate) chain: Option<String>,
+    /// The blocklist that holds the source; it decides before any rule, unless all is monitored.
+    pub(crate) blocklist: Option<String>,
+    /// What would drop the packet and only counts it: a rule, `blocklist` or `default`.
+    pub(crate) monitored: Option<String>,
     /// Every enabled rule, in the order in which rules are tried.
     pub(crate) candidates: Vec<ExplainedRule>,
 }
@@ -216,6 +273,8 @@ pub(crate) struct ExplainedRule {
     pub(crate) action: String,
     /// Whether it matches.
     pub(crate) matches: bool,
+    /// Whether it only counts and alerts what it would drop.
+    pub(crate) monitored: bool,
     /// The field that decided: what keeps it from matching, or what puts it before the next rule that matches.
     pub(crate) field: Option<String>,
     /// The same in words.
@@ -363,17 +422,17 @@ pub(crate) enum ErrorCode {
     BadRequest,
     /// A value breaks a rule. Status 422.
     Invalid,
-    /// No such rule, service or path. Status 404.
+    /// No such rule, service, set, entry or path. Status 404.
     NotFound,
     /// The path does not know the method. Status 405.
     MethodNotAllowed,
-    /// The id, name or address is taken, or the rules are at another revision. Status 409.
+    /// The id, name or address is taken, the set is in use, or the rules are at another revision. Status 409.
     Conflict,
-    /// The body is larger than 1 MiB, or 16 MiB for a ruleset. Status 413.
+    /// The body is larger than 1 MiB, or 16 MiB for a ruleset, or 64 MiB for a feed. Status 413.
     BodyTooLarge,
     /// The dataplane refused the change; nothing was changed. Status 500.
     Dataplane,
-    /// The state file could not be written; the change was taken back. Status 500.
+    /// The state file, or a set's, could not be written; the change was taken back. Status 500.
     State,
     /// Something broke inside the daemon; its log tells more. Status 500.
     Internal,

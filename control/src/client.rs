@@ -73,6 +73,14 @@ impl Client {
         answer(self.send(Method::POST, path, body.into()).await?).await
     }
 
+    /// `POST path` with `text`, which need not be UTF-8.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn post_text<T: DeserializeOwned>(&self, path: &str, text: Vec<u8>) -> Result<T, ClientError> {
+        answer(self.send_as("text/plain", Method::POST, path, text.into()).await?).await
+    }
+
     /// `PUT path` with `body` as JSON.
     ///
     /// # Errors
@@ -102,8 +110,18 @@ impl Client {
         Err(refusal(status, &body.collect().await?.to_bytes()))
     }
 
-    /// One request over a connection of its own; the status and the body to come.
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Incoming), ClientError> {
+        self.send_as("application/json", method, path, body).await
+    }
+
+    /// One request over a connection of its own; the status and the body to come.
+    async fn send_as(
+        &self,
+        content_type: &str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Incoming), ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| {
             let path = self.socket.clone();
             match source.kind() {
@@ -118,7 +136,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content_type)
             .body(Full::new(body))
             .map_err(|e| ClientError::Answer(e.to_string()))?;
         let response = sender.send_request(request).await?;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use secuxflow::{plane::PlaneConfig, rules::Ruleset, service::Service};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -25,6 +26,7 @@ use crate::{
     config::{self, Config, ConfigError, Overrides},
     metrics,
     server::{self, ControlSocket, Lock, SocketError},
+    sets,
     state::{self, State, StateError},
 };
 
@@ -102,9 +104,11 @@ async fn run(
     let _socket_lock = Lock::take(&config.socket.path, "socket")?;
     state::prepare(&config.state)?;
     let _state_lock = Lock::take(&config.state, "state")?;
-    let state = state::load(&config.state, &config.chain_names())?;
+    // Two state files in one directory would share their sets.
+    let _sets_lock = Lock::take(&sets::directory(&config.state), "state")?;
+    let state = state::load(&config.state, &config.chain_names(), Timestamp::now())?;
     let endpoints = Endpoints::open(config).await?;
-    let rules = admin::ruleset(&state, &config.plane.default_action);
+    let rules = admin::ruleset(&state, &config.plane.default_action, config.enforcement);
     let backend = start(&config.plane, &rules, &state.services);
     let backend = backend.map_err(|e| StartError::Backend(crate::backend::words(e)))?;
     serve(config, backend, state, endpoints, signals).await
@@ -330,6 +334,24 @@ mod tests {
         assert_eq!(error.to_string(), "no interface 'eth0'");
         assert!(!config.socket.path.exists() && !config.state.exists());
         assert!(!dir.path().join("s.sock.lock").exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_dataplane_is_started_with_what_is_stored_and_configured() {
+        let dir = tempfile::tempdir().unwrap();
+        for enforcement in [config::Enforcement::Enforce, config::Enforcement::Monitor] {
+            let config = Config { enforcement, ..config(dir.path()) };
+            let rule = |id: u32, end: &str| format!(r#"{{"id":"rule-{id}","action":"drop","expires":"{end}"}}"#);
+            let rules = [rule(1, "2020-01-01T00:00:00Z"), rule(2, "2999-01-01T00:00:00Z")].join(",");
+            let text = format!(r#"{{"version":1,"next_rule":3,"revision":4,"rules":[{rules}],"services":[]}}"#);
+            fs::write(&config.state, text).unwrap();
+            let started = run(&config, |_, rules, _| {
+                assert_eq!(rules.monitor, enforcement == config::Enforcement::Monitor);
+                assert_eq!(rules.rules.iter().map(|rule| rule.id.0).collect::<Vec<_>>(), [2], "the other one is over");
+                anyhow::bail!("looked at")
+            });
+            assert_eq!(started.await.unwrap_err().to_string(), "looked at");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

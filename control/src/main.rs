@@ -10,12 +10,14 @@ mod cli;
 mod client;
 mod config;
 mod daemon;
+mod durable;
 mod error;
 mod explain;
 mod metrics;
 mod probe;
 mod ruleset;
 mod server;
+mod sets;
 mod state;
 #[cfg(test)]
 mod testing;

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use secuxflow::{
     plane::Probe,
-    rules::{Protocol, RuleId, RuleSpec, Tuple},
+    rules::{Known, Matcher, Protocol, RuleError, RuleId, RuleSpec, TcpFlags, Tuple},
     service::Service,
 };
 
@@ -17,6 +18,8 @@ use crate::{
 const MAX_PAYLOAD: usize = 1400;
 /// Source port where none is given.
 const DEFAULT_SPORT: u16 = 40_000;
+/// TCP flags where none are given: SYN, as in the first packet of a connection.
+const FIRST_FLAGS: u8 = 0x02;
 
 /// Check `request`; a missing destination is the first service of the source's family.
 ///
@@ -31,22 +34,46 @@ pub(crate) fn check(request: &Inspect, services: &[Service]) -> Result<Probe, Ap
 /// # Errors
 /// The field that breaks a rule, by name.
 pub(crate) fn check_explain(request: &Explain) -> Result<Tuple, ApiError> {
-    let Explain { src, dst, sport, port, proto } = request.clone();
+    let Explain { src, dst, sport, port, proto, tcp_flags, vlan } = request.clone();
     let proto = proto.unwrap_or_else(|| "tcp".to_owned());
     let inspect = Inspect { ip: src, dst: Some(dst), sport, port, proto, payload: None };
     let Probe { src, dst, sport, port, protocol, .. } = tuple("src", &inspect, &[])?;
     let protocol = Protocol(protocol);
     if src.is_ipv6() {
         // What no rule can name is no protocol of a packet either.
-        let spec = RuleSpec {
-            src: Some(src.to_string()),
-            proto: Some(protocol.to_string()),
-            action: Some("pass".to_owned()),
-            ..RuleSpec::default()
-        };
-        spec.check(RuleId(1), &[])?;
+        let (src, proto) = (Some(src.to_string()), Some(protocol.to_string()));
+        matcher(RuleSpec { src, proto, ..RuleSpec::default() })?;
     }
-    Ok(Tuple { src, dst, sport, port, protocol })
+    let vlan = matcher(RuleSpec { vlan, ..RuleSpec::default() })?.vlan.unwrap_or(0);
+    let tcp_flags = flags(tcp_flags.as_deref(), protocol)?;
+    Ok(Tuple { src, dst, sport, port, protocol, tcp_flags, vlan })
+}
+
+/// The flags that are set in a packet of `protocol`. Those of TCP are spelled as in rules, without what is clear.
+fn flags(text: Option<&str>, protocol: Protocol) -> Result<u8, ApiError> {
+    let refuse = |rule: &str| {
+        let given = text.unwrap_or_default();
+        Err(ApiError::invalid("tcp_flags", format!("tcp_flags '{given}': {rule}")))
+    };
+    match text {
+        None => Ok(if protocol == Protocol::TCP { FIRST_FLAGS } else { 0 }),
+        Some(_) if protocol != Protocol::TCP => refuse("only with proto tcp; leave them out"),
+        Some(text) if text.eq_ignore_ascii_case("none") => Ok(0),
+        Some(text) => {
+            let (proto, tcp_flags) = (Some(protocol.to_string()), Some(text.to_owned()));
+            let found = matcher(RuleSpec { proto, tcp_flags, ..RuleSpec::default() })?;
+            match found.tcp_flags {
+                Some(TcpFlags { set, clear: 0 }) => Ok(set),
+                _ => refuse("those that are set expected, as in syn,ack, or none; the others are clear"),
+            }
+        }
+    }
+}
+
+/// Fields of packets are spelled as in rules, so a rule is made to read them.
+fn matcher(spec: RuleSpec) -> Result<Matcher, RuleError> {
+    let spec = RuleSpec { action: Some("pass".to_owned()), ..spec };
+    Ok(spec.check(RuleId(1), &Known::at(Timestamp::UNIX_EPOCH))?.matcher)
 }
 
 /// Check `request`, whose source address is called `source`.
@@ -78,11 +105,9 @@ fn address(field: &str, text: &str) -> Result<IpAddr, ApiError> {
     text.parse().map_err(|_| ApiError::invalid(field, format!("{field} '{text}': an IPv4 or IPv6 address expected")))
 }
 
-/// Protocols are spelled as in rules, so a rule is made to read one.
 fn protocol(text: &str) -> Result<Protocol, ApiError> {
-    let spec = RuleSpec { proto: Some(text.to_owned()), action: Some("pass".to_owned()), ..RuleSpec::default() };
-    let rule = spec.check(RuleId(1), &[])?;
-    rule.matcher.proto.ok_or_else(|| ApiError::invalid("proto", format!("proto '{text}': one protocol expected")))
+    let found = matcher(RuleSpec { proto: Some(text.to_owned()), ..RuleSpec::default() })?;
+    found.proto.ok_or_else(|| ApiError::invalid("proto", format!("proto '{text}': one protocol expected")))
 }
 
 fn ports(request: &Inspect, protocol: Protocol) -> Result<(u16, u16), ApiError> {
@@ -183,6 +208,38 @@ mod tests {
         assert_eq!(refused(&Inspect { port: None, ..request() }).0, "port");
         assert_eq!(refused(&Inspect { proto: "icmp".into(), ..request() }).0, "port");
         assert_eq!(refused(&Inspect { payload: Some("x".repeat(1401)), ..request() }).0, "payload");
+    }
+
+    #[test]
+    fn a_packet_to_explain_has_flags_and_a_vlan() {
+        let asked = |proto: &str, tcp_flags: Option<&str>, vlan: Option<&str>| Explain {
+            src: "10.0.0.1".into(),
+            dst: "10.0.0.2".into(),
+            port: (proto != "icmp").then_some(80),
+            proto: Some(proto.into()),
+            tcp_flags: tcp_flags.map(str::to_owned),
+            vlan: vlan.map(str::to_owned),
+            ..Explain::default()
+        };
+        for (proto, given, vlan, flags, id) in [
+            ("tcp", None, None, 2, 0),
+            ("tcp", Some("none"), Some("none"), 0, 0),
+            ("tcp", Some("SYN,ack"), Some("4094"), 18, 4094),
+            ("udp", None, Some("1"), 0, 1),
+        ] {
+            let tuple = check_explain(&asked(proto, given, vlan)).unwrap();
+            assert_eq!((tuple.tcp_flags, tuple.vlan), (flags, id), "{proto} {given:?} {vlan:?}");
+        }
+        for (proto, given, vlan, field) in [
+            ("udp", Some("syn"), None, "tcp_flags"),
+            ("tcp", Some("syn,!ack"), None, "tcp_flags"),
+            ("tcp", Some("fast"), None, "tcp_flags"),
+            ("tcp", None, Some("4095"), "vlan"),
+            ("any", None, None, "proto"),
+        ] {
+            let error = check_explain(&asked(proto, given, vlan)).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(field), "{error}");
+        }
     }
 
     proptest::proptest! {

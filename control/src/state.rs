@@ -1,19 +1,23 @@
-//! The state file: rules and services that survive a restart.
-//!
-//! It is replaced as a whole: written beside, synced, renamed over. A reader sees the old or the new one, never half.
+//! The state file: rules and services that survive a restart. It is replaced as a whole. Sets have files of their own
+//! beside it.
 
 use std::{
     fs, io,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use secuxflow::{
-    rules::{Rule, RuleError, RuleId, RuleRecord},
+    rules::{Known, Rule, RuleError, RuleId, RuleRecord},
     service::Service,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    durable::{self, directory},
+    sets::{self, SetFileError, Sets},
+};
 
 /// Version of the file's layout.
 const VERSION: u32 = 1;
@@ -55,9 +59,22 @@ pub(crate) enum StateError {
         /// What is wrong with it.
         source: RuleError,
     },
+    /// A set's file cannot be used.
+    #[error(transparent)]
+    Set(#[from] SetFileError),
+    /// A rule names a set that has no file.
+    #[error("state file {}: {id} names the set '{set}', whose file in {} is gone; bring it back, or remove the rule from the file", path.display(), sets::directory(path).display())]
+    NoSet {
+        /// The state file.
+        path: PathBuf,
+        /// The rule.
+        id: RuleId,
+        /// The set.
+        set: String,
+    },
 }
 
-/// Rules and services.
+/// Rules, services and sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
     /// Number that the next rule gets.
@@ -68,11 +85,32 @@ pub(crate) struct State {
     pub(crate) rules: Vec<Rule>,
     /// Services, in the order they were added.
     pub(crate) services: Vec<Service>,
+    /// Sets; shared, so that a copy of the state is cheap.
+    pub(crate) sets: Sets,
+}
+
+impl State {
+    /// Whether both are one state file, their sets apart.
+    pub(crate) fn same_file(&self, other: &Self) -> bool {
+        let Self { next_rule, revision, rules, services, sets: _ } = self;
+        (*next_rule, *revision) == (other.next_rule, other.revision)
+            && *rules == other.rules
+            && *services == other.services
+    }
+
+    /// The first rule that names a set which is not there, and that set.
+    pub(crate) fn lacking_set(&self) -> Option<(RuleId, &'static str, &str)> {
+        self.rules.iter().find_map(|rule| {
+            let sides = [("src", &rule.matcher.src), ("dst", &rule.matcher.dst)];
+            let named = sides.into_iter().filter_map(|(side, address)| Some((side, address.as_ref()?.set()?)));
+            named.into_iter().find(|(_, set)| !self.sets.contains_key(*set)).map(|(side, set)| (rule.id, side, set))
+        })
+    }
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { next_rule: 1, revision: 0, rules: Vec::new(), services: Vec::new() }
+        Self { next_rule: 1, revision: 0, rules: Vec::new(), services: Vec::new(), sets: Sets::new() }
     }
 }
 
@@ -88,14 +126,16 @@ struct StoredState {
     services: Vec<Service>,
 }
 
-/// Read the state file at `path`; one that does not exist is an empty state.
+/// Read the state file at `path`, and the sets beside it; files that do not exist are an empty state. Rules whose end has
+/// come by `now` are left out, which counts as a change of the rules.
 ///
 /// # Errors
-/// [`StateError`]: unreadable, damaged, or holding a rule that names a chain not in `chains`.
-pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> {
+/// [`StateError`]: unreadable, damaged, or holding a rule that names a chain not in `chains` or a set without a file.
+pub(crate) fn load(path: &Path, chains: &[String], now: Timestamp) -> Result<State, StateError> {
+    let sets = sets::load(&sets::directory(path), now)?;
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State { sets, ..State::default() }),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(damaged(path, "not UTF-8")),
         Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
     };
@@ -110,19 +150,35 @@ pub(crate) fn load(path: &Path, chains: &[String]) -> Result<State, StateError> 
             return Err(damaged(path, format!("service '{name}': its name or its address {ip} is there twice")));
         }
     }
-    let mut state =
-        State { next_rule: stored.next_rule, revision: stored.revision, rules: Vec::new(), services: stored.services };
+    let StoredState { next_rule, revision, services, .. } = stored;
+    let mut state = State { next_rule, revision, rules: Vec::new(), services, sets };
+    let known = Known { chains: Some(chains), ..Known::at(now) };
+    let (mut before, mut ended) = (None, 0);
     for RuleRecord { id, spec } in stored.rules {
-        if state.rules.last().is_some_and(|last| last.id >= id) || id.0 >= state.next_rule {
+        if before.is_some_and(|before| before >= id) || id.0 >= state.next_rule {
             return Err(damaged(path, format!("{id} is out of order")));
         }
-        let rule = spec.check(id, chains);
+        before = Some(id);
+        if spec.expires.is_some()
+            && Rule::try_from(RuleRecord { id, spec: spec.clone() }).is_ok_and(|r| r.has_ended(now))
+        {
+            ended += 1;
+            continue;
+        }
+        let rule = spec.check(id, &known);
         state.rules.push(rule.map_err(|source| StateError::Rule { path: path.to_owned(), id, source })?);
+    }
+    if let Some((id, _, set)) = state.lacking_set() {
+        return Err(StateError::NoSet { path: path.to_owned(), id, set: set.to_owned() });
+    }
+    if ended > 0 {
+        state.revision += 1;
+        tracing::info!(rules = ended, "rules whose time was over were left out of the state");
     }
     Ok(state)
 }
 
-/// Replace the state file at `path` by `state`, durably.
+/// Replace the state file at `path` by `state`, durably. Its sets are left to their own files.
 ///
 /// # Errors
 /// [`StateError::Write`]; the old file is then untouched.
@@ -138,7 +194,7 @@ pub(crate) fn save(path: &Path, state: &State) -> Result<(), StateError> {
     let write = || {
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
-        replace(path, &text)
+        durable::replace(path, &text)
     };
     write().map_err(|source| StateError::Write { path: path.to_owned(), source })
 }
@@ -153,25 +209,6 @@ pub(crate) fn prepare(path: &Path) -> Result<(), StateError> {
         .mode(0o750)
         .create(directory(path))
         .map_err(|source| StateError::Write { path: path.to_owned(), source })
-}
-
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = directory(path);
-    let mut file = tempfile::Builder::new().prefix(".state-").tempfile_in(directory)?;
-    file.write_all(text)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o640))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    // The new file is in place; without this its name may be lost with the power, which is no reason to take the
-    // change back.
-    if let Err(e) = fs::File::open(directory).and_then(|directory| directory.sync_all()) {
-        tracing::warn!("directory {} cannot be synced: {e}", directory.display());
-    }
-    Ok(())
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
@@ -191,24 +228,45 @@ mod tests {
             enabled: true,
             ..RuleSpec::default()
         };
-        spec.check(RuleId(id), &[]).unwrap()
+        spec.check(RuleId(id), &Known::at(NOW)).unwrap()
     }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[test]
     fn what_was_saved_is_loaded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         let service = Service { name: "web".into(), ip: "10.0.0.5".parse().unwrap(), dev: "veth0".into(), mac: None };
-        let state = State { next_rule: 8, revision: 5, rules: vec![rule(2), rule(7)], services: vec![service] };
+        let state = State {
+            next_rule: 8,
+            revision: 5,
+            rules: vec![rule(2), rule(7)],
+            services: vec![service],
+            ..State::default()
+        };
         save(&path, &state).unwrap();
-        assert_eq!(load(&path, &[]).unwrap(), state);
+        assert_eq!(load(&path, &[], NOW).unwrap(), state);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn rules_that_ended_meanwhile_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let end = |second| Some(Timestamp::from_second(second).unwrap());
+        let rules = vec![Rule { expires: end(100), ..rule(2) }, Rule { expires: end(200), ..rule(4) }, rule(7)];
+        let state = State { next_rule: 8, revision: 5, rules: rules.clone(), ..State::default() };
+        save(&path, &state).unwrap();
+        assert_eq!(load(&path, &[], NOW).unwrap(), state, "an end is stored as it was");
+        let later = load(&path, &[], Timestamp::from_second(100).unwrap()).unwrap();
+        assert_eq!((later.rules, later.revision, later.next_rule), (rules[1..].to_vec(), 6, 8));
     }
 
     #[test]
     fn no_file_is_an_empty_state() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(load(&dir.path().join("none"), &[]).unwrap(), State::default());
+        assert_eq!(load(&dir.path().join("none"), &[], NOW).unwrap(), State::default());
     }
 
     #[test]
@@ -226,7 +284,7 @@ mod tests {
             r#"{"version":1,"next_rule":2,"rules":[{"id":"rule-1","action":"drop","more":0}],"services":[]}"#,
         ] {
             fs::write(&path, text).unwrap();
-            let error = load(&path, &[]).unwrap_err();
+            let error = load(&path, &[], NOW).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{text}: {error}");
             assert!(error.to_string().contains("state.json"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -238,9 +296,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         let spec = RuleSpec { action: Some("inspect".into()), chain: Some("waf".into()), ..RuleSpec::default() };
-        let rule = spec.check(RuleId(1), &["waf".into()]).unwrap();
-        save(&path, &State { next_rule: 2, revision: 0, rules: vec![rule], services: vec![] }).unwrap();
-        let error = load(&path, &["default".into()]).unwrap_err().to_string();
+        let rule = spec.check(RuleId(1), &Known::at(NOW)).unwrap();
+        save(&path, &State { next_rule: 2, rules: vec![rule], ..State::default() }).unwrap();
+        let error = load(&path, &["default".into()], NOW).unwrap_err().to_string();
         assert!(error.contains("rule-1") && error.contains("waf"), "{error}");
     }
 

@@ -11,7 +11,7 @@ use crate::plane::{Count, Named};
 /// What XDP did with packets, in the order of the map.
 const ACTIONS: [(&str, Act); 3] = [("pass", Act::SXF_PASS), ("drop", Act::SXF_DROP), ("inspect", Act::SXF_INSPECT)];
 
-const EVENTS: [(&str, Event); 9] = [
+const EVENTS: [(&str, Event); 11] = [
     ("neighbour", Event::SXF_NEIGHBOUR),
     ("non_ip", Event::SXF_NON_IP),
     ("undecidable", Event::SXF_UNDECIDABLE),
@@ -21,6 +21,8 @@ const EVENTS: [(&str, Event); 9] = [
     ("no_metadata", Event::SXF_NO_METADATA),
     ("fail_open", Event::SXF_FAIL_OPEN),
     ("fail_closed", Event::SXF_FAIL_CLOSED),
+    ("monitored", Event::SXF_MONITORED),
+    ("sample_lost", Event::SXF_SAMPLE_LOST),
 ];
 
 const _: () = assert!(ACTIONS.len() == Act::SXF_ACTIONS.0 as usize && EVENTS.len() == Event::SXF_EVENTS.0 as usize);

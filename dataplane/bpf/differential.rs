@@ -1,12 +1,17 @@
 //! The kernel against the reference model: the same rulesets and packets, the same verdicts and counters.
 
-use std::{collections::BTreeMap, net::IpAddr, os::fd::AsRawFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    os::fd::AsRawFd,
+};
 
 use super::{Filter, METADATA_LEN, Metadata, sys::xdp_socket};
 use crate::{
     plane::{Count, FailPolicy},
     rules::{
-        Action, Address, Cause, Classifier, Decision, Matcher, Outcome, PortRange, Protocol, Rule, RuleId, Ruleset,
+        Action, Address, Cause, Classifier, Decision, Matcher, Monitored, Outcome, PortRange, Ports, Protocol, Rule,
+        RuleId, Ruleset, TcpFlags, Tuple, explain,
         shapes::{self, Families, SHAPES},
         testing::Random,
     },
@@ -76,6 +81,12 @@ impl Model {
             None if decision.cause == Cause::Default => self.default += count,
             None => {}
         }
+        if let Some(monitored) = decision.monitored {
+            self.event("monitored");
+            if let Monitored::Rule(id) = monitored {
+                *self.rules.entry(id).or_default() += count;
+            }
+        }
         let (verdict, metadata) = match decision.action {
             Outcome::Pass => (XDP_PASS, None),
             Outcome::Drop => (XDP_DROP, None),
@@ -122,7 +133,7 @@ impl Model {
             let expected = self.actions.get(action.name.as_str()).copied().unwrap_or_default();
             assert_eq!(action.value, expected, "{}", action.name);
         }
-        for event in filter.events().unwrap() {
+        for event in filter.events().unwrap().into_iter().filter(|event| event.name != "sample_lost") {
             assert_eq!(event.value, self.events.get(event.name.as_str()).copied().unwrap_or(0), "{}", event.name);
         }
     }
@@ -169,9 +180,52 @@ fn compare(
         assert_eq!(rest, packet);
         let front = <&[u8; METADATA_LEN]>::try_from(front).ok().and_then(Metadata::read);
         assert_eq!((verdict, front), (expected, metadata), "{decision:?} on {frame:?} {packet:02x?} of {ruleset:#?}");
-        *seen.entry(format!("{:?} {verdict}", decision.cause)).or_default() += 1;
+        let monitored = decision.monitored.map_or("", |monitored| match monitored {
+            Monitored::Rule(_) => ", monitored rule",
+            Monitored::Default => ", monitored default",
+            Monitored::Blocklist => ", monitored blocklist",
+        });
+        *seen.entry(format!("{:?} {verdict}{monitored}", decision.cause)).or_default() += 1;
+        if let Some(rule) = decision.rule.and_then(|id| ruleset.rules.iter().find(|rule| rule.id == id)) {
+            by_fields(&rule.matcher, seen);
+        }
     }
     model.assert_counted(&filter);
+    assert_sampled(&filter, ruleset);
+}
+
+/// Count a decision by the fields that few rules have.
+fn by_fields(matcher: &Matcher, seen: &mut BTreeMap<String, u64>) {
+    let list = |ports: &Option<Ports>| ports.as_ref().is_some_and(|ports| ports.ranges().len() > 1);
+    let fields = [
+        ("vlan", matcher.vlan.is_some()),
+        ("no vlan", matcher.vlan == Some(0)),
+        ("tcp flags", matcher.tcp_flags.is_some()),
+        ("list of ports", list(&matcher.port)),
+        ("list of source ports", list(&matcher.sport)),
+    ];
+    for (name, _) in fields.iter().filter(|(_, used)| *used) {
+        *seen.entry(format!("by {name}")).or_default() += 1;
+    }
+}
+
+/// Where anything was monitored there are samples, at most one for each rule and the default action, of those monitored.
+fn assert_sampled(filter: &Filter, ruleset: &Ruleset) {
+    let event = |name| filter.events().unwrap().into_iter().find(|event| event.name == name).unwrap().value;
+    let mut sampled = BTreeSet::new();
+    let taken = filter.samples(usize::MAX, |sample| {
+        let known = match sample.monitored {
+            Monitored::Rule(id) => ruleset.rules.iter().any(|rule| rule.id == id && ruleset.monitors(rule)),
+            Monitored::Default => ruleset.monitor && ruleset.default_action == Action::Drop,
+            Monitored::Blocklist => false,
+        };
+        assert!(known, "{sample:?} of {ruleset:#?}");
+        sampled.insert(format!("{}", sample.monitored));
+    });
+    let taken = taken.unwrap();
+    assert_eq!(taken > 0, event("monitored") > 0);
+    assert!(taken as u64 + event("sample_lost") <= event("monitored"));
+    assert!(!sampled.is_empty() || taken == 0);
 }
 
 #[test]
@@ -181,13 +235,20 @@ fn the_kernel_and_the_reference_model_agree_on_every_packet() {
     for seed in 1..=RULESETS {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let rules = (1..=random.pick(&[0, 1, 8, 40, 120])).map(|id| random_rule(&mut random, id)).collect();
-        let ruleset = Ruleset::new(rules, random_action(&mut random));
+        let mut ruleset = Ruleset::new(rules, random_action(&mut random));
+        if seed % 3 > 0 {
+            shapes::season(&mut ruleset, &mut random);
+        }
         let services = vec![[10, 0, 0, 5].into(), [192, 168, 1, 1].into(), "fd00::1".parse().unwrap()];
         let packets: Vec<_> = (0..PACKETS).map(|_| testing::arbitrary(|| random.byte())).collect();
         compare(&ruleset, services, packets, &mut random, &mut seen);
     }
-    // The packets are worth nothing unless they reach every kind of decision.
-    assert!(seen.len() >= 18 && seen.values().all(|count| *count > 5), "{seen:#?}");
+    // The packets are worth nothing unless they reach every kind of decision, by every field.
+    let plain = || seen.iter().filter(|(cause, _)| !cause.contains(','));
+    assert!(plain().count() >= 23 && plain().all(|(_, count)| *count > 5), "{seen:#?}");
+    let all = ["Rule 1", "Rule 2", "Rule 4", "Default 1", "Default 2"].map(|cause| format!("{cause}, monitored rule"));
+    let monitored = all.iter().all(|cause| seen.contains_key(cause));
+    assert!(monitored && seen.contains_key("Default 2, monitored default"), "{seen:#?}");
 }
 
 /// Compare on rulesets of these sizes, of every shape and family, `packets` for each, around the corners of their rules.
@@ -198,7 +259,10 @@ fn compare_shapes(sizes: &[u32], packets: usize) {
         for shape in SHAPES {
             for families in [Families::V4, Families::V6, Families::Both] {
                 let mut random = Random(seed);
-                let ruleset = shapes::ruleset(shape, families, *size, &mut random);
+                let mut ruleset = shapes::ruleset(shape, families, *size, &mut random);
+                if seed % 4 > 0 {
+                    shapes::season(&mut ruleset, &mut random);
+                }
                 let flows: Vec<_> = (0..packets).map(|_| shapes::flow(&ruleset, &mut random)).collect();
                 let services = flows.iter().step_by(2).map(|flow| flow.dst).take(500).collect();
                 let frame = |flow| match random.byte() {
@@ -212,8 +276,11 @@ fn compare_shapes(sizes: &[u32], packets: usize) {
         }
     }
     println!("{compared} packets, decided by: {seen:#?}");
-    for cause in ["Rule 1", "Rule 2", "Rule 4", "Default 2", "LaterFragment 4", "Undecidable(Truncated) 4"] {
-        assert!(seen.get(cause).is_some_and(|count| *count > 20), "{cause}: {seen:#?}");
+    let causes = ["Rule 1", "Rule 2", "Rule 4", "Default 2", "LaterFragment 4", "Undecidable(Truncated) 4"];
+    let monitored = ["Rule 1, monitored rule", "Rule 2, monitored rule", "Default 2, monitored rule"];
+    let fields = ["by vlan", "by no vlan", "by tcp flags", "by list of ports", "by list of source ports"];
+    for cause in causes.iter().chain(&monitored).chain(&fields) {
+        assert!(seen.get(*cause).is_some_and(|count| *count > 20), "{cause}: {seen:#?}");
     }
 }
 
@@ -229,28 +296,107 @@ fn they_agree_on_two_hundred_thousand_packets_and_up_to_ten_thousand_rules() {
     compare_shapes(&[1, 2, 10, 64, 256, 1000, 3000, 10_000], 2800);
 }
 
+/// Rules that each look at another part of a packet, so that a cut anywhere changes what can be seen.
+fn rules_on_every_field() -> Vec<Rule> {
+    let ports = |ports: &[u16]| Ports::new(ports.iter().map(|&port| PortRange { first: port, last: port }));
+    let flags = Some(TcpFlags { set: 0x02, clear: 0x10 });
+    let matchers = [
+        Matcher { port: ports(&[80, 443]), ..Matcher::default() },
+        Matcher { sport: ports(&[22, 65535]), vlan: Some(100), ..Matcher::default() },
+        Matcher { proto: Some(Protocol::TCP), tcp_flags: flags, ..Matcher::default() },
+        Matcher { vlan: Some(5), ..Matcher::default() },
+        Matcher { vlan: Some(0), proto: Some(Protocol::UDP), ..Matcher::default() },
+    ];
+    (1..).zip(matchers).map(|(id, matcher)| Rule::new(RuleId(id), matcher, Action::Drop)).collect()
+}
+
 #[test]
 #[ignore = "needs root"]
 fn they_agree_on_packets_cut_at_every_byte() {
     let chains = ["default".to_owned()];
-    let port = Some(PortRange { first: 80, last: 80 }.into());
-    let matcher = Matcher { port, ..Matcher::default() };
-    let rule = Rule::new(RuleId(1), matcher, Action::Drop);
-    let ruleset = Ruleset::new(vec![rule], Action::Pass);
-    let classifier = Classifier::new(&ruleset, &chains).unwrap();
-    let mut filter = Filter::load(FailPolicy::Closed).unwrap();
-    filter.publish(&ruleset, &chains).unwrap();
     let mut random = Random(42);
-    for _ in 0..60 {
-        let whole = testing::arbitrary(|| random.byte());
-        for length in 14..=whole.len() {
-            let packet = &whole[..length];
-            // Without a service all that goes to inspection is dropped, as the rule drops.
-            let expected = match classifier.classify(&parse(packet)).action {
-                Outcome::Pass => XDP_PASS,
-                Outcome::Drop | Outcome::Inspect { .. } => XDP_DROP,
-            };
-            assert_eq!(filter.test_run(packet, LOOPBACK, 0).unwrap().0, expected, "{packet:02x?}");
+    let mut cut = 0;
+    // One that counts instead of dropping, in turns; then none.
+    for monitored in 0..=5 {
+        let mut rules = rules_on_every_field();
+        rules.iter_mut().for_each(|rule| rule.monitor = rule.id.0 == monitored);
+        let ruleset = Ruleset::new(rules, Action::Pass);
+        let classifier = Classifier::new(&ruleset, &chains).unwrap();
+        let mut filter = Filter::load(FailPolicy::Closed).unwrap();
+        filter.publish(&ruleset, &chains).unwrap();
+        for _ in 0..30 {
+            let whole = testing::arbitrary(|| random.byte());
+            for length in 14..=whole.len() {
+                let packet = &whole[..length];
+                // Without a service all that goes to inspection is dropped, as the rules drop.
+                let expected = match classifier.classify(&parse(packet)).action {
+                    Outcome::Pass => XDP_PASS,
+                    Outcome::Drop | Outcome::Inspect { .. } => XDP_DROP,
+                };
+                assert_eq!(filter.test_run(packet, LOOPBACK, 0).unwrap().0, expected, "{packet:02x?}");
+                cut += 1;
+            }
         }
     }
+    assert!(cut > 5000, "{cut} packets");
+}
+
+/// Whether rules of `explain` and the kernel say the same of whole packets of `flows`, whose verdicts and metadata tell
+/// the action, the chain and the rule.
+fn assert_explained(ruleset: &Ruleset, flows: &[testing::Flow]) -> usize {
+    let chains = ["default".to_owned(), "web".to_owned()];
+    let socket = xdp_socket().unwrap();
+    let mut filter = Filter::load(FailPolicy::Closed).unwrap();
+    filter.set_port(LOOPBACK, 0).unwrap();
+    filter.set_socket(0, 0, socket.as_raw_fd()).unwrap();
+    filter.publish(ruleset, &chains).unwrap();
+    let (mut explained, mut monitored) = (0, 0);
+    for flow in flows {
+        let packet = testing::packet(flow);
+        let Frame::Ip(headers) = parse(&packet) else { continue };
+        // An extension header's number leads on to a header that the tuple does not name.
+        if headers.protocol != flow.protocol {
+            continue;
+        }
+        let protocol = Protocol(flow.protocol);
+        let (sport, port) = if protocol.has_ports() { (flow.sport, flow.port) } else { (0, 0) };
+        let tcp_flags = if protocol == Protocol::TCP { flow.tcp_flags } else { 0 };
+        let tuple = Tuple { src: flow.src, dst: flow.dst, sport, port, protocol, tcp_flags, vlan: flow.vlan };
+        filter.set_service(flow.dst).unwrap();
+        let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
+        filter.remove_service(flow.dst).unwrap();
+        let answer = explain(ruleset, &tuple);
+        let expected = match &answer.action {
+            Action::Pass => (XDP_PASS, None),
+            Action::Drop => (XDP_DROP, None),
+            Action::Inspect { chain } => {
+                let chain = u16::from(chain == "web");
+                (XDP_REDIRECT, Some(Metadata { chain, rule: answer.rule.map_or(0, |id| id.0) }))
+            }
+        };
+        let metadata = out.first_chunk().filter(|_| verdict == XDP_REDIRECT).and_then(Metadata::read);
+        assert_eq!((verdict, metadata), expected, "{flow:?} of {ruleset:#?}");
+        monitored += u64::from(answer.monitored.is_some());
+        explained += 1;
+    }
+    let events = filter.events().unwrap();
+    let event = events.iter().find(|event| event.name == "monitored").unwrap();
+    assert_eq!(event.value, monitored);
+    explained
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_is_explained_is_what_the_kernel_does() {
+    let mut explained = 0;
+    for seed in 1..=40 {
+        let mut random = Random(seed);
+        let (shape, families) = (random.pick(&SHAPES), random.pick(&[Families::V4, Families::V6, Families::Both]));
+        let mut ruleset = shapes::ruleset(shape, families, random.pick(&[1, 5, 40, 200]), &mut random);
+        shapes::season(&mut ruleset, &mut random);
+        ruleset.rules.iter_mut().for_each(|rule| rule.enabled = random.byte() > 20);
+        let flows: Vec<_> = (0..100).map(|_| shapes::flow(&ruleset, &mut random)).collect();
+        explained += assert_explained(&ruleset, &flows);
+    }
+    assert!(explained > 3000, "{explained} of 4,000 packets");
 }

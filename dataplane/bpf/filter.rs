@@ -15,6 +15,7 @@ use super::{
     BpfError,
     attach::{self, Attached},
     counters, mount,
+    samples::{self, Sample},
     slots::Slots,
     tables,
     types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry},
@@ -56,6 +57,8 @@ struct Shared {
     rule_counts: MapHandle,
     actions: MapHandle,
     events: MapHandle,
+    samples: MapHandle,
+    sampled: MapHandle,
 }
 
 impl Filter {
@@ -289,6 +292,15 @@ impl Filter {
         counters::events(&self.shared.events)
     }
 
+    /// Hand the oldest samples of what monitor mode let through to `each`, `most` at most; how many there were. Does not
+    /// wait for any. There is one a second at most for each rule and CPU.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn samples(&self, most: usize, each: impl FnMut(Sample)) -> Result<usize, BpfError> {
+        samples::take(&self.shared.samples, most, each)
+    }
+
     /// Run the programs on `packet` as if queue `queue` of `ifindex` had received it. The answer is the `XDP_*` action
     /// and the packet afterwards, metadata in front of it.
     ///
@@ -331,8 +343,12 @@ impl Filter {
 
     fn load_generation(&self, tables: &Tables) -> Result<Object, BpfError> {
         let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
-        let config =
-            Config { default_verdict: tables.default, fail_closed: (self.fail_policy == FailPolicy::Closed).into() };
+        let config = Config {
+            default_verdict: tables.default,
+            fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
+            uses: tables.extras.uses,
+            enforced: tables.extras.enforced,
+        };
         set_section(&mut open, ".data", bytes_of(&Data { config }))?;
         self.shared.lend(&mut open)?;
         let contents = tables::contents(tables);
@@ -358,6 +374,8 @@ impl Shared {
             rule_counts: handle("rule_counts")?,
             actions: handle("actions")?,
             events: handle("events")?,
+            samples: handle("samples")?,
+            sampled: handle("sampled")?,
         })
     }
 
@@ -372,6 +390,8 @@ impl Shared {
                 Some("rule_counts") => &self.rule_counts,
                 Some("actions") => &self.actions,
                 Some("events") => &self.events,
+                Some("samples") => &self.samples,
+                Some("sampled") => &self.sampled,
                 _ => continue,
             };
             map.reuse_fd(handle.as_fd()).map_err(|error| BpfError::libbpf("sharing a map", &error))?;

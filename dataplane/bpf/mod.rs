@@ -5,6 +5,7 @@ mod counters;
 mod error;
 mod filter;
 mod mount;
+mod samples;
 mod slots;
 mod sys;
 mod tables;
@@ -15,8 +16,13 @@ mod differential;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod monitor_tests;
+#[cfg(test)]
+mod swap_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
+pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};

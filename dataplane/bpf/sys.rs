@@ -96,6 +96,21 @@ pub(super) fn verified_instructions(program: BorrowedFd<'_>) -> io::Result<u32> 
     Ok(info.verified_insns)
 }
 
+/// Run `program` once on `packet`; its return value. May be called from many threads at once.
+#[cfg(test)]
+pub(super) fn run(program: BorrowedFd<'_>, packet: &[u8]) -> io::Result<u32> {
+    let mut options = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: packet.as_ptr().cast(),
+        data_size_in: u32::try_from(packet.len()).map_err(io::Error::other)?,
+        ..Default::default()
+    };
+    // SAFETY: the fd is borrowed and open during the call; `options` says its own size, and the kernel reads
+    // `data_size_in` bytes of `packet`, which outlives the call, and writes no packet as there is no `data_out`.
+    answer(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })?;
+    Ok(options.retval)
+}
+
 /// libbpf answers 0 or a negative error number.
 fn answer(code: i32) -> io::Result<()> {
     if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(()) }

@@ -23,7 +23,7 @@ pub(super) struct Content<'a> {
 }
 
 /// The contents of all maps.
-pub(super) fn contents(tables: &Tables) -> [Content<'_>; 7] {
+pub(super) fn contents(tables: &Tables) -> [Content<'_>; 9] {
     let content = |map, bytes, entry| Content { map, bytes, entry };
     [
         content("roots", cast_slice(&tables.roots), None),
@@ -31,6 +31,8 @@ pub(super) fn contents(tables: &Tables) -> [Content<'_>; 7] {
         content("skips", cast_slice(&tables.skips), Some(size_of::<Skip>())),
         content("port_rows", cast_slice(&tables.ports), None),
         content("protocol_rows", cast_slice(&tables.protocols), None),
+        content("vlan_rows", cast_slice(&tables.extras.vlans), None),
+        content("tcp_flag_rows", cast_slice(&tables.extras.tcp_flags), None),
         content("lines", cast_slice(&tables.lines), Some(size_of::<Line>())),
         content("rules", cast_slice(&tables.rules), Some(size_of::<RuleEntry>())),
     ]

@@ -171,6 +171,40 @@ fn a_full_ruleset_loads() {
 
 #[test]
 #[ignore = "needs root"]
+fn the_longest_walk_ends_in_a_full_ruleset_and_one_header_more_does_not() {
+    let mut filter = Filter::load(FailPolicy::Open).unwrap();
+    let full = u32::try_from(MAX_RULES).unwrap();
+    let mut rules: Vec<Rule> = (1..full).map(|id| rule(id, |m| m.vlan = Some(9))).collect();
+    let port = PortRange { first: 80, last: 80 };
+    rules.push(with_action(rule(full, |m| m.port = Some(port.into())), Action::Drop));
+    filter.publish(&ruleset(rules), &chains()).unwrap();
+    // Destination options of 400 bytes each, as many as are walked in a packet that a test run takes.
+    let packet = |headers: u8| {
+        let segment = &tcp4([1, 1, 1, 1], WEB.octets(), 1, 80)[34..];
+        let mut body = Vec::new();
+        for header in 1..=headers {
+            body.extend([if header == headers { 6 } else { 60 }, 49]);
+            body.extend([0; 398]);
+        }
+        body.extend(segment);
+        let mut frame = vec![2; 12];
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
+        frame.extend([60, 64]);
+        frame.extend([0xfd; 32]);
+        frame.extend(body);
+        frame
+    };
+    assert_eq!(filter.test_run(&packet(8), LOOPBACK, 0).unwrap().0, XDP_DROP);
+    let counted = filter.rule_counts().unwrap().into_iter().find(|rule| rule.count.packets > 0);
+    assert_eq!(counted.map(|rule| rule.id.0), Some(full));
+    assert_eq!(event(&filter, "undecidable"), 0);
+    assert_eq!(filter.test_run(&packet(9), LOOPBACK, 0).unwrap().0, XDP_PASS, "undecided, nowhere to be inspected");
+    assert_eq!(event(&filter, "undecidable"), 1);
+}
+
+#[test]
+#[ignore = "needs root"]
 fn the_verifier_accepts_a_generation_within_bounds() {
     let verified = inspecting(FailPolicy::Open).verified_instructions();
     println!("the verifier processed {verified} instructions");

@@ -27,8 +27,8 @@ pub(crate) use skeleton::types::{
     data as Data, sxf_action as Act, sxf_address as Address, sxf_config as Config, sxf_count as CountEntry,
     sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits, sxf_line as Line, sxf_magic as Magic,
     sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port, sxf_port_table as PortTable,
-    sxf_rule as RuleEntry, sxf_service as ServiceEntry, sxf_shape as Shape, sxf_skip as Skip, sxf_trie as Trie,
-    sxf_verdict as VerdictEntry,
+    sxf_rule as RuleEntry, sxf_sample as RawSample, sxf_service as ServiceEntry, sxf_shape as Shape, sxf_skip as Skip,
+    sxf_trie as Trie, sxf_uses as Uses, sxf_verdict as VerdictEntry,
 };
 
 /// The entry program's object file.
@@ -54,14 +54,15 @@ macro_rules! plain {
 
 plain! {
     CountEntry { packets, bytes },
-    VerdictEntry { rule, slot, chain, action, reserved },
-    RuleEntry { verdict, protocol, any_protocol, needs_ports, reserved },
+    VerdictEntry { rule, slot, chain, action, monitored },
+    RuleEntry { verdict, protocol, any_protocol, needs_transport, reserved },
     Skip { key, mask, hit, miss, next, reserved },
-    Config { default_verdict, fail_closed },
+    Config { default_verdict, fail_closed, uses, enforced },
     Data { config },
     Port { first_socket, ingress },
     Address { bytes },
     ServiceEntry { up },
+    RawSample { src, dst, rule, slot, ifindex, bytes, sport, port, protocol, v6, reserved },
     RawMetadata { magic, chain, rule },
 }
 

@@ -68,6 +68,8 @@ pub struct Runner {
     /// Packets of the batch that no module has dropped, as indices.
     live: Vec<u16>,
     raised: Vec<Raised>,
+    /// Packets that are dropped are forwarded all the same.
+    monitor: bool,
 }
 
 impl Runner {
@@ -91,6 +93,7 @@ impl Runner {
             pulse: shared.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
             raised: Vec::with_capacity(MAX_ALERTS * longest),
+            monitor: false,
         };
         if counted {
             shared.enlist(&runner.counters);
@@ -108,6 +111,11 @@ impl Runner {
             runner.slots.push(Slot { instance: Some(instance), failures: 0 });
         }
         Ok(runner)
+    }
+
+    /// Whether packets that are dropped are forwarded all the same, for alerts to say so; not so at first.
+    pub fn set_monitor(&mut self, monitor: bool) {
+        self.monitor = monitor;
     }
 
     /// Take packets through a chain: each module sees, in calls of at most [`MAX_BATCH`], those that the modules before
@@ -240,7 +248,11 @@ impl Runner {
         slot.instance = None;
         slot.failures = slot.failures.saturating_add(1);
         let packets = self.live.len();
-        let fate = if loaded.on_failure == FailPolicy::Open { "passed" } else { "dropped" };
+        let fate = match loaded.on_failure {
+            FailPolicy::Open => "passed",
+            FailPolicy::Closed if self.monitor => "passed by monitor mode",
+            FailPolicy::Closed => "dropped",
+        };
         if self.health[index].tell(now_ns) {
             let mut text = ArrayString::new();
             // Writing fails when the text is longer than an alert holds: then it is cut.
@@ -274,7 +286,7 @@ impl Runner {
             kind,
             chain: Some(chain),
             module: Some(module),
-            verdict: if open { Verdict::Pass } else { Verdict::Drop },
+            verdict: if open || self.monitor { Verdict::Pass } else { Verdict::Drop },
             message,
             ..AlertEvent::dataplane(severity, "")
         });
@@ -308,7 +320,7 @@ impl Runner {
                 module: Some(module),
                 severity: alert.severity,
                 signature: alert.signature,
-                verdict: word(packet.verdict),
+                verdict: if self.monitor { Verdict::Pass } else { word(packet.verdict) },
                 message: alert.message,
             });
         }

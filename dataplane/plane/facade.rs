@@ -59,7 +59,7 @@ impl Plane {
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
         let pinned: Vec<String> = names.filter(|name| Filter::is_pinned(&config.bpffs, name)).collect();
-        let started = Self::attach(config, &mut filter, &mut interfaces, umem, runners, &classifier, &chains);
+        let started = Self::attach(config, &mut filter, &mut interfaces, umem, runners, &classifier, rules);
         let workers = started.inspect_err(|_| {
             if let Err(error) = filter.undo(&pinned) {
                 tracing::error!(%error, "cannot detach after a failed start");
@@ -90,12 +90,13 @@ impl Plane {
         umem: Umem,
         runners: Vec<Box<dyn Inspect + Send>>,
         classifier: &Arc<Classifier>,
-        chains: &[String],
+        rules: &Ruleset,
     ) -> Result<Workers, PlaneError> {
         let workers = u32::try_from(runners.len()).unwrap_or(u32::MAX);
         let (cores, batch, busy_poll) = (config.cores.clone(), config.batch, config.busy_poll);
         let options = Options { umem, workers, cores, batch, busy_poll };
-        let first = snapshot(interfaces, classifier, chains, config.fail_policy);
+        let chains: Vec<String> = config.chains.iter().map(|chain| chain.name.clone()).collect();
+        let first = snapshot(interfaces, classifier, &chains, config.fail_policy, rules.monitor);
         let workers = Workers::start(options, first, runners)?;
         interfaces::attach(filter, config, interfaces)?;
         interfaces::bind(filter, &workers, config.mode, interfaces)?;

@@ -20,6 +20,7 @@ use secuxflow_abi::Packet;
 
 use super::*;
 use crate::{
+    alert::{AlertKind, Verdict},
     bpf::Filter,
     process::Inspect,
     rules::{Action, Ruleset},
@@ -111,6 +112,36 @@ fn a_dead_worker_is_told_of_and_its_traffic_follows_the_fail_policy() {
         let told = told(&plane);
         assert!(told.iter().any(|text| text.contains("worker 0 has died")), "{told:?}");
         assert!(told.iter().any(|text| text.contains("service web is down")), "{told:?}");
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_monitor_mode_lets_through_becomes_an_alert() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap();
+        assert!(!plane.lock().workers.snapshot().monitor);
+        let mut rule = crate::rules::testing::rule(7, |_| ());
+        (rule.action, rule.monitor) = (Action::Drop, true);
+        plane.apply_rules(&Ruleset::new(vec![rule], Action::Pass)).unwrap();
+        assert_eq!(verdict(&plane, 0), XDP_PASS);
+        plane.apply_rules(&Ruleset { monitor: true, ..Ruleset::new(Vec::new(), Action::Drop) }).unwrap();
+        assert!(plane.lock().workers.snapshot().monitor, "workers know of it too");
+        assert_eq!(verdict(&plane, 0), XDP_PASS);
+        plane.tick().unwrap();
+        let alerts: Vec<_> = std::iter::from_fn(|| plane.alerts().pop()).collect();
+        let told: Vec<_> = alerts.iter().map(|alert| alert.message.as_str()).collect();
+        let expected = ["rule-7", "the default action"].map(|by| format!("would be dropped by {by} (monitor mode)"));
+        assert_eq!(told, expected);
+        for (alert, rule) in alerts.iter().zip([7, 0]) {
+            assert_eq!((alert.kind, alert.verdict, alert.rule), (AlertKind::Monitor, Verdict::Pass, rule));
+            let flow = alert.flow.unwrap();
+            assert_eq!((flow.src, flow.dst), ([192, 0, 2, 1].into(), WEB.into()));
+            assert_eq!((flow.src_port, flow.dst_port, flow.protocol), (4000, 80, 6));
+            assert_eq!(alert.ingress, Some(0));
+        }
+        assert_eq!(alerts[0].flow, alerts[1].flow, "of one flow");
         plane.shutdown().unwrap();
     });
 }

@@ -15,10 +15,11 @@ use super::{
     registry::{Entry, Registry},
 };
 use crate::{
-    alert::{AlertEvent, AlertQueue},
-    bpf::Filter,
+    alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue},
+    bpf::{Filter, Sample},
+    flow::{FlowKey, HashKey},
     process::{EgressId, Ingress, Route, Snapshot},
-    rules::{Classifier, Ruleset},
+    rules::{Classifier, Monitored, Ruleset},
     service::{Link, Netlink, Service, ServiceState},
     worker::Workers,
 };
@@ -31,6 +32,8 @@ const RESOLVE_LOOKS: u32 = 10;
 const RESOLVE_PAUSE: Duration = Duration::from_millis(20);
 /// Least time between two alerts on traffic that followed the fail policy.
 const POLICY_ALERT_EVERY: Duration = Duration::from_secs(60);
+/// Most samples of monitor mode that become alerts at one look.
+const SAMPLES_PER_LOOK: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -145,6 +148,7 @@ impl Running {
     pub(super) fn look(&mut self) -> Result<(), PlaneError> {
         self.take_out_dead()?;
         self.tell_panics();
+        self.tell_monitored()?;
         let links = self.netlink.links()?;
         let neighbours = self.netlink.neighbours()?;
         self.look_at_interfaces(&links);
@@ -206,6 +210,14 @@ impl Running {
         }
     }
 
+    /// Alert of packets that monitor mode let through, as far as there are samples.
+    fn tell_monitored(&self) -> Result<(), PlaneError> {
+        self.filter.samples(SAMPLES_PER_LOOK, |sample| {
+            self.alerts.push(monitored(&sample, &self.interfaces, self.workers.flow_key()));
+        })?;
+        Ok(())
+    }
+
     fn look_at_interfaces(&mut self, links: &[Link]) {
         for interface in &mut self.interfaces {
             let link = links.iter().find(|link| link.index == interface.ifindex);
@@ -243,7 +255,8 @@ impl Running {
     }
 
     fn publish_snapshot(&self) {
-        let snapshot = snapshot(&self.interfaces, &self.classifier, &self.chains, self.fail_policy);
+        let snapshot =
+            snapshot(&self.interfaces, &self.classifier, &self.chains, self.fail_policy, self.ruleset.monitor);
         let routes = self.registry.entries().iter().filter_map(route).collect();
         self.workers.publish(Snapshot { routes, ..snapshot });
     }
@@ -294,6 +307,7 @@ pub(super) fn snapshot(
     classifier: &Arc<Classifier>,
     chains: &[String],
     fail_policy: FailPolicy,
+    monitor: bool,
 ) -> Snapshot {
     let ingress = |interface: &Interface| Ingress {
         mac: interface.mac,
@@ -306,6 +320,31 @@ pub(super) fn snapshot(
         chains: u16::try_from(chains.len()).unwrap_or(u16::MAX),
         default_chain: (!chains.is_empty()).then_some(0),
         fail_policy,
+        monitor,
+    }
+}
+
+/// The alert of a packet that monitor mode let through.
+fn monitored(sample: &Sample, interfaces: &[Interface], key: HashKey) -> AlertEvent {
+    let flow = FlowKey::new((sample.src, sample.sport), (sample.dst, sample.port), sample.protocol);
+    let ingress = interfaces.iter().position(|interface| interface.ifindex == sample.ifindex);
+    let rule = match sample.monitored {
+        Monitored::Rule(id) => id.0,
+        Monitored::Default | Monitored::Blocklist => 0,
+    };
+    AlertEvent {
+        kind: AlertKind::Monitor,
+        flow: Some(AlertFlow {
+            id: flow.id(key),
+            src: sample.src,
+            dst: sample.dst,
+            src_port: sample.sport,
+            dst_port: sample.port,
+            protocol: sample.protocol,
+        }),
+        rule,
+        ingress: ingress.and_then(|ingress| u16::try_from(ingress).ok()),
+        ..AlertEvent::dataplane(3, &format!("would be dropped by {} (monitor mode)", sample.monitored))
     }
 }
 

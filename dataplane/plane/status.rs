@@ -116,6 +116,8 @@ pub struct WorkerStatus {
     pub checksums_repaired: u64,
     /// Packets whose rule the kernel could not hand over; the worker classified them itself.
     pub reclassified: u64,
+    /// Packets that a module would have dropped; forwarded, in monitor mode.
+    pub monitored: u64,
     /// Frames now in: `free`, `fill`, `rx`, `tx`, `mailbox`; their sum is the worker's share of the UMEM.
     pub frames: Vec<Named<u64>>,
     /// Time from the batch's arrival in user space to its submission to a TX ring.
@@ -173,7 +175,8 @@ pub struct PlaneStatus {
     /// Packets by what XDP did: `pass`, `drop`, `inspect`.
     pub actions: Vec<Named<Count>>,
     /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,
-    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`.
+    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`; `monitored` is what would have been dropped but for
+    /// monitor mode, and `sample_lost` what of it found no room to become an alert.
     pub events: Vec<Named<u64>>,
     /// Counters of the rules of the live generation.
     pub rules: Vec<RuleCount>,

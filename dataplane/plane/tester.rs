@@ -12,7 +12,7 @@ use crate::{
     flow::HashKey,
     inspect::{self, Inspector, Runner, SharedMemory},
     process::{DropReason, Frames, Inspect, Outcome, Processor, Snapshot},
-    rules::{self, Classifier, Decision},
+    rules::{self, Classifier, Decision, Monitored},
     wire,
 };
 
@@ -68,7 +68,7 @@ impl Tester {
         let rules::Outcome::Inspect { chain } = decision.action else {
             let fate =
                 if decision.action == rules::Outcome::Drop { "drops it in XDP" } else { "passes it to the stack" };
-            report.cause = format!("{by} {fate}");
+            report.cause = format!("{by} {fate}{}", monitored_words(decision.monitored));
             return Ok(report);
         };
         report.chain = names.chains.get(usize::from(chain)).cloned();
@@ -77,6 +77,7 @@ impl Tester {
             Some(entry) if entry.is_up() => settled(outcome, &entry.service.name, &entry.service.dev, &report),
             entry => unreachable_service(snapshot.fail_policy, entry.map(|entry| entry.service.name.as_str()), probe),
         };
+        report.cause.push_str(&monitored_words(decision.monitored));
         Ok(report)
     }
 
@@ -115,6 +116,10 @@ impl Inspect for Listening<'_> {
         for packet in packets {
             self.said.extend(self.runner.explain(chain, packet));
         }
+    }
+
+    fn set_monitor(&mut self, monitor: bool) {
+        self.runner.set_monitor(monitor);
     }
 }
 
@@ -172,10 +177,21 @@ fn word(decision: Decision) -> &'static str {
     }
 }
 
+/// What monitor mode has to do with the packet's fate; empty for nothing.
+fn monitored_words(monitored: Option<Monitored>) -> String {
+    monitored.map_or_else(String::new, |what| format!("; {what} would have dropped it (monitor mode)"))
+}
+
 /// Verdict and cause for a packet whose service is up.
 fn settled(outcome: Outcome, service: &str, dev: &str, report: &ProbeReport) -> (String, String) {
     match outcome {
-        Outcome::Forward { .. } => ("forward".into(), format!("forwarded to service {service} by {dev}")),
+        Outcome::Forward { .. } => {
+            let dropped = report.modules.iter().find(|module| module.verdict.starts_with("drop"));
+            let monitored = dropped.map_or_else(String::new, |module| {
+                format!("; module {} would have dropped it (monitor mode)", module.module)
+            });
+            ("forward".into(), format!("forwarded to service {service} by {dev}{monitored}"))
+        }
         Outcome::Drop(DropReason::Module) => {
             let by = report.modules.last().map_or("the fail policy", |module| module.module.as_str());
             ("drop".into(), format!("dropped by module {by}"))

@@ -24,4 +24,8 @@ impl Inspect for Runner {
     fn run(&mut self, chain: u16, packets: &mut [Packet]) {
         Self::run(self, chain, packets);
     }
+
+    fn set_monitor(&mut self, monitor: bool) {
+        Self::set_monitor(self, monitor);
+    }
 }

@@ -17,6 +17,9 @@ pub trait Inspect {
     /// Inspect `packets` by chain number `chain`. Their verdicts are `PASS` before the call and `PASS` or `DROP` after
     /// it, fail policies applied.
     fn run(&mut self, chain: u16, packets: &mut [Packet]);
+
+    /// Told before every batch whether packets that are dropped are forwarded all the same, for alerts to say so.
+    fn set_monitor(&mut self, _monitor: bool) {}
 }
 
 /// What the rules say of a packet.
@@ -68,6 +71,8 @@ pub struct Tally {
     pub checksums_repaired: u64,
     /// Frames classified here, for want of the kernel's word.
     pub reclassified: u64,
+    /// Frames that a module dropped; forwarded, in monitor mode.
+    pub monitored: u64,
     /// Chains that panicked.
     pub panics: u64,
 }
@@ -186,6 +191,7 @@ impl Processor {
             let headers = self.parsed[index].as_ref().expect("`classify` queues only packets that have headers");
             self.packets.push(describe(self.key, frames, index, headers, queued.rule));
         }
+        inspect.set_monitor(snapshot.monitor);
         let mut start = 0;
         for group in self.order.chunk_by(|a, b| a.chain == b.chain) {
             let packets = &mut self.packets[start..start + group.len()];
@@ -197,7 +203,12 @@ impl Processor {
                 packets.iter_mut().for_each(|p| p.verdict = if closed { verdict::DROP } else { verdict::PASS });
             }
             for (queued, packet) in group.iter().zip(packets) {
-                if packet.verdict != verdict::PASS {
+                if packet.verdict == verdict::PASS {
+                    continue;
+                }
+                if snapshot.monitor {
+                    tally.monitored += 1;
+                } else {
                     self.outcomes[usize::from(queued.index)] = Outcome::Drop(DropReason::Module);
                 }
             }

@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub default_chain: Option<u16>,
     /// What becomes of packets that should be inspected and cannot be.
     pub fail_policy: FailPolicy,
+    /// Monitor mode: what a module drops is forwarded, and counted.
+    pub monitor: bool,
 }
 
 impl fmt::Debug for Snapshot {
@@ -64,6 +66,7 @@ impl fmt::Debug for Snapshot {
             .field("chains", &self.chains)
             .field("default_chain", &self.default_chain)
             .field("fail_policy", &self.fail_policy)
+            .field("monitor", &self.monitor)
             .finish_non_exhaustive()
     }
 }

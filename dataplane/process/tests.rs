@@ -51,7 +51,7 @@ impl Frames for Plain {
 
 /// Remembers what it was given; drops packets to port 666; panics on port 13.
 #[derive(Default)]
-struct Recorder(Vec<(u16, Vec<Packet>)>);
+struct Recorder(Vec<(u16, Vec<Packet>)>, bool);
 
 impl Inspect for Recorder {
     fn run(&mut self, chain: u16, packets: &mut [Packet]) {
@@ -60,6 +60,10 @@ impl Inspect for Recorder {
             packet.verdict = if packet.dst_port == 666 { verdict::DROP } else { verdict::PASS };
         }
         self.0.push((chain, packets.to_vec()));
+    }
+
+    fn set_monitor(&mut self, monitor: bool) {
+        self.1 = monitor;
     }
 }
 
@@ -87,6 +91,7 @@ fn snapshot() -> Snapshot {
         chains: 2,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
+        monitor: false,
     }
 }
 
@@ -216,6 +221,24 @@ fn a_panic_costs_its_chain_only_and_follows_the_fail_policy() {
     assert_eq!(tally.panics, 1);
     let open = Snapshot { fail_policy: FailPolicy::Open, ..snapshot() };
     assert_eq!(run(&open, frames()).0, [SERVICE, SERVICE]);
+}
+
+#[test]
+fn what_a_module_drops_is_forwarded_in_monitor_mode_and_counted() {
+    let monitor = Snapshot { monitor: true, ..snapshot() };
+    let frames = vec![
+        (packet(1, 666, 64, 50), said(0)),
+        (packet(1, 80, 64, 50), said(0)),
+        (packet(1, 13, 64, 50), said(1)),
+        (packet(1, 2, 64, 50), None),
+    ];
+    let (outcomes, recorder, tally) = run(&monitor, frames.clone());
+    // What the module says, and the fail policy for it; a rule's verdict is the classifier's, which knows of monitor mode.
+    assert_eq!(outcomes, [SERVICE, SERVICE, SERVICE, Outcome::Drop(DropReason::Rule)]);
+    assert_eq!((tally.monitored, tally.panics), (2, 1));
+    assert!(recorder.1, "modules' alerts are to say so");
+    let (_, recorder, tally) = run(&snapshot(), frames);
+    assert_eq!((tally.monitored, recorder.1), (0, false));
 }
 
 #[test]

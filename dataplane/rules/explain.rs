@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    Matcher, PrefixSet, Protocol, Rule, RuleId, Ruleset, ordered, precedence,
+    Action, Matcher, Monitored, PrefixSet, Protocol, Rule, RuleId, Ruleset, ordered, precedence,
     reference::{Match, matches, precedence_words},
 };
 use crate::wire::{Fragment, Headers};
@@ -21,15 +21,19 @@ pub struct Tuple {
     pub port: u16,
     /// IP protocol.
     pub protocol: Protocol,
+    /// TCP flags that are set, 0 for other protocols.
+    pub tcp_flags: u8,
+    /// VLAN id of the outermost tag, 0 without one.
+    pub vlan: u16,
 }
 
 impl Tuple {
-    fn headers(&self) -> Headers {
+    pub(super) fn headers(&self) -> Headers {
         Headers {
             src: self.src,
             dst: self.dst,
             protocol: self.protocol.0,
-            tcp_flags: 0,
+            tcp_flags: self.tcp_flags,
             src_port: self.sport,
             dst_port: self.port,
             l3: 0,
@@ -37,11 +41,26 @@ impl Tuple {
             payload: 0,
             payload_len: 0,
             fragment: Fragment::None,
-            vlan_tags: 0,
-            vlan: 0,
+            vlan_tags: u8::from(self.vlan > 0),
+            vlan: self.vlan,
             truncated: false,
         }
     }
+}
+
+/// What happens to a packet, and how every rule stands to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The rule that decides; none when a blocklist or the default action does.
+    pub rule: Option<RuleId>,
+    /// What happens.
+    pub action: Action,
+    /// What would drop the packet, and only counts it.
+    pub monitored: Option<Monitored>,
+    /// The blocklist that holds the source. It decides before any rule, unless the ruleset is monitored.
+    pub blocklist: Option<String>,
+    /// Every enabled rule, in order.
+    pub candidates: Vec<Candidate>,
 }
 
 /// How a rule stands to a packet.
@@ -53,6 +72,8 @@ pub struct Candidate {
     pub ruled_out_by: Option<&'static str>,
     /// What puts a rule that matches before the next that does.
     pub before: Option<Before>,
+    /// Whether it only counts what it would drop.
+    pub monitored: bool,
 }
 
 /// What puts one rule before another.
@@ -66,16 +87,36 @@ pub struct Before {
     pub why: String,
 }
 
-/// Every enabled rule of `ruleset` in order, as it stands to the packet. The first that is not ruled out wins.
+/// What `ruleset` does with the packet: the first rule that is not ruled out and not monitored wins, unless the source is
+/// in a blocklist. Every set that a rule names must be in the ruleset.
 #[must_use]
-pub fn explain(ruleset: &Ruleset, tuple: &Tuple) -> Vec<Candidate> {
+pub fn explain(ruleset: &Ruleset, tuple: &Tuple) -> Explained {
     let headers = tuple.headers();
     let rules = ordered(ruleset);
+    let candidates = candidates(ruleset, &rules, &headers);
+    let matching = || rules.iter().zip(&candidates).filter(|(_, candidate)| candidate.ruled_out_by.is_none());
+    let first = matching().next().filter(|(_, candidate)| candidate.monitored);
+    let winner = matching().find(|(_, candidate)| !candidate.monitored).map(|(rule, _)| *rule);
+    let by_default = winner.is_none() && ruleset.monitor && ruleset.default_action == Action::Drop;
+    let blocklist = ruleset.sets.iter().find(|set| set.is_blocklist() && set.contains(tuple.src));
+    let blocklist = blocklist.map(|set| set.name().to_owned());
+    if blocklist.is_some() && !ruleset.monitor {
+        return Explained { rule: None, action: Action::Drop, monitored: None, blocklist, candidates };
+    }
+    let monitored = first.map(|(rule, _)| Monitored::Rule(rule.id));
+    let monitored = monitored.or(by_default.then_some(Monitored::Default));
+    let monitored = monitored.or(blocklist.as_ref().map(|_| Monitored::Blocklist));
+    let default = if by_default { &Action::Pass } else { &ruleset.default_action };
+    let action = winner.map_or(default, |rule| &rule.action).clone();
+    Explained { rule: winner.map(|rule| rule.id), action, monitored, blocklist, candidates }
+}
+
+fn candidates(ruleset: &Ruleset, rules: &[&Rule], headers: &Headers) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::with_capacity(rules.len());
     // From the back, so that the next rule that matches is known.
     let mut next: Option<&Rule> = None;
-    for rule in rules.into_iter().rev() {
-        let ruled_out_by = ruled_out_by(&rule.matcher, &headers, &ruleset.sets);
+    for &rule in rules.iter().rev() {
+        let ruled_out_by = ruled_out_by(&rule.matcher, headers, &ruleset.sets);
         let mut before = None;
         if ruled_out_by.is_none() {
             before = next.map(|next| Before {
@@ -85,7 +126,7 @@ pub fn explain(ruleset: &Ruleset, tuple: &Tuple) -> Vec<Candidate> {
             });
             next = Some(rule);
         }
-        candidates.push(Candidate { id: rule.id, ruled_out_by, before });
+        candidates.push(Candidate { id: rule.id, ruled_out_by, before, monitored: ruleset.monitors(rule) });
     }
     candidates.reverse();
     candidates
@@ -99,77 +140,16 @@ fn ruled_out_by(matcher: &Matcher, headers: &Headers, sets: &[Arc<PrefixSet>]) -
     let alone = [
         ("src", Matcher { src: matcher.src.clone(), ..Matcher::default() }),
         ("dst", Matcher { dst: matcher.dst.clone(), ..Matcher::default() }),
+        ("vlan", Matcher { vlan: matcher.vlan, ..Matcher::default() }),
         ("proto", Matcher { proto: matcher.proto, ..Matcher::default() }),
         ("sport", Matcher { sport: matcher.sport.clone(), ..Matcher::default() }),
-        ("tcp_flags", Matcher { tcp_flags: matcher.tcp_flags, ..Matcher::default() }),
-        ("vlan", Matcher { vlan: matcher.vlan, ..Matcher::default() }),
         ("port", Matcher { port: matcher.port.clone(), ..Matcher::default() }),
+        ("tcp_flags", Matcher { tcp_flags: matcher.tcp_flags, ..Matcher::default() }),
     ];
     let field = alone.iter().find(|(_, matcher)| matches(matcher, headers, sets) == Match::No).map(|(field, _)| *field);
     Some(field.unwrap_or("the fields together"))
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        rules::{
-            Action, Address, Classifier, PortRange,
-            testing::{arbitrary_rule, rule},
-        },
-        wire::Frame,
-    };
-
-    fn tuple(src: [u8; 4], port: u16) -> Tuple {
-        Tuple { src: src.into(), dst: [192, 0, 2, 1].into(), sport: 4000, port, protocol: Protocol::TCP }
-    }
-
-    #[test]
-    fn each_rule_has_the_field_that_decided() {
-        let range = || Some(PortRange { first: 80, last: 80 }.into());
-        let rules = vec![
-            rule(1, |m| m.src = "10.0.0.0/8".parse().ok().map(Address::Net)),
-            rule(2, |m| m.port = range()),
-            rule(3, |_| ()),
-            rule(4, |m| m.proto = Some(Protocol::UDP)),
-            rule(5, |m| m.dst = "192.0.2.2/32".parse().ok().map(Address::Net)),
-            rule(6, |m| m.sport = range()),
-        ];
-        let ruleset = Ruleset::new(rules, Action::Pass);
-        let found = explain(&ruleset, &tuple([10, 0, 0, 1], 80));
-        let fields: Vec<_> = found.iter().map(|candidate| (candidate.id.0, candidate.ruled_out_by)).collect();
-        assert_eq!(fields, [(5, Some("dst")), (1, None), (2, None), (6, Some("sport")), (4, Some("proto")), (3, None)]);
-        let before = found[1].before.as_ref().unwrap();
-        assert_eq!((before.id, before.field), (RuleId(2), "src"));
-        assert_eq!(before.why, "src: 10.0.0.0/8 is more specific than any");
-        assert_eq!(found[5].before, None, "nothing is behind the last");
-        let found = explain(&ruleset, &tuple([11, 0, 0, 1], 81));
-        assert_eq!(found.iter().filter(|candidate| candidate.ruled_out_by.is_none()).count(), 1);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
-
-        #[test]
-        fn the_first_that_is_not_ruled_out_is_what_the_model_decides(
-            mut rules in proptest::collection::vec(arbitrary_rule(), 0..30), port: u16, sport: u16, proto: u8, at: u8,
-        ) {
-            for (rule, id) in rules.iter_mut().zip(1..) {
-                rule.id = RuleId(id);
-            }
-            // A packet that one of the rules may want.
-            let wanted = rules.get(usize::from(at)).map(|rule| rule.matcher.clone()).unwrap_or_default();
-            let src = wanted.src_net().map_or(IpAddr::from([10, 0, 0, 1]), |net| net.addr());
-            let dst = wanted.dst_net().map(|net| net.addr()).filter(|dst| dst.is_ipv4() == src.is_ipv4()).unwrap_or(src);
-            let protocol = wanted.proto.unwrap_or(Protocol(proto));
-            let tuple = Tuple { src, dst, sport, port, protocol };
-            let ruleset = Ruleset::new(rules, Action::Pass);
-            let classifier = Classifier::new(&ruleset, &["default".to_owned(), "web".to_owned()]).unwrap();
-            let decided = classifier.classify(&Frame::Ip(tuple.headers()));
-            let found = explain(&ruleset, &tuple).into_iter().find(|candidate| candidate.ruled_out_by.is_none());
-            prop_assert_eq!(found.map(|candidate| candidate.id), decided.rule);
-        }
-    }
-}
+#[path = "explain_tests.rs"]
+mod tests;

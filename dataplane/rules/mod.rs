@@ -20,11 +20,11 @@ mod spec_tests;
 pub(crate) mod testing;
 
 pub(crate) use compile::{Tables, compile};
-pub use explain::{Before, Candidate, Tuple, explain};
+pub use explain::{Before, Candidate, Explained, Tuple, explain};
 pub use matcher::{Address, Matcher, PortRange, Ports, Protocol, TcpFlags};
 pub use model::{Action, MAX_RULES, MAX_SETS, Rule, RuleError, RuleId, Ruleset};
 pub use order::{ordered, precedence};
-pub use reference::{Cause, Classifier, Decision, Outcome};
+pub use reference::{Cause, Classifier, Decision, Monitored, Outcome};
 pub use sets::{MAX_SET_NAME, MAX_SET_PREFIXES, PrefixSet};
-pub use shadow::{Overlap, Shadow, shadows};
-pub use spec::{RuleRecord, RuleSpec};
+pub use shadow::{Overlap, Shadow, shadow_of, shadows};
+pub use spec::{Known, RuleRecord, RuleSpec, check_set_name};

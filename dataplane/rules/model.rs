@@ -93,6 +93,12 @@ impl Rule {
     pub fn new(id: RuleId, matcher: Matcher, action: Action) -> Self {
         Self { id, priority: 0, matcher, action, comment: None, enabled: true, monitor: false, expires: None }
     }
+
+    /// Whether its end has come.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
 }
 
 /// A set of rules and what happens to packets that none of them matches.

@@ -1,7 +1,7 @@
 //! The reference model: the first match by linear search, and why. The kernel's tables are tested against it, workers
 //! fall back on it, and test inspection explains with it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
     Action, Address, Matcher, PrefixSet, Protocol, Rule, RuleError, RuleId, Ruleset, compile::chain_index, ordered,
@@ -67,6 +67,17 @@ pub enum Monitored {
     Blocklist,
 }
 
+impl fmt::Display for Monitored {
+    /// `rule-7`, `the default action`, `a blocklist`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(id) => write!(f, "{id}"),
+            Self::Default => f.write_str("the default action"),
+            Self::Blocklist => f.write_str("a blocklist"),
+        }
+    }
+}
+
 /// An owned, ordered ruleset.
 #[derive(Debug, Clone)]
 pub struct Classifier {
@@ -100,7 +111,7 @@ impl Classifier {
     /// A rule or the default action names a chain that is not in `chains`, or a rule a set that is not in the ruleset.
     pub fn new(ruleset: &Ruleset, chains: &[String]) -> Result<Self, RuleError> {
         let entry = |rule: &Rule| {
-            check_sets(&rule.matcher, &ruleset.sets)?;
+            check_sets(&rule.matcher, ruleset.sets.iter().map(|set| set.name()))?;
             let action = outcome(&rule.action, chains)?;
             Ok(Entry { rule: rule.clone(), action, monitored: ruleset.monitors(rule) })
         };
@@ -174,7 +185,8 @@ impl Classifier {
         }
     }
 
-    /// Every rule that matches, in order, and the field that puts it before the next; for people.
+    /// The blocklist that holds the source, then every rule that matches, in order, and the field that puts it before the
+    /// next; for people.
     #[must_use]
     pub fn explain(&self, frame: &Frame) -> Vec<String> {
         let headers = match frame {
@@ -183,28 +195,40 @@ impl Classifier {
             Frame::NonIp => return vec!["neither ip nor arp: always passes".to_owned()],
             Frame::Undecidable(why, _) => return vec![format!("{}: goes to inspection", why.words())],
         };
+        let blocklist = self.sets.iter().find(|set| set.is_blocklist() && set.contains(headers.src));
+        let mut lines: Vec<String> = blocklist.map(|set| self.blocklist_words(set, headers)).into_iter().collect();
         let stand = |entry: &Entry| matches(&entry.rule.matcher, headers, &self.sets);
-        let matching = self.rules.iter().map(|entry| (&entry.rule, stand(entry)));
-        let matching: Vec<(&Rule, Match)> = matching.filter(|(_, how)| *how != Match::No).collect();
-        let mut lines = Vec::with_capacity(matching.len() + 1);
-        for (index, (rule, how)) in matching.iter().enumerate() {
-            let mut line = format!("{} ({}) matches", rule.id, action_words(&rule.action));
-            if *how == Match::Unknown {
-                line = format!(
-                    "{} ({}) may match, but a later fragment does not show it: goes to inspection",
-                    rule.id,
-                    action_words(&rule.action)
-                );
-            }
+        let matching = self.rules.iter().map(|entry| (entry, stand(entry)));
+        let matching: Vec<(&Entry, Match)> = matching.filter(|(_, how)| *how != Match::No).collect();
+        for (index, (entry, how)) in matching.iter().enumerate() {
+            let rule = &entry.rule;
+            let mut line = format!("{} ({}) {}", rule.id, action_words(&rule.action), stand_words(entry, *how));
             if let Some((next, _)) = matching.get(index + 1) {
-                line.push_str(&format!(", before {} by {}", next.id, precedence_words(rule, next)));
+                line.push_str(&format!(", before {} by {}", next.rule.id, precedence_words(rule, &next.rule)));
             }
             lines.push(line);
         }
-        if lines.is_empty() {
-            lines.push("no rule matches: the default action".to_owned());
+        if matching.iter().all(|(entry, _)| entry.monitored) {
+            let monitored =
+                if self.monitor && self.default == Outcome::Drop { ", which would drop, monitored" } else { "" };
+            let but = if matching.is_empty() { "" } else { " that is enforced" };
+            lines.push(format!("no rule{but} matches: the default action{monitored}"));
         }
         lines
+    }
+
+    fn blocklist_words(&self, set: &PrefixSet, headers: &Headers) -> String {
+        let does = if self.monitor { "would drop, monitored" } else { "dropped before any rule is looked at" };
+        format!("the source {} is in the blocklist '{}': {does}", headers.src, set.name())
+    }
+}
+
+fn stand_words(entry: &Entry, how: Match) -> &'static str {
+    match (how, entry.monitored) {
+        (Match::Unknown, true) => "may match, but a later fragment does not show it; monitored, so it decides nothing",
+        (Match::Unknown, false) => "may match, but a later fragment does not show it: goes to inspection",
+        (_, true) => "matches and would drop, monitored",
+        (_, false) => "matches",
     }
 }
 
@@ -226,11 +250,11 @@ fn outcome(action: &Action, chains: &[String]) -> Result<Outcome, RuleError> {
 ///
 /// # Errors
 /// The field that names another; the message lists those that exist.
-pub(super) fn check_sets(matcher: &Matcher, sets: &[Arc<PrefixSet>]) -> Result<(), RuleError> {
+pub(super) fn check_sets<'a>(matcher: &Matcher, sets: impl Iterator<Item = &'a str> + Clone) -> Result<(), RuleError> {
     for (field, address) in [("src", &matcher.src), ("dst", &matcher.dst)] {
         let Some(name) = address.as_ref().and_then(Address::set) else { continue };
-        if !sets.iter().any(|set| set.name() == name) {
-            let names: Vec<String> = sets.iter().map(|set| format!("@{}", set.name())).collect();
+        if !sets.clone().any(|known| known == name) {
+            let names: Vec<String> = sets.map(|known| format!("@{known}")).collect();
             let rule = if names.is_empty() {
                 "there is no set; create it first, see `secuxflow set create --help`".to_owned()
             } else {
@@ -347,6 +371,24 @@ mod tests {
             decision,
             Decision { rule: Some(RuleId(3)), action: Outcome::Pass, cause: Cause::Rule, monitored: None }
         );
+    }
+
+    #[test]
+    fn what_is_monitored_and_what_is_blocked_are_told() {
+        let mut watched = web();
+        watched.monitor = true;
+        let list = Arc::new(PrefixSet::new("feed", true, ["10.0.0.0/8".parse().unwrap()]));
+        let mut ruleset = Ruleset { sets: vec![list], ..Ruleset::new(vec![watched], Action::Drop) };
+        let frame = parse(&tcp4([10, 0, 0, 1], [192, 0, 2, 1], 4000, 80));
+        let told = |ruleset: &Ruleset| Classifier::new(ruleset, &[]).unwrap().explain(&frame);
+        let lines = told(&ruleset);
+        assert_eq!(lines[0], "the source 10.0.0.1 is in the blocklist 'feed': dropped before any rule is looked at");
+        assert_eq!(lines[1], "rule-2 (drop) matches and would drop, monitored");
+        assert_eq!(lines[2], "no rule that is enforced matches: the default action");
+        ruleset.monitor = true;
+        let lines = told(&ruleset);
+        assert!(lines[0].ends_with("'feed': would drop, monitored"), "{lines:?}");
+        assert!(lines[2].ends_with("the default action, which would drop, monitored"), "{lines:?}");
     }
 
     #[test]

@@ -1,17 +1,13 @@
 //! Rules that can never match: an earlier one matches everything that they match.
 //!
-//! A rule is measured against one other at a time. One that only several earlier rules cover together is not found.
+//! A rule is measured against one other at a time. One that only several earlier rules cover together is not found. Nor
+//! is one whose set happens to lie within another set or a prefix: sets change while the rules stay.
 
 use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
-use super::{Address, Matcher, PortRange, Protocol, Rule, RuleId, Ruleset, ordered, precedence};
-
-/// Source and destination ports of a rule, each first and last; -1 stands for a packet without ports, be it a later
-/// fragment. Such a packet meets neither field, or both, so a field that is not given holds all ports beside one that is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ports([(i32, i32); 2]);
+use super::{Address, Matcher, Ports, Protocol, Rule, RuleId, Ruleset, ordered, precedence};
 
 /// How a rule that never matches stands to the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,72 +31,128 @@ pub struct Shadow {
     pub field: &'static str,
 }
 
-/// Every enabled rule that never matches, in order. Rules are found by their prefixes and protocol, so that the time
-/// grows with the number of prefix lengths; only among rules of the same prefixes and protocol with its square.
+/// Every enabled rule that never matches, in order. A monitored rule decides nothing, so it shadows no rule but another
+/// monitored one, for only the first of those counts a packet. Rules are found by their addresses, protocol and VLAN, so
+/// that the time grows with the number of prefix lengths; only among rules that are equal in those with its square.
 #[must_use]
 pub fn shadows(ruleset: &Ruleset) -> Vec<Shadow> {
     let rules = ordered(ruleset);
-    let mut index = Index::default();
+    let (mut enforced, mut monitored) = (Index::default(), Index::default());
     let mut found = Vec::new();
     for (at, &rule) in rules.iter().enumerate() {
-        if ruleset.monitors(rule) || !is_plain(&rule.matcher) {
-            continue;
-        }
-        match index.first_covering(&rule.matcher) {
-            Some(by) => found.push(shadow(rule, rules[by])),
+        let watches = ruleset.monitors(rule);
+        let by = enforced.first_covering(&rule.matcher);
+        let by_monitored = watches.then(|| monitored.first_covering(&rule.matcher)).flatten();
+        match by.into_iter().chain(by_monitored).min() {
+            Some(by) => found.push(shadow(ruleset, rule, rules[by])),
             // Only rules that can match are kept: what a shadowed one covers, the one before it covers as well.
-            None => index.add(&rule.matcher, at),
+            None => if watches { &mut monitored } else { &mut enforced }.add(&rule.matcher, at),
         }
     }
     found
 }
 
-fn shadow(rule: &Rule, by: &Rule) -> Shadow {
-    let same = covers(&rule.matcher, &by.matcher) && rule.action == by.action;
+/// Why `rule`, which is one of `ruleset`, never matches; `None` when it does or is disabled. Takes one look at each of
+/// the other rules.
+#[must_use]
+pub fn shadow_of(ruleset: &Ruleset, rule: &Rule) -> Option<Shadow> {
+    let before = |other: &&Rule| {
+        other.enabled
+            && other.id != rule.id
+            && (!ruleset.monitors(other) || ruleset.monitors(rule))
+            && precedence(other, rule).0.is_lt()
+            && covers(&other.matcher, &rule.matcher)
+    };
+    let first = ruleset.rules.iter().filter(before).min_by(|a, b| precedence(a, b).0);
+    first.filter(|_| rule.enabled).map(|by| shadow(ruleset, rule, by))
+}
+
+fn shadow(ruleset: &Ruleset, rule: &Rule, by: &Rule) -> Shadow {
+    let same = rule.action == by.action && ruleset.monitors(rule) == ruleset.monitors(by);
+    let same = same && covers(&rule.matcher, &by.matcher);
     let overlap = if same { Overlap::Duplicate } else { Overlap::Shadowed };
     Shadow { rule: rule.id, by: by.id, overlap, field: precedence(by, rule).1 }
 }
 
-/// Whether the fields that are measured are all that the rule has.
-fn is_plain(matcher: &Matcher) -> bool {
-    let prefix = |address: &Option<Address>| address.as_ref().is_none_or(|address| address.net().is_some());
-    let range = |ports: &Option<super::Ports>| ports.as_ref().is_none_or(|ports| ports.ranges().len() == 1);
-    let plain = prefix(&matcher.src) && prefix(&matcher.dst) && range(&matcher.sport) && range(&matcher.port);
-    plain && matcher.tcp_flags.is_none() && matcher.vlan.is_none()
-}
-
 /// Whether `a` matches every packet that `b` matches.
 fn covers(a: &Matcher, b: &Matcher) -> bool {
-    let nets = match (nets(a), nets(b)) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some((a_src, a_dst)), Some((b_src, b_dst))) => a_src.contains(&b_src) && a_dst.contains(&b_dst),
+    let [src, dst] = sides(b);
+    src.within(a.src.as_ref())
+        && dst.within(a.dst.as_ref())
+        && a.proto.is_none_or(|proto| b.proto == Some(proto))
+        && a.vlan.is_none_or(|vlan| b.vlan == Some(vlan))
+        && Transport::of(a).covers(Transport::of(b))
+}
+
+/// What a rule asks of the transport header.
+#[derive(Debug, Clone, Copy)]
+struct Transport<'a>(&'a Matcher);
+
+impl<'a> Transport<'a> {
+    fn of(matcher: &'a Matcher) -> Self {
+        Self(matcher)
+    }
+
+    /// A rule that asks for nothing also matches packets without ports, be it a later fragment; one that asks for all
+    /// ports does not cover it. Where one field is asked for, the other is all of its values.
+    fn covers(self, other: Self) -> bool {
+        let (a, b) = (self.0, other.0);
+        if a.needs_transport() && !b.needs_transport() {
+            return false;
+        }
+        let ports = ports_cover(a.port.as_ref(), b.port.as_ref()) && ports_cover(a.sport.as_ref(), b.sport.as_ref());
+        let flags = a
+            .tcp_flags
+            .is_none_or(|a| b.tcp_flags.is_some_and(|b| a.set & b.set == a.set && a.clear & b.clear == a.clear));
+        ports && flags
+    }
+}
+
+/// Whether all ports of `b` are among those of `a`; none is all.
+fn ports_cover(a: Option<&Ports>, b: Option<&Ports>) -> bool {
+    let Some(a) = a else { return true };
+    let within = |first: u16, last: u16| {
+        let behind = a.ranges().partition_point(|range| range.first <= first);
+        behind > 0 && last <= a.ranges()[behind - 1].last
     };
-    nets && a.proto.is_none_or(|proto| b.proto == Some(proto)) && Ports::of(a).cover(Ports::of(b))
+    // Between two ranges lies a port of neither, so a range is covered by one range or not at all.
+    b.map_or_else(|| within(0, u16::MAX), |b| b.ranges().iter().all(|range| within(range.first, range.last)))
 }
 
-impl Ports {
-    fn of(matcher: &Matcher) -> Self {
-        let first = |ports: &Option<super::Ports>| ports.as_ref().map(|ports| ports.ranges()[0]);
-        let fields = [first(&matcher.sport), first(&matcher.port)];
-        let lowest = if fields == [None, None] { -1 } else { 0 };
-        let ends = |range: PortRange| (i32::from(range.first), i32::from(range.last));
-        Self(fields.map(|field| field.map_or((lowest, i32::from(u16::MAX)), ends)))
-    }
-
-    fn cover(self, other: Self) -> bool {
-        let [a, b] = [self.0, other.0];
-        a[0].0 <= b[0].0 && b[0].1 <= a[0].1 && a[1].0 <= b[1].0 && b[1].1 <= a[1].1
-    }
+/// One side's address of a rule that may be covered.
+#[derive(Debug, Clone, Copy)]
+struct Side<'a> {
+    address: Option<&'a Address>,
+    /// All addresses of the family that the other side's prefix names: then no packet of another family matches.
+    family: Option<IpNet>,
 }
 
-/// Source and destination prefix; where one is given, the other is all of its family. None means both families.
-fn nets(matcher: &Matcher) -> Option<(IpNet, IpNet)> {
-    let all = |net: IpNet| cut(net, 0).unwrap_or(net);
-    match (matcher.src_net(), matcher.dst_net()) {
-        (None, None) => None,
-        (Some(src), dst) => Some((src, dst.unwrap_or_else(|| all(src)))),
-        (None, Some(dst)) => Some((all(dst), dst)),
+/// Source and destination.
+fn sides(matcher: &Matcher) -> [Side<'_>; 2] {
+    let family = matcher.src_net().or(matcher.dst_net()).and_then(|net| cut(net, 0));
+    [&matcher.src, &matcher.dst].map(|address| Side { address: address.as_ref(), family })
+}
+
+impl<'a> Side<'a> {
+    /// Whether all of it lies in `other`.
+    fn within(self, other: Option<&Address>) -> bool {
+        match (other, self.address) {
+            (None, _) => true,
+            (Some(Address::Net(other)), Some(Address::Net(net))) => other.contains(net),
+            (Some(Address::Net(other)), _) => self.family.is_some_and(|family| other.contains(&family)),
+            (Some(set), address) => address == Some(set),
+        }
+    }
+
+    /// Every key that it may lie within: everything, its set or family, and the prefixes around it of these lengths.
+    fn keys(self, lengths: &BTreeSet<u8>) -> impl Iterator<Item = Key<'a>> {
+        let net = match self.address {
+            Some(Address::Net(net)) => Some(*net),
+            Some(Address::Set(_)) | None => self.family,
+        };
+        let around = net.into_iter().flat_map(|net| lengths.iter().map_while(move |len| cut(net, *len)));
+        let set = self.address.and_then(Address::set).map(Key::Set);
+        around.map(Key::Net).chain(set).chain([Key::Any])
     }
 }
 
@@ -112,57 +164,82 @@ fn cut(net: IpNet, len: u8) -> Option<IpNet> {
     IpNet::new(net.addr(), len).ok().map(|net| net.trunc())
 }
 
-/// Rules that can match, by destination, then by source and protocol: most destinations that are asked for have none.
+/// One side's address of a rule that may cover others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Any,
+    Net(IpNet),
+    Set(&'a str),
+}
+
+impl<'a> Key<'a> {
+    fn of(address: Option<&'a Address>) -> Self {
+        match address {
+            None => Self::Any,
+            Some(Address::Net(net)) => Self::Net(*net),
+            Some(Address::Set(name)) => Self::Set(name),
+        }
+    }
+
+    fn length(self) -> Option<u8> {
+        match self {
+            Self::Net(net) => Some(net.prefix_len()),
+            Self::Any | Self::Set(_) => None,
+        }
+    }
+}
+
+/// Rules that can match, by destination, then by source, protocol and VLAN: most destinations that are asked for have
+/// none.
 #[derive(Debug, Default)]
-struct Index {
-    // None: rules of both families.
-    by_dst: HashMap<Option<IpNet>, Sources>,
+struct Index<'a> {
+    by_dst: HashMap<Key<'a>, Sources<'a>>,
     dst_lengths: BTreeSet<u8>,
 }
 
-/// Source and protocol of a rule.
-type SourceKey = (Option<IpNet>, Option<Protocol>);
+/// Source, protocol and VLAN of a rule.
+type SourceKey<'a> = (Key<'a>, Option<Protocol>, Option<u16>);
 
 /// Rules of one destination, each list in order.
 #[derive(Debug, Default)]
-struct Sources {
-    by_src: HashMap<SourceKey, Vec<(usize, Ports)>>,
+struct Sources<'a> {
+    by_src: HashMap<SourceKey<'a>, Vec<(usize, Transport<'a>)>>,
     src_lengths: BTreeSet<u8>,
 }
 
-impl Index {
-    fn add(&mut self, matcher: &Matcher, at: usize) {
-        let (src, dst) = nets(matcher).unzip();
-        self.dst_lengths.extend(dst.map(|net| net.prefix_len()));
+impl<'a> Index<'a> {
+    fn add(&mut self, matcher: &'a Matcher, at: usize) {
+        let (src, dst) = (Key::of(matcher.src.as_ref()), Key::of(matcher.dst.as_ref()));
+        self.dst_lengths.extend(dst.length());
         let sources = self.by_dst.entry(dst).or_default();
-        sources.src_lengths.extend(src.map(|net| net.prefix_len()));
-        sources.by_src.entry((src, matcher.proto)).or_default().push((at, Ports::of(matcher)));
+        sources.src_lengths.extend(src.length());
+        let list = sources.by_src.entry((src, matcher.proto, matcher.vlan)).or_default();
+        list.push((at, Transport::of(matcher)));
     }
 
     /// Place of the first rule that covers `matcher`.
     fn first_covering(&self, matcher: &Matcher) -> Option<usize> {
-        let (src, dst) = nets(matcher).unzip();
-        let sources = wider(dst, &self.dst_lengths).filter_map(|dst| self.by_dst.get(&dst));
+        let [src, dst] = sides(matcher);
+        let sources = dst.keys(&self.dst_lengths).filter_map(|dst| self.by_dst.get(&dst));
         sources.filter_map(|sources| sources.first_covering(src, matcher)).min()
     }
 }
 
-impl Sources {
-    fn first_covering(&self, src: Option<IpNet>, matcher: &Matcher) -> Option<usize> {
-        let ports = Ports::of(matcher);
-        let protos = [None, matcher.proto];
-        let protos = &protos[..if matcher.proto.is_some() { 2 } else { 1 }];
-        let keys = wider(src, &self.src_lengths).flat_map(|src| protos.iter().map(move |proto| (src, *proto)));
+impl Sources<'_> {
+    fn first_covering(&self, src: Side<'_>, matcher: &Matcher) -> Option<usize> {
+        let (protos, vlans) = (none_and(matcher.proto), none_and(matcher.vlan));
+        let pairs = || protos.clone().flat_map(|proto| vlans.clone().map(move |vlan| (proto, vlan)));
+        let keys = src.keys(&self.src_lengths).flat_map(|src| pairs().map(move |(proto, vlan)| (src, proto, vlan)));
         let lists = keys.filter_map(|key| self.by_src.get(&key));
         // A list ascends, so its first is its best.
-        lists.filter_map(|list| list.iter().find(|(_, other)| other.cover(ports))).map(|(at, _)| *at).min()
+        let wanted = Transport::of(matcher);
+        lists.filter_map(|list| list.iter().find(|(_, other)| other.covers(wanted))).map(|(at, _)| *at).min()
     }
 }
 
-/// What may cover `net`: everything, and the prefixes around it of these lengths.
-fn wider(net: Option<IpNet>, lengths: &BTreeSet<u8>) -> impl Iterator<Item = Option<IpNet>> {
-    let around = net.into_iter().flat_map(|net| lengths.iter().map_while(move |len| cut(net, *len)));
-    around.map(Some).chain([None])
+/// What may cover a field: none, and its own value.
+fn none_and<T: Copy>(value: Option<T>) -> impl Iterator<Item = Option<T>> + Clone {
+    [None].into_iter().chain(value.map(Some))
 }
 
 #[cfg(test)]

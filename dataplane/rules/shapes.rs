@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 pub use super::random::Random;
-use super::{Action, Address, Matcher, PortRange, Ports, Protocol, Rule, RuleId, Ruleset};
+use super::{Action, Address, Matcher, PortRange, Ports, Protocol, Rule, RuleId, Ruleset, TcpFlags};
 use crate::wire::testing::{self, Flow};
 
 /// What kind of ruleset.
@@ -76,6 +76,36 @@ fn rule(shape: Shape, families: Families, id: u32, networks: u32, random: &mut R
     };
     Rule { priority, ..Rule::new(RuleId(id), matcher, action(random)) }
 }
+
+/// Give a share of the rules what few rulesets use: lists of ports, VLANs, TCP flags, and monitor mode.
+#[cfg(test)]
+pub(crate) fn season(ruleset: &mut Ruleset, random: &mut Random) {
+    for rule in &mut ruleset.rules {
+        let Matcher { sport, port, proto, tcp_flags, vlan, .. } = &mut rule.matcher;
+        for ports in [sport, port] {
+            if ports.is_some() && random.byte() < 80 {
+                *ports = Ports::new((0..5).map(|_| range(random)));
+            }
+        }
+        if *proto == Some(Protocol::TCP) && random.byte() < 90 {
+            *tcp_flags = Some(random.pick(&FLAGS));
+        }
+        *vlan = (random.byte() < 50).then(|| random.pick(&VLANS));
+        rule.monitor = rule.action == Action::Drop && random.byte() < 80;
+    }
+    ruleset.monitor = random.byte() < 60;
+}
+
+const VLANS: [u16; 5] = [0, 1, 5, 100, 4095];
+/// A connection's start, an answer, a reset, segments that no stack sends.
+#[cfg(test)]
+const FLAGS: [TcpFlags; 5] = [
+    TcpFlags { set: 0x02, clear: 0x10 },
+    TcpFlags { set: 0x10, clear: 0 },
+    TcpFlags { set: 0x04, clear: 0 },
+    TcpFlags { set: 0x29, clear: 0x16 },
+    TcpFlags { set: 0, clear: 0xff },
+];
 
 fn action(random: &mut Random) -> Action {
     let inspect = |chain: &str| Action::Inspect { chain: chain.to_owned() };
@@ -147,7 +177,16 @@ pub(crate) fn flow(ruleset: &Ruleset, random: &mut Random) -> Flow {
     let (src, dst) = (address(one.src_net()), address(other.dst_net()));
     let protocol = one.proto.map_or_else(|| random.pick(&[6, 17, 132, 1, 58, 47, 60, 44]), |proto| proto.0);
     let protocol = if random.byte() < 30 { random.pick(&[6, 17, 132, 1, 47]) } else { protocol };
-    Flow { src, dst, protocol, sport: port(one.sport.as_ref(), random), port: port(other.port.as_ref(), random) }
+    let (sport, port) = (port(one.sport.as_ref(), random), port(other.port.as_ref(), random));
+    let vlan = match random.byte() {
+        0..20 => random.pick(&VLANS),
+        _ => one.vlan.or(other.vlan).unwrap_or(0),
+    };
+    let tcp_flags = match one.tcp_flags.or(other.tcp_flags) {
+        Some(TcpFlags { set, clear }) if random.byte() < 220 => (random.byte() | set) & !clear,
+        _ => random.pick(&[0x02, 0x10, 0x12, 0x18, 0x04, 0]),
+    };
+    Flow { src, dst, protocol, sport, port, tcp_flags, vlan }
 }
 
 /// The first, last or any address of a prefix, or the one before or after it.

@@ -1,12 +1,19 @@
 //! A rule as people spell it, on the command line and in JSON, and the checks that make it a [`Rule`].
 
+mod parse;
+mod text;
+
 use std::fmt;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{Action, Address, Matcher, PortRange, Protocol, Rule, RuleError, RuleId, compile::chain_index};
+use super::{Action, Address, Matcher, Protocol, Rule, RuleError, RuleId, compile::chain_index, reference::check_sets};
 use crate::wire::is_extension;
+
+pub use parse::check_set_name;
+use text::{text_or_list, text_or_number};
 
 /// Longest comment in bytes.
 const MAX_COMMENT: usize = 256;
@@ -20,21 +27,27 @@ const PROTOCOLS: [(&str, u8); 8] =
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSpec {
-    /// Source address or prefix, `192.168.1.0/24`.
+    /// Source address, prefix or set: `192.168.1.0/24`, `@office`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
-    /// Destination address or prefix.
+    /// Destination address, prefix or set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dst: Option<String>,
-    /// Destination port or range, `80` or `8000-8080`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
+    /// Destination ports, `80`, `8000-8080` or `80,443,8000-8080`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_list")]
     pub port: Option<String>,
-    /// Source port or range.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
+    /// Source ports.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_list")]
     pub sport: Option<String>,
-    /// Protocol, by name or number.
+    /// Protocol, by name or number; `any` is as good as none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
     pub proto: Option<String>,
+    /// TCP flags that are set, and with `!` those that are clear: `syn,!ack`. Only with the protocol tcp.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_list")]
+    pub tcp_flags: Option<String>,
+    /// VLAN id of the outermost tag, 1 to 4094; `none` for packets without one.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
+    pub vlan: Option<String>,
     /// `pass`, `drop` or `inspect`; required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
@@ -50,6 +63,34 @@ pub struct RuleSpec {
     /// A disabled rule is kept but matches nothing.
     #[serde(default = "enabled")]
     pub enabled: bool,
+    /// Only count and alert what it would drop. Only with `drop`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub monitor: bool,
+    /// How long it lives from now, `10m` or `1h30m`; becomes `expires`. Not together with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// When it goes by itself, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// What a rule is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Names of the chains; `None` where they are not known, then any will do.
+    pub chains: Option<&'a [String]>,
+    /// Names of the sets; `None` where they are not known, then any will do.
+    pub sets: Option<&'a [String]>,
+    /// When it is: `ttl` counts from here, and no rule ends before.
+    pub now: Timestamp,
+}
+
+impl Known<'_> {
+    /// Nothing but the time.
+    #[must_use]
+    pub fn at(now: Timestamp) -> Self {
+        Self { chains: None, sets: None, now }
+    }
 }
 
 /// A rule with its id, flat, as the state file and the API hold it.
@@ -67,43 +108,66 @@ impl RuleSpec {
     /// Make a rule of it.
     ///
     /// # Errors
-    /// The first field that breaks its own rule, contradicts another, or names a chain that is not in `chains`.
-    pub fn check(&self, id: RuleId, chains: &[String]) -> Result<Rule, RuleError> {
-        let rule = self.check_fields(id)?;
-        if let Action::Inspect { chain } = &rule.action {
+    /// The first field that breaks its own rule, contradicts another, or names what is not `known`.
+    pub fn check(&self, id: RuleId, known: &Known<'_>) -> Result<Rule, RuleError> {
+        let rule = self.check_fields(id, known.now)?;
+        if let Some(end) = rule.expires.filter(|end| *end <= known.now) {
+            let rule = "that is in the past; give a later time, a ttl, or leave the rule out";
+            return Err(RuleError::field("expires", end.to_string(), rule));
+        }
+        if let Some(sets) = known.sets {
+            check_sets(&rule.matcher, sets.iter().map(String::as_str))?;
+        }
+        if let (Action::Inspect { chain }, Some(chains)) = (&rule.action, known.chains) {
             chain_index(chain, chains)?;
         }
         Ok(rule)
     }
 
-    /// All that can be checked without knowing the chains.
-    fn check_fields(&self, id: RuleId) -> Result<Rule, RuleError> {
+    /// All that can be checked of it alone.
+    fn check_fields(&self, id: RuleId, now: Timestamp) -> Result<Rule, RuleError> {
         let matcher = Matcher {
-            src: optional(self.src.as_deref(), |text| prefix("src", text))?.map(Address::Net),
-            dst: optional(self.dst.as_deref(), |text| prefix("dst", text))?.map(Address::Net),
-            sport: optional(self.sport.as_deref(), |text| ports("sport", text))?.map(Into::into),
-            port: optional(self.port.as_deref(), |text| ports("port", text))?.map(Into::into),
-            proto: optional(self.proto.as_deref(), protocol)?,
-            tcp_flags: None,
-            vlan: None,
+            src: optional(self.src.as_deref(), |text| parse::address("src", text))?,
+            dst: optional(self.dst.as_deref(), |text| parse::address("dst", text))?,
+            sport: optional(self.sport.as_deref(), |text| parse::ports("sport", text))?,
+            port: optional(self.port.as_deref(), |text| parse::ports("port", text))?,
+            proto: optional(self.proto.as_deref(), parse::protocol)?.flatten(),
+            tcp_flags: optional(self.tcp_flags.as_deref(), parse::tcp_flags)?,
+            vlan: optional(self.vlan.as_deref(), parse::vlan)?,
         };
         check_families(&matcher)?;
-        check_ports(&matcher)?;
+        check_transport(&matcher)?;
         if let Some(comment) = self.comment.as_deref().filter(|comment| comment.len() > MAX_COMMENT) {
-            let start: String = comment.chars().take(20).collect();
             let rule = format!("{} bytes; at most {MAX_COMMENT} fit", comment.len());
-            return Err(RuleError::field("comment", format!("{start}…"), rule));
+            return Err(RuleError::field("comment", parse::start(comment), rule));
+        }
+        let action = self.action()?;
+        if self.monitor && action != Action::Drop {
+            let rule = "only a drop can be monitored; leave one of them out".to_owned();
+            return Err(RuleError::Conflict { fields: "monitor, action", rule });
         }
         Ok(Rule {
             id,
             priority: self.priority.unwrap_or(0),
             matcher,
-            action: self.action()?,
+            action,
             comment: self.comment.clone(),
             enabled: self.enabled,
-            monitor: false,
-            expires: None,
+            monitor: self.monitor,
+            expires: self.end(now)?,
         })
+    }
+
+    fn end(&self, now: Timestamp) -> Result<Option<Timestamp>, RuleError> {
+        match (&self.ttl, &self.expires) {
+            (None, None) => Ok(None),
+            (Some(ttl), None) => parse::ttl(ttl, now).map(Some),
+            (None, Some(expires)) => parse::expires(expires).map(Some),
+            (Some(_), Some(_)) => {
+                let rule = "both say when the rule ends; leave one of them out".to_owned();
+                Err(RuleError::Conflict { fields: "ttl, expires", rule })
+            }
+        }
     }
 
     fn action(&self) -> Result<Action, RuleError> {
@@ -141,11 +205,16 @@ impl From<&Rule> for RuleSpec {
             port: matcher.port.as_ref().map(ToString::to_string),
             sport: matcher.sport.as_ref().map(ToString::to_string),
             proto: matcher.proto.map(|proto| proto.to_string()),
+            tcp_flags: matcher.tcp_flags.map(|flags| flags.to_string()),
+            vlan: matcher.vlan.map(|id| if id == 0 { parse::UNTAGGED.to_owned() } else { id.to_string() }),
             action: Some(action.to_owned()),
             chain,
             priority: (rule.priority != 0).then_some(rule.priority),
             comment: rule.comment.clone(),
             enabled: rule.enabled,
+            monitor: rule.monitor,
+            ttl: None,
+            expires: rule.expires.map(|end| end.to_string()),
         }
     }
 }
@@ -159,9 +228,10 @@ impl From<Rule> for RuleRecord {
 impl TryFrom<RuleRecord> for Rule {
     type Error = RuleError;
 
-    /// Checks all but the chain's existence, which publishing checks.
+    /// Checks all but the existence of chain and sets, which publishing checks, and lets an end in the past through: of
+    /// a rule that was stored, whoever holds it takes it out.
     fn try_from(record: RuleRecord) -> Result<Self, RuleError> {
-        record.spec.check_fields(record.id)
+        record.spec.check_fields(record.id, Timestamp::now())
     }
 }
 
@@ -178,52 +248,12 @@ fn enabled() -> bool {
     true
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn optional<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, RuleError>) -> Result<Option<T>, RuleError> {
     text.map(parse).transpose()
-}
-
-fn prefix(field: &'static str, text: &str) -> Result<IpNet, RuleError> {
-    let net = match text.parse::<std::net::IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text.parse().map_err(|_| {
-            RuleError::field(field, text, "an address or prefix such as 10.0.0.5, 192.168.1.0/24 or fd00::/8 expected")
-        })?,
-    };
-    if net.addr() != net.network() {
-        let rule = format!("bits are set behind the prefix; did you mean {}?", net.trunc());
-        return Err(RuleError::field(field, text, rule));
-    }
-    if matches!(net, IpNet::V6(v6) if v6.prefix_len() >= 96 && v6.network().to_ipv4_mapped().is_some()) {
-        return Err(RuleError::field(field, text, "an ipv4-mapped address is never on the wire; write it as ipv4"));
-    }
-    Ok(net)
-}
-
-fn ports(field: &'static str, text: &str) -> Result<PortRange, RuleError> {
-    let port = |part: &str| {
-        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        part.parse::<u16>().ok().filter(|_| digits).ok_or_else(|| {
-            let rule = "a port from 0 to 65535, or a range such as 8000-8080, expected";
-            RuleError::field(field, text, rule)
-        })
-    };
-    let (first, last) = match text.split_once('-') {
-        Some((first, last)) => (port(first)?, port(last)?),
-        None => (port(text)?, port(text)?),
-    };
-    if first > last {
-        return Err(RuleError::field(field, text, format!("the range is reversed; did you mean {last}-{first}?")));
-    }
-    Ok(PortRange { first, last })
-}
-
-fn protocol(text: &str) -> Result<Protocol, RuleError> {
-    let named = PROTOCOLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    let number = named.map(|(_, number)| *number).or_else(|| text.parse().ok());
-    number.map(Protocol).ok_or_else(|| {
-        let names: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
-        RuleError::field("proto", text, format!("one of {} or a number from 0 to 255 expected", names.join(", ")))
-    })
 }
 
 fn check_families(matcher: &Matcher) -> Result<(), RuleError> {
@@ -248,7 +278,12 @@ fn check_families(matcher: &Matcher) -> Result<(), RuleError> {
     Ok(())
 }
 
-fn check_ports(matcher: &Matcher) -> Result<(), RuleError> {
+/// Ports and flags come with protocols that have them.
+fn check_transport(matcher: &Matcher) -> Result<(), RuleError> {
+    if matcher.tcp_flags.is_some() && matcher.proto != Some(Protocol::TCP) {
+        let rule = "only tcp has flags; give proto tcp, or leave the flags out".to_owned();
+        return Err(RuleError::Conflict { fields: "tcp_flags, proto", rule });
+    }
     let Some(proto) = matcher.proto.filter(|proto| !proto.has_ports()) else { return Ok(()) };
     let fields = match (&matcher.port, &matcher.sport) {
         (Some(_), _) => "port, proto",
@@ -263,35 +298,4 @@ fn check_ports(matcher: &Matcher) -> Result<(), RuleError> {
 
 fn is_v4(net: IpNet) -> bool {
     matches!(net, IpNet::V4(_))
-}
-
-/// Accept `80` as well as `"80"`.
-fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    struct Text;
-
-    impl de::Visitor<'_> for Text {
-        type Value = Option<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string or a whole number")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(Some(text.to_owned()))
-        }
-
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-            Ok(Some(number.to_string()))
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-            Ok(Some(number.to_string()))
-        }
-
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-    }
-
-    deserializer.deserialize_any(Text)
 }

@@ -10,18 +10,29 @@ const ADDRESSES4: [[u8; 4]; 6] =
 const PROTOCOLS: [u8; 8] = [6, 17, 1, 58, 132, 47, 60, 44];
 const FRAGMENTS4: [u16; 7] = [0, 0, 0, 0x4000, 0x2000, 0x2001, 0x0007];
 const PORTS: [u16; 6] = [0, 22, 80, 443, 8080, 65535];
+/// Priority and VLAN id: ids alone and with a priority, a priority alone, the ends of the range.
+const TAGS: [u16; 8] = [5, 5, 100, 0xa005, 0x6000, 0, 1, 0xffff];
+const TCP_FLAGS: [u8; 8] = [0x02, 0x02, 0x12, 0x10, 0x18, 0x04, 0x29, 0];
+
+/// TCP flag of a segment that opens a connection.
+const SYN: u8 = 0x02;
 
 /// An Ethernet frame with an IPv4 TCP segment without payload.
 pub(crate) fn tcp4(src: [u8; 4], dst: [u8; 4], sport: u16, port: u16) -> Vec<u8> {
-    let segment = transport(6, sport, port, 0);
+    let segment = transport(6, sport, port, 0, SYN);
     ethernet(ETH_P_IP, &ipv4(src, dst, 6, &[], 0, &segment))
 }
 
-/// The frame with one more VLAN tag of the given EtherType.
+/// The frame with one more VLAN tag of the given EtherType, id 5.
 pub(crate) fn vlan(frame: &[u8], ethertype: u16) -> Vec<u8> {
+    tagged(frame, ethertype, 5)
+}
+
+/// The frame with one more VLAN tag of the given EtherType, with this priority and id.
+pub(crate) fn tagged(frame: &[u8], ethertype: u16, tag: u16) -> Vec<u8> {
     let mut tagged = frame[..12].to_vec();
     tagged.extend(ethertype.to_be_bytes());
-    tagged.extend([0, 5]);
+    tagged.extend(tag.to_be_bytes());
     tagged.extend(&frame[12..]);
     tagged
 }
@@ -34,22 +45,31 @@ pub(crate) struct Flow {
     pub(crate) protocol: u8,
     pub(crate) sport: u16,
     pub(crate) port: u16,
+    /// Of a TCP header.
+    pub(crate) tcp_flags: u8,
+    /// Of the outermost tag; 0 for no tag.
+    pub(crate) vlan: u16,
 }
 
 /// A plain packet of `flow`, whose addresses are of one family.
 pub(crate) fn packet(flow: &Flow) -> Vec<u8> {
-    let segment = transport(flow.protocol, flow.sport, flow.port, 8);
-    match (flow.src, flow.dst) {
+    let segment = transport(flow.protocol, flow.sport, flow.port, 8, flow.tcp_flags);
+    let frame = match (flow.src, flow.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             ethernet(ETH_P_IP, &ipv4(src.octets(), dst.octets(), flow.protocol, &[], 0, &segment))
         }
         _ => ethernet(ETH_P_IPV6, &ipv6(octets6(flow.src), octets6(flow.dst), flow.protocol, &segment)),
-    }
+    };
+    in_vlan(frame, flow)
+}
+
+fn in_vlan(frame: Vec<u8>, flow: &Flow) -> Vec<u8> {
+    if flow.vlan == 0 { frame } else { tagged(&frame, 0x8100, flow.vlan) }
 }
 
 /// A packet of `flow` in any guise: options, extension headers, fragments, VLAN tags; cut or damaged now and then.
 pub(crate) fn disguised(flow: &Flow, mut choices: impl FnMut() -> u8) -> Vec<u8> {
-    let segment = transport(flow.protocol, flow.sport, flow.port, choices());
+    let segment = transport(flow.protocol, flow.sport, flow.port, choices(), flow.tcp_flags);
     let frame = match (flow.src, flow.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             let (options, fragment) = (ip_options(&mut choices), pick(&FRAGMENTS4, choices()));
@@ -60,6 +80,7 @@ pub(crate) fn disguised(flow: &Flow, mut choices: impl FnMut() -> u8) -> Vec<u8>
             ethernet(ETH_P_IPV6, &ipv6(octets6(flow.src), octets6(flow.dst), next, &body))
         }
     };
+    let frame = in_vlan(frame, flow);
     if choices().is_multiple_of(4) { mangled(frame, choices) } else { frame }
 }
 
@@ -77,7 +98,8 @@ pub(crate) fn arbitrary(mut choices: impl FnMut() -> u8) -> Vec<u8> {
 /// The frame behind VLAN tags, with a byte changed, cut short or padded.
 fn mangled(mut frame: Vec<u8>, mut choices: impl FnMut() -> u8) -> Vec<u8> {
     for _ in 0..[0, 0, 0, 1, 1, 2, 2, 3][usize::from(choices() % 8)] {
-        frame = vlan(&frame, if choices().is_multiple_of(2) { 0x8100 } else { 0x88a8 });
+        let ethertype = if choices().is_multiple_of(2) { 0x8100 } else { 0x88a8 };
+        frame = tagged(&frame, ethertype, pick(&TAGS, choices()));
     }
     if choices().is_multiple_of(8) {
         let at = usize::from(choices()) % frame.len();
@@ -99,13 +121,13 @@ fn arbitrary4(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
     let protocol = pick(&PROTOCOLS, choices());
     let options = ip_options(choices);
     let fragment = pick(&FRAGMENTS4, choices());
-    let segment = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
+    let segment = arbitrary_transport(protocol, choices);
     ipv4(pick(&ADDRESSES4, choices()), pick(&ADDRESSES4, choices()), protocol, &options, fragment, &segment)
 }
 
 fn arbitrary6(choices: &mut impl FnMut() -> u8) -> Vec<u8> {
     let protocol = pick(&PROTOCOLS, choices());
-    let segment = transport(protocol, pick(&PORTS, choices()), pick(&PORTS, choices()), choices());
+    let segment = arbitrary_transport(protocol, choices);
     let (next, body) = extended(protocol, segment, choices);
     let [src, dst] = [(); 2].map(|()| {
         let mut address = [0; 16];
@@ -183,8 +205,13 @@ fn ipv4(src: [u8; 4], dst: [u8; 4], protocol: u8, options: &[u8], fragment: u16,
     packet
 }
 
+fn arbitrary_transport(protocol: u8, choices: &mut impl FnMut() -> u8) -> Vec<u8> {
+    let (sport, port) = (pick(&PORTS, choices()), pick(&PORTS, choices()));
+    transport(protocol, sport, port, choices(), pick(&TCP_FLAGS, choices()))
+}
+
 /// A transport header with a little payload; `kind` is the ICMP type.
-fn transport(protocol: u8, sport: u16, port: u16, kind: u8) -> Vec<u8> {
+fn transport(protocol: u8, sport: u16, port: u16, kind: u8, tcp_flags: u8) -> Vec<u8> {
     let mut segment = vec![0; 24];
     if matches!(protocol, 6 | 17 | 132) {
         segment[..2].copy_from_slice(&sport.to_be_bytes());
@@ -194,7 +221,7 @@ fn transport(protocol: u8, sport: u16, port: u16, kind: u8) -> Vec<u8> {
     }
     if protocol == 6 {
         segment[12] = 0x50;
-        segment[13] = 0x02;
+        segment[13] = tcp_flags;
     }
     segment
 }

@@ -90,6 +90,7 @@ pub(super) fn snapshot() -> Snapshot {
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
+        monitor: false,
     }
 }
 

@@ -241,6 +241,7 @@ fn snapshot() -> Snapshot {
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
+        monitor: false,
     }
 }
 

@@ -93,6 +93,7 @@ pub struct Workers {
     next_port: AtomicU16,
     /// The UMEM has its first socket.
     held: AtomicBool,
+    key: HashKey,
 }
 
 impl fmt::Debug for Workers {
@@ -117,6 +118,7 @@ impl Workers {
         let all = (0..workers)
             .map(|index| Shared::new(mailbox).map_err(|source| WorkerError::Start { index, what: "eventfd", source }));
         let all: Arc<[Shared]> = all.collect::<Result<Vec<_>, _>>()?.into();
+        let key = HashKey::random();
         let mut set = Self {
             umem,
             handles: Vec::new(),
@@ -125,8 +127,8 @@ impl Workers {
             ports: Mutex::new(Vec::new()),
             next_port: AtomicU16::new(0),
             held: AtomicBool::new(false),
+            key,
         };
-        let key = HashKey::random();
         let cores = Cores::new(&cores);
         for (index, inspect) in (0..).zip(runners) {
             let processor = Processor::new(key);
@@ -166,6 +168,12 @@ impl Workers {
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.handles.len()).unwrap_or(0)
+    }
+
+    /// The key of flow ids, of all workers.
+    #[must_use]
+    pub fn flow_key(&self) -> HashKey {
+        self.key
     }
 
     /// The worker that serves a queue.

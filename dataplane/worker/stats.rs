@@ -24,6 +24,7 @@ pub(super) struct Stats {
     batches: AtomicU64,
     checksums_repaired: AtomicU64,
     reclassified: AtomicU64,
+    monitored: AtomicU64,
     panics: AtomicU64,
     frames: [AtomicU64; PLACES.len()],
     services: Box<[Pair]>,
@@ -39,6 +40,7 @@ impl Stats {
             batches: AtomicU64::new(0),
             checksums_repaired: AtomicU64::new(0),
             reclassified: AtomicU64::new(0),
+            monitored: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
@@ -52,6 +54,7 @@ impl Stats {
         add(&self.batches, 1);
         add(&self.checksums_repaired, tally.checksums_repaired);
         add(&self.reclassified, tally.reclassified);
+        add(&self.monitored, tally.monitored);
         add(&self.panics, tally.panics);
     }
 
@@ -100,6 +103,7 @@ impl Stats {
             batches: self.batches.load(Relaxed),
             checksums_repaired: self.checksums_repaired.load(Relaxed),
             reclassified: self.reclassified.load(Relaxed),
+            monitored: self.monitored.load(Relaxed),
             frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
             latency: latency::merge([&self.latency]),
         }

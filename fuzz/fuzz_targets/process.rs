@@ -85,6 +85,7 @@ fn snapshot() -> Snapshot {
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Open,
+        monitor: false,
     }
 }
 

@@ -105,14 +105,116 @@ fn an_import_is_checked_by_check_and_partial_only_when_asked() {
     let run = lab::secuxflow(&["rule", "import", "--from", "iptables-save", "--partial", "--json", &partial]);
     assert_eq!(run.code, 0, "{}", run.err);
     let rules: Value = serde_json::from_str(&run.out).unwrap();
-    assert_eq!(rules["rules"].as_array().unwrap().len(), 5);
+    let rules = rules["rules"].as_array().unwrap();
+    assert_eq!((rules.len(), &rules[1]["port"]), (3, &"80,443,8000-8080".into()));
     let first: Value = serde_json::from_str(run.err.lines().next().unwrap()).unwrap();
     assert_eq!(first["number"], 5);
 
     let run = lab::secuxflow(&["rule", "import", "--from", "nft", "--partial", &fixture("nft.json")]);
     assert_eq!(run.code, 0, "{}", run.err);
-    assert!(run.err.contains("element 9: @bad: rules know no named sets"), "{}", run.err);
+    assert!(run.err.contains("element 9: @bad: named sets are not imported; make one of ours"), "{}", run.err);
     assert_eq!(piped(&["rule", "check", "-"], &run.out).code, 0);
     let run = lab::secuxflow(&["rule", "import", "--from", "nft", &partial]);
     assert_eq!(run.code, 4, "it is not what nft writes: {}", run.err);
+}
+
+#[test]
+fn sets_of_a_file_are_read_from_files_or_told() {
+    let lab = Lab::new();
+    let rules = "[[rule]]\naction = \"drop\"\nsrc = \"@bad\"\n\n[[rule]]\naction = \"pass\"\ndst = \"@office\"\n";
+    lab.write("rules.toml", rules);
+    let bad = lab.write("bad.txt", "# a feed\n10.1.0.0/16\n2001:db8::/32 # six\n");
+    let office = lab.write("office.txt", "192.0.2.0/24\n");
+    let (bad, office) = (format!("bad={}", bad.display()), format!("office={}", office.display()));
+
+    let run = rule(&lab, &["check"], "rules.toml");
+    assert!(run.code == 0 && run.out.contains("not checked, see --set: @bad, @office"), "{}{}", run.out, run.err);
+    let run = rule(&lab, &["check", "--set", &bad, "--json"], "rules.toml");
+    let told: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(told["sets_unchecked"], serde_json::json!(["office"]));
+    let run = rule(&lab, &["check", "--set", &bad, "--set", &office], "rules.toml");
+    assert!(run.code == 0 && !run.out.contains("--set"), "{}", run.out);
+
+    let ask = ["explain", "--src", "10.1.2.3", "--dst", "192.0.2.1", "--port", "80", "--set", &bad];
+    let run = rule(&lab, &[&ask[..], &["--file"]].concat(), "rules.toml");
+    assert_eq!((run.code, &*run.out), (4, ""));
+    assert!(run.err.contains("sets are not known here: @office; give each with --set NAME=FILE"), "{}", run.err);
+    let run = rule(&lab, &[&ask[..], &["--set", &office, "--file"]].concat(), "rules.toml");
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(lines[0], "pass: rule[1] is the first that matches", "{}", run.err);
+    assert_eq!(lines[1], "* rule[1] (pass) matches, before rule[0] by dst: @office is more specific than any");
+
+    let broken = lab.write("broken.txt", "10.0.0.0/8\nnonsense\n");
+    let run = rule(&lab, &["check", "--set", &format!("bad={}", broken.display())], "rules.toml");
+    assert_eq!(run.code, 4);
+    assert!(run.err.contains("broken.txt: line 2: 'nonsense'"), "{}", run.err);
+}
+
+#[test]
+fn a_packet_is_explained_with_flags_vlan_and_what_is_monitored() {
+    let lab = Lab::new();
+    let rules = "[[rule]]\naction = \"drop\"\nproto = \"tcp\"\ntcp_flags = [\"syn\", \"!ack\"]\nmonitor = true\n\n\
+                 [[rule]]\naction = \"drop\"\nvlan = 100\nport = [80, 443]\n";
+    lab.write("rules.toml", rules);
+    let ask = |more: &[&str]| {
+        let ask = ["explain", "--src", "10.1.2.3", "--dst", "192.0.2.1", "--port", "80"];
+        let run = rule(&lab, &[&ask[..], more, &["--file"]].concat(), "rules.toml");
+        assert_eq!(run.code, 0, "{}", run.err);
+        run.out
+    };
+    let told = ask(&[]);
+    assert!(told.starts_with("pass: the default action, no rule matches and is enforced\n"), "{told}");
+    assert!(told.contains("rule[0] would drop, monitored: the packet is counted and goes on\n"), "{told}");
+    assert!(told.contains("* rule[0] (drop) would drop, monitored\n"), "a syn unless told otherwise: {told}");
+    let told = ask(&["--vlan", "100", "--tcp-flags", "ack"]);
+    assert!(told.starts_with("drop: rule[1] is the first that matches\n"), "{told}");
+    assert!(told.contains("  rule[0] (drop) tcp_flags does not match\n"), "{told}");
+}
+
+#[test]
+fn bad_input_is_refused_with_its_place_and_contradictions_are_only_told() {
+    let lab = Lab::new();
+    for (fields, words) in [
+        ("port = \"90-80\"", "rule[0].port (line 1): port '90-80': the range is reversed; did you mean 80-90?"),
+        ("src = \"10.0.0.0/8\"\ndst = \"fd00::/8\"", "rule[0].src (line 1): src, dst: 10.0.0.0/8 and fd00::/8 are of"),
+        ("src = \"@Bad Name\"", "rule[0].src (line 1): src '@Bad Name': a set's name is 1 to 32 of"),
+        ("tcp_flags = \"syn\"", "rule[0].tcp_flags (line 1): tcp_flags, proto: only tcp has flags"),
+        (
+            "expires = \"2020-01-01T00:00:00Z\"",
+            "rule[0].expires (line 1): expires '2020-01-01T00:00:00Z': that is in the",
+        ),
+        ("expires = 2030-01-01T00:00:00", "rule[0].expires (line 1): expires '2030-01-01T00:00:00': a time such as"),
+    ] {
+        lab.write("bad.toml", &format!("[[rule]]\naction = \"drop\"\n{fields}\n"));
+        let run = rule(&lab, &["check"], "bad.toml");
+        assert_eq!((run.code, &*run.out), (4, ""), "{fields}");
+        assert!(run.err.contains(words), "{fields}: {}", run.err);
+    }
+    lab.write("both.toml", "[[rule]]\naction = \"drop\"\nport = 80\n\n[[rule]]\naction = \"pass\"\nport = 80\n");
+    let run = rule(&lab, &["check"], "both.toml");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.err.contains("rule[1] (pass) never matches: rule[0] (drop) comes before it by id"), "{}", run.err);
+}
+
+#[test]
+fn half_a_file_and_a_rule_too_many_are_refused() {
+    let lab = Lab::new();
+    let toml = "[[rule]]\naction = \"drop\"\nsrc = \"10.0.0.0/8\"\n";
+    let json = "{\"rules\": [{\"action\": \"drop\", \"src\": \"10.0.0.0/8\"}]}";
+    for (name, text, cuts) in [("half.toml", toml, 1..toml.len() - 2), ("half.json", json, 1..json.len() - 1)] {
+        for cut in cuts.step_by(3) {
+            lab.write(name, &text[..cut]);
+            let run = rule(&lab, &["check"], name);
+            // TOML that ends with a line is whole as far as anybody can tell.
+            let whole = name.ends_with("toml") && (text[..cut].ends_with('\n') || text[cut..].starts_with('\n'));
+            let known = run.code == 0 || run.err.contains("rule[0].action");
+            assert!(run.code == 4 || (whole && known), "{name} cut at {cut}: {}", run.out);
+        }
+    }
+    let rule_of = |n: u32| format!("[[rule]]\naction = \"drop\"\nsrc = \"{}\"\n", std::net::Ipv4Addr::from(n << 8));
+    let many: String = (1..=16_385).map(rule_of).collect();
+    lab.write("many.toml", &many);
+    let run = rule(&lab, &["check"], "many.toml");
+    assert_eq!(run.code, 4);
+    assert!(run.err.contains("16385 enabled rules: at most 16384 fit; delete or disable some"), "{}", run.err);
 }

@@ -63,6 +63,7 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
         AlertKind::Signature => ("signature", "Module signature"),
         AlertKind::ModuleFailure => ("module_failure", "Module failure"),
         AlertKind::ModuleDisabled => ("module_disabled", "Module taken out of service"),
+        AlertKind::Monitor => ("monitor", "Would be dropped"),
         AlertKind::Dataplane => ("dataplane", "Dataplane event"),
     };
     Eve {
@@ -170,6 +171,22 @@ mod tests {
             "secuxflow": {"rule": "rule-7", "chain": "default", "module": "waf", "kind": "signature"},
         });
         assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn a_sample_of_monitor_mode_is_allowed_and_names_its_rule() {
+        let names = names();
+        let event = AlertEvent {
+            kind: AlertKind::Monitor,
+            rule: 7,
+            ingress: Some(0),
+            ..AlertEvent::dataplane(3, "would be dropped by rule-7 (monitor mode)")
+        };
+        let record = serde_json::to_value(eve(&event, &names)).unwrap();
+        assert_eq!((&record["event_type"], &record["alert"]["action"]), (&json!("alert"), &json!("allowed")));
+        assert_eq!(record["alert"]["category"], "Would be dropped");
+        assert_eq!(record["alert"]["signature"], "would be dropped by rule-7 (monitor mode)");
+        assert_eq!(record["secuxflow"], json!({"rule": "rule-7", "kind": "monitor"}));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::sets::SetCommand;
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
-        Format,
+        Format, SetFile,
         import::{Hook, Source},
     },
 };
@@ -18,8 +19,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  refused by the daemon, or failed
   2  the command line is wrong; or `secuxflow` alone without a default configuration
   3  the daemon cannot be reached
-  4  the configuration or a ruleset file is not valid
-  5  the daemon cannot start (capability, interface, module, socket or state file)";
+  4  the configuration, a ruleset file or a feed is not valid, or cannot be read
+  5  the daemon cannot start (capability, interface, module, socket, state or set file)";
 
 /// Flags of every command come behind a command's own in its help.
 const GLOBAL: usize = 100;
@@ -63,6 +64,9 @@ pub(crate) enum ClientCommand {
     /// Add, list and delete rules; apply, export, check, explain and import whole rulesets.
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Keep named sets of prefixes: for rules, as blocklists, filled by hand or from feeds.
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Say where destinations live.
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -91,13 +95,16 @@ pub(crate) struct RunFlags {
     /// What happens to traffic that should be inspected and cannot be.
     #[arg(long, value_enum)]
     fail_policy: Option<FailPolicyName>,
+    /// Only count and alert what rules, blocklists and the default action would drop.
+    #[arg(long)]
+    monitor: bool,
     /// Group that may use the socket besides root.
     #[arg(long, value_name = "GROUP")]
     socket_group: Option<String>,
     /// Address of the metrics endpoint, or off.
     #[arg(long, value_name = "ADDR:PORT|off")]
     metrics: Option<String>,
-    /// File that rules and services survive a restart in.
+    /// File that rules and services survive a restart in; sets lie in the directory sets beside it.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// File that alerts are appended to, or off.
@@ -115,6 +122,7 @@ impl RunFlags {
             interfaces: self.interface.clone(),
             mode: self.mode,
             fail_policy: self.fail_policy,
+            monitor: self.monitor,
             socket,
             socket_group: self.socket_group.clone(),
             metrics: self.metrics.clone(),
@@ -187,6 +195,9 @@ pub(crate) struct FileFlags {
     /// Configuration file, to check that chains exist.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Prefixes of a set that rules name, one a line; may be given more than once.
+    #[arg(long = "set", value_name = "NAME=FILE")]
+    pub(super) sets: Vec<SetFile>,
 }
 
 /// `secuxflow rule explain`.
@@ -207,12 +218,21 @@ pub(crate) struct ExplainFlags {
     /// Protocol: tcp, udp, icmp, ... or a number [default: tcp].
     #[arg(long)]
     pub(super) proto: Option<String>,
+    /// TCP flags that are set, as in syn,ack, or none [default: syn].
+    #[arg(long, value_name = "FLAGS")]
+    pub(super) tcp_flags: Option<String>,
+    /// VLAN id of the outermost tag, or none [default: none].
+    #[arg(long, value_name = "ID")]
+    pub(super) vlan: Option<String>,
     /// Explain the rules of this file instead of the daemon's.
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// With --file: configuration file, for chains and the default action [default action: pass].
     #[arg(long, value_name = "FILE", requires = "file")]
     pub(super) config: Option<PathBuf>,
+    /// With --file: prefixes of a set that rules name, one a line; may be given more than once.
+    #[arg(long = "set", value_name = "NAME=FILE", requires = "file")]
+    pub(super) sets: Vec<SetFile>,
 }
 
 /// `secuxflow rule import`.
@@ -237,21 +257,27 @@ pub(crate) struct ImportFlags {
 /// `secuxflow rule add`. What is left out matches anything.
 #[derive(Debug, Args)]
 pub(crate) struct RuleFlags {
-    /// Source address or prefix, as in 192.168.1.0/24.
-    #[arg(long, value_name = "CIDR")]
+    /// Source address, prefix or set, as in 192.168.1.0/24 or @office.
+    #[arg(long, value_name = "CIDR|@SET")]
     pub(super) src: Option<String>,
-    /// Destination address or prefix.
-    #[arg(long, value_name = "CIDR")]
+    /// Destination address, prefix or set.
+    #[arg(long, value_name = "CIDR|@SET")]
     pub(super) dst: Option<String>,
-    /// Destination port or range, as in 8000-8080.
-    #[arg(long, value_name = "PORT")]
+    /// Destination port, range or list, as in 80,443,8000-8080.
+    #[arg(long, value_name = "PORTS")]
     pub(super) port: Option<String>,
-    /// Source port or range.
-    #[arg(long, value_name = "PORT")]
+    /// Source port, range or list.
+    #[arg(long, value_name = "PORTS")]
     pub(super) sport: Option<String>,
-    /// Protocol: tcp, udp, icmp, ... or a number.
+    /// Protocol: tcp, udp, icmp, icmpv6, sctp, ..., a number, or any.
     #[arg(long)]
     pub(super) proto: Option<String>,
+    /// TCP flags that are set, with ! those that are clear, as in 'syn,!ack'; needs --proto tcp.
+    #[arg(long, value_name = "FLAGS")]
+    pub(super) tcp_flags: Option<String>,
+    /// VLAN id of the outermost tag, 1 to 4094, or none for packets without one.
+    #[arg(long, value_name = "ID")]
+    pub(super) vlan: Option<String>,
     /// What to do: drop, pass or inspect.
     #[arg(long)]
     pub(super) action: String,
@@ -264,6 +290,15 @@ pub(crate) struct RuleFlags {
     /// Text for people.
     #[arg(long)]
     pub(super) comment: Option<String>,
+    /// How long the rule lives, as in 10m, 1h30m or 7d; then it goes by itself.
+    #[arg(long, value_name = "TIME")]
+    pub(super) ttl: Option<String>,
+    /// When the rule goes by itself, as in 2027-01-31T18:00:00Z.
+    #[arg(long, value_name = "TIMESTAMP", conflicts_with = "ttl")]
+    pub(super) expires: Option<String>,
+    /// Only count and alert what the rule would drop.
+    #[arg(long)]
+    pub(super) monitor: bool,
     /// Keep the rule, but let it match nothing.
     #[arg(long)]
     pub(super) disabled: bool,

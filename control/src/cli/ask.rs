@@ -8,7 +8,7 @@ use super::{
     args::{AlertCommand, ClientCommand, InspectFlags, ModuleCommand, RuleCommand, RuleFlags, ServiceCommand},
     exit::Failure,
     output::Output,
-    ruleset,
+    ruleset, sets,
     table::{self, Probed, ServiceAdded},
 };
 use crate::{
@@ -31,6 +31,7 @@ async fn ask(client: &Client, command: ClientCommand, out: Output) -> Result<(),
         ClientCommand::Module(ModuleCommand::List) => out.answer(&client.get::<Modules>("/v1/modules").await?),
         ClientCommand::Inspect(flags) => inspect(client, flags, out).await,
         ClientCommand::Rule(command) => rule(client, command, out).await,
+        ClientCommand::Set(command) => sets::run(client, command, out).await,
         ClientCommand::Service(command) => service(client, command, out).await,
         ClientCommand::Alert(AlertCommand::List { limit }) => {
             out.answer(&client.get::<Alerts>(&format!("/v1/alerts?limit={limit}")).await?)
@@ -76,10 +77,15 @@ fn rule_body(flags: &RuleFlags) -> serde_json::Value {
         ("port", text(&flags.port)),
         ("sport", text(&flags.sport)),
         ("proto", text(&flags.proto)),
+        ("tcp_flags", text(&flags.tcp_flags)),
+        ("vlan", text(&flags.vlan)),
         ("action", Some(flags.action.clone().into())),
         ("chain", text(&flags.chain)),
         ("priority", flags.priority.map(Into::into)),
         ("comment", text(&flags.comment)),
+        ("ttl", text(&flags.ttl)),
+        ("expires", text(&flags.expires)),
+        ("monitor", flags.monitor.then_some(true.into())),
         ("enabled", flags.disabled.then_some(false.into())),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
@@ -120,7 +126,7 @@ async fn follow(client: &Client, out: Output) -> Result<(), Failure> {
 }
 
 /// `text` as one segment of a path.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The daemon cannot be reached.
     Unreachable = 3,
-    /// The configuration or a ruleset file is not valid.
+    /// The configuration, a ruleset file or a feed is not valid, or cannot be read.
     Config = 4,
     /// The daemon cannot start.
     Start = 5,
@@ -46,6 +46,14 @@ pub(crate) enum Failure {
     /// The ruleset file is not valid.
     #[error(transparent)]
     Ruleset(#[from] RulesetError),
+    /// A feed cannot be read, or is too large to send.
+    #[error("{name}: {source}")]
+    Feed {
+        /// The file, or `standard input`.
+        name: String,
+        /// What the system said, or the limit.
+        source: io::Error,
+    },
     /// Something of the command line breaks a rule that only shows once it is looked at.
     #[error(transparent)]
     Refused(#[from] ApiError),
@@ -77,7 +85,7 @@ impl Failure {
         match self {
             Self::Client(ClientError::Unreachable { .. } | ClientError::Denied { .. } | ClientError::Broken(_))
             | Self::StreamEnded => Exit::Unreachable,
-            Self::Config(_) | Self::Ruleset(_) | Self::Start(StartError::Config(_)) => Exit::Config,
+            Self::Config(_) | Self::Ruleset(_) | Self::Feed { .. } | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
             Self::Start(_) => Exit::Start,
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

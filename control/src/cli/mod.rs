@@ -6,6 +6,8 @@ mod exit;
 mod output;
 mod ruleset;
 mod ruleset_show;
+mod sets;
+mod sets_show;
 mod table;
 
 use std::path::Path;

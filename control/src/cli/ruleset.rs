@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use secuxflow::rules::{Action, RuleRecord};
+use jiff::Timestamp;
+use secuxflow::rules::{Action, Known, RuleRecord, Ruleset as RuleModel};
 
 use super::{
     args::{ApplyFlags, ExplainFlags, FileFlags, ImportFlags},
@@ -44,26 +45,36 @@ pub(super) async fn export(client: &Client, format: Option<Format>, out: Output)
 pub(super) fn check(flags: &FileFlags, out: Output) -> Result<(), Failure> {
     let chains = config(flags.config.as_deref())?.map(|config| config.chain_names());
     let (file, entries) = read(&flags.file, chains.as_deref())?;
+    let sets = ruleset::read_sets(&flags.sets)?;
+    let lacking = ruleset::lacking(&entries, &sets);
     let (rules, names) = ruleset::offline(&entries, Action::Pass);
     let warnings = ruleset::shadow_warnings(&rules, |id| names.get(&id).cloned().unwrap_or_default());
     for warning in &warnings {
         out.warn(&format!("{}: {warning}", file.name));
     }
-    out.answer(&Checked::of(&file.name, &rules, chains.is_some(), warnings))
+    out.answer(&Checked::of(&file.name, &rules, chains.is_some(), lacking, warnings))
 }
 
 /// `rule explain`, by the daemon or of a file.
 pub(super) async fn explain(client: &Client, flags: ExplainFlags, out: Output) -> Result<(), Failure> {
-    let ExplainFlags { src, dst, sport, port, proto, file, config: config_file } = flags;
-    let request = Explain { src, dst, sport, port, proto };
+    let ExplainFlags { src, dst, sport, port, proto, tcp_flags, vlan, file, config: config_file, sets } = flags;
+    let request = Explain { src, dst, sport, port, proto, tcp_flags, vlan };
     let Some(path) = file else {
         return out.answer(&ExplainedIn(client.post::<Explanation>("/v1/rules/explain", &request).await?));
     };
     let tuple = probe::check_explain(&request)?;
     let config = config(config_file.as_deref())?;
     let chains = config.as_ref().map(config::Config::chain_names);
-    let (_, entries) = read(&path, chains.as_deref())?;
-    let (rules, names) = ruleset::offline(&entries, config.map_or(Action::Pass, |config| config.plane.default_action));
+    let (file, entries) = read(&path, chains.as_deref())?;
+    let sets = ruleset::read_sets(&sets)?;
+    let lacking = ruleset::lacking(&entries, &sets);
+    if !lacking.is_empty() {
+        return Err(RulesetError::Lacking { name: file.name, sets: lacking }.into());
+    }
+    let monitor = config.as_ref().is_some_and(|config| config.enforcement == config::Enforcement::Monitor);
+    let default = config.map_or(Action::Pass, |config| config.plane.default_action);
+    let (rules, names) = ruleset::offline(&entries, default);
+    let rules = RuleModel { sets, monitor, ..rules };
     let name = |id| names.get(&id).cloned().unwrap_or_default();
     out.answer(&ExplainedIn(explain::explain(&rules, &tuple, name)))
 }
@@ -97,6 +108,7 @@ fn config(path: Option<&Path>) -> Result<Option<config::Config>, Failure> {
 fn read(path: &Path, chains: Option<&[String]>) -> Result<(RulesetFile, Vec<Entry>), Failure> {
     let (name, text) = ruleset::read(path)?;
     let file = RulesetFile::parse(&name, Some(path), &text)?;
-    let entries = ruleset::check(&file.rules, chains).map_err(|faults| file.invalid(faults))?;
+    let known = Known { chains, ..Known::at(Timestamp::now()) };
+    let entries = ruleset::check(&file.rules, &known).map_err(|faults| file.invalid(faults))?;
     Ok((file, entries))
 }

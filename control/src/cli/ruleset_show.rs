@@ -64,22 +64,34 @@ pub(super) struct Checked {
     rules: usize,
     enabled: usize,
     chains_checked: bool,
+    /// Sets that rules name and nobody checked.
+    sets_unchecked: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Checked {
     /// `rules`, read from `file`.
-    pub(super) fn of(file: &str, rules: &Ruleset, chains_checked: bool, warnings: Vec<String>) -> Self {
+    pub(super) fn of(
+        file: &str,
+        rules: &Ruleset,
+        chains_checked: bool,
+        sets_unchecked: Vec<String>,
+        warnings: Vec<String>,
+    ) -> Self {
         let enabled = rules.rules.iter().filter(|rule| rule.enabled).count();
-        Self { valid: true, file: file.to_owned(), rules: rules.rules.len(), enabled, chains_checked, warnings }
+        let (file, rules) = (file.to_owned(), rules.rules.len());
+        Self { valid: true, file, rules, enabled, chains_checked, sets_unchecked, warnings }
     }
 }
 
 impl Show for Checked {
     fn show(&self) -> String {
         let chains = if self.chains_checked { "" } else { "; chains were not checked, see --config" };
-        let Self { file, rules, enabled, warnings, .. } = self;
-        format!("{file}: valid, {rules} rules, {enabled} enabled, {} warnings{chains}\n", warnings.len())
+        let Self { file, rules, enabled, warnings, sets_unchecked, .. } = self;
+        let sets: Vec<String> = sets_unchecked.iter().map(|set| format!("@{set}")).collect();
+        let sets =
+            if sets.is_empty() { String::new() } else { format!("; not checked, see --set: {}", sets.join(", ")) };
+        format!("{file}: valid, {rules} rules, {enabled} enabled, {} warnings{chains}{sets}\n", warnings.len())
     }
 }
 
@@ -90,12 +102,25 @@ pub(super) struct ExplainedIn(pub(super) Explanation);
 
 impl Show for ExplainedIn {
     fn show(&self) -> String {
-        let Explanation { rule, action, chain, candidates } = &self.0;
+        let Explanation { rule, action, chain, blocklist, monitored, candidates } = &self.0;
         let action = chain.as_ref().map_or_else(|| action.clone(), |chain| format!("{action} by chain {chain}"));
-        let mut text = match rule {
-            Some(rule) => format!("{action}: {rule} is the first that matches\n"),
-            None => format!("{action}: the default action, no rule matches\n"),
+        let enforced =
+            if candidates.iter().any(|rule| rule.matches && rule.monitored) { " and is enforced" } else { "" };
+        let mut text = match (rule, blocklist) {
+            (Some(rule), _) => format!("{action}: {rule} is the first that matches{enforced}\n"),
+            (None, Some(list)) if monitored.is_none() => {
+                format!("{action}: the source is in the blocklist @{list}, which comes before any rule\n")
+            }
+            (None, _) => format!("{action}: the default action, no rule matches{enforced}\n"),
         };
+        if let (Some(list), Some(_)) = (blocklist, monitored) {
+            text += &format!("the source is in the blocklist @{list}: would drop, monitored\n");
+        }
+        match monitored.as_deref() {
+            Some("default") => text += "the default action would drop, monitored\n",
+            Some("blocklist") | None => {}
+            Some(rule) => text += &format!("{rule} would drop, monitored: the packet is counted and goes on\n"),
+        }
         for candidate in candidates {
             let mark = if candidate.matches { "*" } else { " " };
             text += &format!("{mark} {} ({}) {}\n", candidate.rule, candidate.action, candidate.why);
@@ -148,6 +173,7 @@ mod tests {
             rule: rule.into(),
             action: "drop".into(),
             matches,
+            monitored: false,
             field: None,
             why: why.into(),
         };
@@ -155,6 +181,8 @@ mod tests {
             rule: Some("rule-2".into()),
             action: "inspect".into(),
             chain: Some("waf".into()),
+            blocklist: None,
+            monitored: None,
             candidates: vec![candidate("rule-1", false, "src does not match"), candidate("rule-2", true, "matches")],
         };
         let text = ExplainedIn(explanation).show();
@@ -163,5 +191,23 @@ mod tests {
             "inspect by chain waf: rule-2 is the first that matches\n  rule-1 (drop) src does not match\n\
              * rule-2 (drop) matches\n"
         );
+        let watched = ExplainedRule { monitored: true, ..candidate("rule-1", true, "would drop, monitored") };
+        let monitored = Explanation {
+            rule: None,
+            action: "pass".into(),
+            chain: None,
+            blocklist: Some("feed".into()),
+            monitored: Some("rule-1".into()),
+            candidates: vec![watched],
+        };
+        let blocked = Explanation { action: "drop".into(), monitored: None, candidates: vec![], ..monitored.clone() };
+        assert_eq!(
+            ExplainedIn(monitored).show(),
+            "pass: the default action, no rule matches and is enforced\nthe source is in the blocklist @feed: would \
+             drop, monitored\nrule-1 would drop, monitored: the packet is counted and goes on\n* rule-1 (drop) would \
+             drop, monitored\n"
+        );
+        let text = ExplainedIn(blocked).show();
+        assert_eq!(text, "drop: the source is in the blocklist @feed, which comes before any rule\n");
     }
 }

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// A table whose columns named in `numbers` are set to the right.
-fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>, numbers: &[&str]) -> String {
+pub(super) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    numbers: &[&str],
+) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
     let align = head.map(|name| if numbers.contains(&name) { CellAlignment::Right } else { CellAlignment::Left });
@@ -53,13 +57,14 @@ impl Show for Status {
         let Self { version, pid, started, uptime_seconds, plane, .. } = self;
         let mut text = format!(
             "secuxflow {version}, process {pid}, up {uptime_seconds} s since {started}\n\
-             {} rule{} (generation {}), default action {}, fail policy {}\n\
+             {} rule{} (generation {}), default action {}, fail policy {}, enforcement {}\n\
              {} alerts, {} dropped, {} not written\n\n",
             self.rule_count,
             if self.rule_count == 1 { "" } else { "s" },
             plane.generation,
             self.default_action,
             policy(self.fail_policy),
+            self.enforcement.word(),
             plane.alerts_raised,
             plane.alerts_dropped,
             self.alert_write_errors,
@@ -153,8 +158,14 @@ impl Show for Rules {
             if let Some(chain) = &rule.chain {
                 action = format!("{action} {chain}");
             }
-            if !rule.enabled {
-                action.push_str(" (disabled)");
+            for (holds, word) in [(rule.monitor, " (monitored)"), (!rule.enabled, " (disabled)")] {
+                if holds {
+                    action.push_str(word);
+                }
+            }
+            let mut proto = or_any(rule.proto.as_ref());
+            if let Some(flags) = &rule.tcp_flags {
+                proto = format!("{proto} {flags}");
             }
             [
                 info.id.to_string(),
@@ -163,16 +174,45 @@ impl Show for Rules {
                 or_any(rule.sport.as_ref()),
                 or_any(rule.dst.as_ref()),
                 or_any(rule.port.as_ref()),
-                or_any(rule.proto.as_ref()),
+                proto,
+                or_any(rule.vlan.as_ref()),
                 action,
+                info.expires_in_seconds.map_or_else(|| "-".to_owned(), remaining),
                 info.count.packets.to_string(),
                 info.count.bytes.to_string(),
                 rule.comment.as_deref().unwrap_or_default().replace(char::is_control, "."),
             ]
         });
-        let head = ["ID", "PRIO", "SRC", "SPORT", "DST", "PORT", "PROTO", "ACTION", "PACKETS", "BYTES", "COMMENT"];
+        let head = [
+            "ID",
+            "PRIO",
+            "SRC",
+            "SPORT",
+            "DST",
+            "PORT",
+            "PROTO",
+            "VLAN",
+            "ACTION",
+            "EXPIRES IN",
+            "PACKETS",
+            "BYTES",
+            "COMMENT",
+        ];
         table(head, rows, &["PRIO", "PACKETS", "BYTES"])
     }
+}
+
+/// Seconds as people say them, in the two largest units: `9m 58s`, `3d 4h`.
+fn remaining(seconds: u64) -> String {
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let first = units.iter().position(|(size, _)| seconds >= *size).unwrap_or(units.len() - 1);
+    let mut rest = seconds;
+    let mut words = Vec::new();
+    for (size, name) in &units[first..units.len().min(first + 2)] {
+        words.push(format!("{}{name}", rest / size));
+        rest %= size;
+    }
+    words.join(" ")
 }
 
 impl Show for RuleAdded {
@@ -392,12 +432,33 @@ mod tests {
             chain: Some("waf".into()),
             ..RuleSpec::default()
         };
-        let info = RuleInfo { id: secuxflow::rules::RuleId(1), rule, count: Count { packets: 3, bytes: 180 } };
-        let text = Rules { revision: 1, rules: vec![info] }.show();
+        let count = Count { packets: 3, bytes: 180 };
+        let info = RuleInfo { id: secuxflow::rules::RuleId(1), rule, expires_in_seconds: None, count };
+        let watched = RuleSpec {
+            proto: Some("tcp".into()),
+            tcp_flags: Some("syn,!ack".into()),
+            vlan: Some("none".into()),
+            action: Some("drop".into()),
+            enabled: true,
+            monitor: true,
+            ..RuleSpec::default()
+        };
+        let watched = RuleInfo { rule: watched, expires_in_seconds: Some(598), ..info.clone() };
+        let text = Rules { revision: 1, rules: vec![info, watched] }.show();
         let cells = cells(&text);
         assert_eq!(cells[0][..4], ["ID", "PRIO", "SRC", "SPORT"]);
-        let row = ["rule-1", "0", "192.168.1.0/24", "any", "any", "80", "any", "inspect waf (disabled)", "3", "180"];
-        assert_eq!(cells[1], row, "{text}");
+        let row = ["rule-1", "0", "192.168.1.0/24", "any", "any", "80", "any", "any", "inspect waf (disabled)", "-"];
+        assert_eq!(cells[1][..11], [&row[..], &["3"]].concat(), "{text}");
+        assert_eq!(cells[2][6..10], ["tcp syn,!ack", "none", "drop (monitored)", "9m 58s"], "{text}");
+    }
+
+    #[test]
+    fn what_remains_is_told_in_two_units() {
+        for (seconds, words) in
+            [(0, "0s"), (59, "59s"), (60, "1m 0s"), (598, "9m 58s"), (7200, "2h 0m"), (273_599, "3d 3h")]
+        {
+            assert_eq!(remaining(seconds), words);
+        }
     }
 
     #[test]
@@ -415,6 +476,7 @@ mod tests {
             uptime_seconds: 60,
             config: None,
             fail_policy: FailPolicy::Closed,
+            enforcement: crate::config::Enforcement::Monitor,
             default_action: "pass".into(),
             rule_count: 1,
             alert_write_errors: 0,
@@ -422,7 +484,10 @@ mod tests {
         };
         let text = status.show();
         let lines = cells(&text);
-        assert!(text.contains("fail policy closed") && text.contains("11 alerts, 1 dropped"), "{text}");
+        assert!(
+            text.contains("fail policy closed, enforcement monitor") && text.contains("11 alerts, 1 dropped"),
+            "{text}"
+        );
         assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
         assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "1", "60"]), "{text}");

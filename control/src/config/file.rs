@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use secuxflow::plane::{FailPolicy, ModeRequest};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Overrides;
 
@@ -58,6 +58,27 @@ impl From<FailPolicyName> for FailPolicy {
     }
 }
 
+/// `enforcement`: whether what would drop a packet does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Enforcement {
+    /// It does.
+    #[default]
+    Enforce,
+    /// Drops of rules, blocklists and the default action only count and alert.
+    Monitor,
+}
+
+impl Enforcement {
+    /// The word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Monitor => "monitor",
+        }
+    }
+}
+
 /// `default_action`: what happens to packets that no rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +96,7 @@ pub(crate) struct RawConfig {
     pub(super) interfaces: Vec<String>,
     pub(super) mode: ModeName,
     pub(super) fail_policy: FailPolicyName,
+    pub(super) enforcement: Enforcement,
     pub(super) default_action: DefaultAction,
     pub(super) default_chain: Option<String>,
     pub(super) state: Option<PathBuf>,
@@ -173,6 +195,9 @@ impl RawConfig {
         }
         self.mode = flags.mode.unwrap_or(self.mode);
         self.fail_policy = flags.fail_policy.unwrap_or(self.fail_policy);
+        if flags.monitor {
+            self.enforcement = Enforcement::Monitor;
+        }
         put(&mut self.socket.path, flags.socket.as_ref());
         put(&mut self.socket.group, flags.socket_group.as_ref());
         put(&mut self.metrics.listen, flags.metrics.as_ref());

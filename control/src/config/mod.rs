@@ -12,7 +12,7 @@ use std::{
 
 use secuxflow::plane::PlaneConfig;
 
-pub(crate) use file::{FailPolicyName, ModeName, RawConfig};
+pub(crate) use file::{Enforcement, FailPolicyName, ModeName, RawConfig};
 
 /// Where the configuration is looked for when no file is named.
 pub(crate) const DEFAULT_PATH: &str = "/etc/secuxflow/secuxflow.toml";
@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) origin: Option<PathBuf>,
     /// The dataplane's part.
     pub(crate) plane: PlaneConfig,
+    /// Whether drops of rules, blocklists and the default action only count and alert.
+    pub(crate) enforcement: Enforcement,
     /// The control socket.
     pub(crate) socket: SocketConfig,
     /// Address of the metrics endpoint; none switches it off.
@@ -106,6 +108,8 @@ pub(crate) struct Overrides {
     pub(crate) mode: Option<ModeName>,
     /// Fail policy.
     pub(crate) fail_policy: Option<FailPolicyName>,
+    /// Only count and alert what would be dropped, whatever the file says.
+    pub(crate) monitor: bool,
     /// Control socket.
     pub(crate) socket: Option<PathBuf>,
     /// Group of the control socket.

@@ -63,6 +63,7 @@ fn every_value_arrives() {
         interfaces = ["eth0", "eth1"]
         mode = "zero-copy"
         fail_policy = "fail_closed"
+        enforcement = "monitor"
         default_action = "inspect"
         default_chain = "waf"
         state = "state.json"
@@ -98,6 +99,7 @@ fn every_value_arrives() {
     .unwrap();
     let plane = &config.plane;
     assert_eq!(plane.mode, ModeRequest::ZeroCopy);
+    assert_eq!(config.enforcement, Enforcement::Monitor);
     assert_eq!(plane.fail_policy, FailPolicy::Closed);
     assert_eq!(plane.default_action, Action::Inspect { chain: "waf".into() });
     assert_eq!(plane.umem, UmemLayout { frames: 1024, frame_size: 2048, ring: 256 });
@@ -126,6 +128,7 @@ fn flags_win_over_the_file() {
         interfaces: vec!["eth7".into()],
         mode: Some(ModeName::Skb),
         fail_policy: Some(FailPolicyName::Closed),
+        monitor: true,
         metrics: Some("127.0.0.1:1".into()),
         state: Some("s".into()),
         ..Overrides::default()
@@ -133,6 +136,9 @@ fn flags_win_over_the_file() {
     let config = load(Some(&path), &flags).unwrap();
     assert_eq!(config.plane.interfaces, ["eth7"]);
     assert_eq!((config.plane.mode, config.plane.fail_policy), (ModeRequest::Skb, FailPolicy::Closed));
+    assert_eq!(config.enforcement, Enforcement::Monitor);
+    let file_alone = load(Some(&path), &Overrides::default()).unwrap();
+    assert_eq!(file_alone.enforcement, Enforcement::Enforce);
     assert_eq!(config.metrics, Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(config.state, Path::new("s"), "a flag's path is relative to where the command runs");
 }
@@ -192,6 +198,7 @@ fn unknown_keys_and_wrong_types_are_named_with_their_line() {
         ("[umem]\nringg = 1", "unknown field `ringg`"),
         ("[[module]]\nname = \"a\"", "missing field `path`"),
         ("mode = \"fast\"", "unknown variant `fast`"),
+        ("enforcement = \"log\"", "unknown variant `log`, expected `enforce` or `monitor`"),
         ("interfaces = \"eth0\"", "invalid type"),
         ("interfaces = [", "line 1"),
     ] {

@@ -12,7 +12,7 @@ use super::{
     table::{self as t, Decl, Kind},
     text,
 };
-use crate::api::{RuleInfo, Status};
+use crate::api::{RuleInfo, SetInfo, Status};
 
 /// Samples of one scrape.
 struct Sink(PrometheusRecorder);
@@ -55,13 +55,14 @@ fn to_f64(value: u64) -> f64 {
 }
 
 /// Everything as Prometheus text.
-pub(super) fn collect(status: &Status, rules: &[RuleInfo], started: Timestamp) -> String {
+pub(super) fn collect(status: &Status, rules: &[RuleInfo], set_list: &[SetInfo], started: Timestamp) -> String {
     let sink = Sink(PrometheusBuilder::new().build_recorder());
     for decl in t::ALL {
         sink.0.describe_gauge(decl.name.into(), Some(decl.unit), decl.help.into());
     }
     daemon(&sink, status, started);
     classifier(&sink, status, rules);
+    sets(&sink, set_list);
     workers(&sink, status);
     sockets(&sink, status);
     modules(&sink, status);
@@ -101,6 +102,14 @@ fn classifier(sink: &Sink, status: &Status, rules: &[RuleInfo]) {
     }
 }
 
+fn sets(sink: &Sink, sets: &[SetInfo]) {
+    for set in sets {
+        sink.set(&t::SET_ENTRIES, &[&set.name], u64::try_from(set.entries).unwrap_or(u64::MAX));
+        sink.set(&t::SET_IMPORTED, &[&set.name], set.imported);
+        sink.set(&t::SET_EXPIRED, &[&set.name], set.expired);
+    }
+}
+
 fn workers(sink: &Sink, status: &Status) {
     for worker in &status.plane.workers {
         let index = worker.index.to_string();
@@ -113,6 +122,7 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_BATCHES, &[&index], worker.batches);
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
+        sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
         for Named { name, value } in &worker.frames {
             sink.set(&t::UMEM_FRAMES, &[&index, name], *value);
         }

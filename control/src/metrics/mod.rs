@@ -1,6 +1,6 @@
 //! Prometheus metrics: a snapshot of the dataplane's own counters, taken when it is asked for.
 //!
-//! Each scrape fills a recorder of its own, so that series of deleted rules and services are gone with them.
+//! Each scrape fills a recorder of its own, so that series of deleted rules, sets and services are gone with them.
 
 mod collect;
 mod table;
@@ -53,7 +53,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 fn render(admin: &Admin) -> Result<String, ApiError> {
     let status = admin.status()?;
     let rules = admin.count_rules(&status.plane.rules).rules;
-    Ok(collect::collect(&status, &rules, admin.started()))
+    Ok(collect::collect(&status, &rules, &admin.sets().sets, admin.started()))
 }
 
 #[cfg(test)]

@@ -66,11 +66,17 @@ metrics_table! {
     ACTION_BYTES: Counter Bytes "secuxflow_action_bytes_total" ["action"]
         "Bytes of those packets, Ethernet headers included.";
     EVENTS: Counter Count "secuxflow_classifier_events_total" ["event"]
-        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed.";
+        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert.";
     RULE_PACKETS: Counter Count "secuxflow_rule_packets_total" ["rule", "action"]
         "Packets that a rule decided on.";
     RULE_BYTES: Counter Bytes "secuxflow_rule_bytes_total" ["rule", "action"]
         "Bytes of those packets.";
+    SET_ENTRIES: Gauge Count "secuxflow_set_entries" ["set"]
+        "Prefixes in the set, those that are over and not taken out yet included.";
+    SET_IMPORTED: Counter Count "secuxflow_set_imported_total" ["set"]
+        "Prefixes that feeds brought to the set, those that were in it already included.";
+    SET_EXPIRED: Counter Count "secuxflow_set_expired_total" ["set"]
+        "Prefixes that left the set by themselves, at the end of their TTL.";
     IF_ATTACHED: Gauge Count "secuxflow_interface_attached" ["interface", "mode"]
         "1 while the XDP program is attached; mode is zero-copy, copy or skb.";
     IF_QUEUES: Gauge Count "secuxflow_interface_queues" ["interface"]
@@ -95,6 +101,8 @@ metrics_table! {
         "Partial checksums a worker completed.";
     WORKER_RECLASSIFIED: Counter Count "secuxflow_worker_reclassified_total" ["worker"]
         "Packets whose rule the kernel could not hand over, classified by the worker.";
+    WORKER_MONITORED: Counter Count "secuxflow_worker_monitored_total" ["worker"]
+        "Packets that a module would have dropped; forwarded, in monitor mode.";
     UMEM_FRAMES: Gauge Count "secuxflow_umem_frames" ["worker", "place"]
         "UMEM frames by where they are now: free, fill, rx, tx, mailbox; the sum is the worker's share.";
     LATENCY: Summary Seconds "secuxflow_latency_seconds" ["worker", "quantile"]

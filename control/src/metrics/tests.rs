@@ -10,7 +10,7 @@ use super::{
     table::{ALL, Decl, Kind},
 };
 use crate::{
-    api::{RuleInfo, Status},
+    api::{RuleInfo, SetInfo, Status},
     testing::full_status,
 };
 
@@ -22,6 +22,7 @@ fn status() -> Status {
         uptime_seconds: 1,
         config: None,
         fail_policy: FailPolicy::Open,
+        enforcement: crate::config::Enforcement::Enforce,
         default_action: "pass".into(),
         rule_count: 1,
         alert_write_errors: 2,
@@ -32,9 +33,19 @@ fn status() -> Status {
 fn scrape() -> String {
     let status = status();
     let rule = RuleSpec { action: Some("drop".into()), ..RuleSpec::default() };
-    let rules =
-        [RuleInfo { id: secuxflow::rules::RuleId(4), rule, count: secuxflow::plane::Count { packets: 3, bytes: 180 } }];
-    collect(&status, &rules, Timestamp::UNIX_EPOCH)
+    let count = secuxflow::plane::Count { packets: 3, bytes: 180 };
+    let rules = [RuleInfo { id: secuxflow::rules::RuleId(4), rule, expires_in_seconds: None, count }];
+    let set = SetInfo {
+        name: "drop".into(),
+        blocklist: true,
+        comment: None,
+        entries: 9,
+        timed: 2,
+        used_by: 0,
+        imported: 12,
+        expired: 3,
+    };
+    collect(&status, &rules, &[set], Timestamp::UNIX_EPOCH)
 }
 
 fn line(decl: &Decl) -> String {
@@ -65,6 +76,10 @@ fn samples_have_the_values_types_and_base_units() {
         "secuxflow_latency_seconds_count{worker=\"0\"} 4",
         "# TYPE secuxflow_module_seconds_total counter",
         "secuxflow_module_seconds_total{module=\"waf\"} 1.5",
+        "# TYPE secuxflow_set_entries gauge",
+        "secuxflow_set_entries{set=\"drop\"} 9",
+        "secuxflow_set_imported_total{set=\"drop\"} 12",
+        "secuxflow_set_expired_total{set=\"drop\"} 3",
         "secuxflow_service_up{service=\"web\"} 1",
         "secuxflow_alerts_dropped_total 1",
         "secuxflow_alert_write_errors_total 2",
@@ -97,9 +112,9 @@ fn names_follow_the_conventions() {
 fn the_documentation_is_the_table() {
     let mut text = String::from(
         "# Metrics\n\nPrometheus text on `http://127.0.0.1:9477/metrics` (`metrics.listen`). This page is made from the \
-         table in\n`control/src/metrics/table.rs` and checked against it by a test. Series of deleted rules and services \
-         disappear with\nthem. Counters start at 0 with the daemon, except those of rules, which live as long as the \
-         dataplane keeps them.\n\n| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
+         table in\n`control/src/metrics/table.rs` and checked against it by a test. Series of deleted rules, sets \
+         and services\ndisappear with them. Counters start at 0 with the daemon, except those of rules, which live as \
+         long as the dataplane\nkeeps them.\n\n| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
     );
     for decl in ALL {
         write!(text, "{}", line(decl)).unwrap();

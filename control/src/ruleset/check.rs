@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use secuxflow::rules::{Action, MAX_RULES, Rule, RuleError, RuleId, RuleRecord, Ruleset};
+use secuxflow::rules::{Action, Known, MAX_RULES, Rule, RuleError, RuleId, Ruleset};
 use serde_json::{Map, Value};
 
 use crate::api::{AddRule, Fault};
@@ -23,11 +23,11 @@ pub(crate) struct Entry {
     pub(crate) rule: Rule,
 }
 
-/// Check `rules`. Whether the chains exist is only checked when `chains` are given.
+/// Check `rules` against what is `known`.
 ///
 /// # Errors
 /// Everything that is wrong, by position and field, in the order of the rules; at most a thousand faults.
-pub(crate) fn check(rules: &[Value], chains: Option<&[String]>) -> Result<Vec<Entry>, Vec<Fault>> {
+pub(crate) fn check(rules: &[Value], known: &Known<'_>) -> Result<Vec<Entry>, Vec<Fault>> {
     if rules.len() > MAX_LISTED {
         return Err(vec![Fault::whole(format!("{} rules: at most {MAX_LISTED} fit into one ruleset", rules.len()))]);
     }
@@ -35,7 +35,7 @@ pub(crate) fn check(rules: &[Value], chains: Option<&[String]>) -> Result<Vec<En
     let mut faults = Vec::new();
     let mut by_id: HashMap<RuleId, usize> = HashMap::new();
     for (at, value) in rules.iter().enumerate() {
-        match one(value, chains) {
+        match one(value, known) {
             Ok(entry) => {
                 if let Some(before) = entry.id.and_then(|id| by_id.insert(id, at).map(|before| (id, before))) {
                     let (id, before) = before;
@@ -85,38 +85,42 @@ pub(crate) fn offline(entries: &[Entry], default_action: Action) -> (Ruleset, Ha
 
 type Wrong = Vec<(String, String)>;
 
-fn one(value: &Value, chains: Option<&[String]>) -> Result<Entry, Wrong> {
+fn one(value: &Value, known: &Known<'_>) -> Result<Entry, Wrong> {
     let Value::Object(fields) = value else {
         return Err(vec![(String::new(), "a rule with its fields expected, as in action = \"drop\"".to_owned())]);
     };
-    match parse(fields.clone(), chains) {
+    match parse(fields.clone(), known) {
         Ok(entry) => Ok(entry),
         Err(whole) => {
-            let each = each_field(fields, chains);
+            let each = each_field(fields, known);
             Err(if each.is_empty() { vec![whole] } else { each })
         }
     }
 }
 
-fn parse(fields: Map<String, Value>, chains: Option<&[String]>) -> Result<Entry, (String, String)> {
+fn parse(fields: Map<String, Value>, known: &Known<'_>) -> Result<Entry, (String, String)> {
     let request: AddRule = serde_json::from_value(fields.into()).map_err(|e| {
         let fault = crate::error::ApiError::body(&e);
         (fault.field.unwrap_or_default(), fault.message)
     })?;
     let id = request.id.unwrap_or(NO_ID);
-    let rule = match chains {
-        Some(chains) => request.rule.check(id, chains),
-        None => Rule::try_from(RuleRecord { id, spec: request.rule }),
-    };
-    rule.map(|rule| Entry { id: request.id, rule }).map_err(|error| (field_of(&error), error.to_string()))
+    request
+        .rule
+        .check(id, known)
+        .map(|rule| Entry { id: request.id, rule })
+        .map_err(|error| (field_of(&error), error.to_string()))
 }
 
 /// Faults of single fields, each tried beside a harmless action; contradictions between fields are left to the whole.
-fn each_field(fields: &Map<String, Value>, chains: Option<&[String]>) -> Wrong {
+fn each_field(fields: &Map<String, Value>, known: &Known<'_>) -> Wrong {
     let mut wrong = Vec::new();
     for (name, value) in fields {
         let mut alone = Map::new();
-        let action = if name == "chain" { "inspect" } else { "pass" };
+        let action = match name.as_str() {
+            "chain" => "inspect",
+            "monitor" => "drop",
+            _ => "pass",
+        };
         alone.insert("action".to_owned(), action.into());
         alone.insert(name.clone(), value.clone());
         // The type first: its message does not name the field.
@@ -124,7 +128,7 @@ fn each_field(fields: &Map<String, Value>, chains: Option<&[String]>) -> Wrong {
         match typed {
             Err(e) => wrong.push((name.clone(), format!("{name} {value}: {e}"))),
             Ok(_) => {
-                let told = parse(alone, chains).err().filter(|(field, _)| field == name);
+                let told = parse(alone, known).err().filter(|(field, _)| field == name);
                 wrong.extend(told);
             }
         }

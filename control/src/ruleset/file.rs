@@ -32,6 +32,22 @@ pub(crate) enum RulesetError {
         /// The parser's words with line and column.
         message: String,
     },
+    /// A set's file holds something else than prefixes.
+    #[error("{}", .message.lines().map(|line| format!("{name}: {line}")).collect::<Vec<_>>().join("\n"))]
+    Sets {
+        /// The file.
+        name: String,
+        /// What is wrong, line by line.
+        message: String,
+    },
+    /// The rules cannot be explained without the prefixes of these sets.
+    #[error("{name}: sets are not known here: {}; give each with --set NAME=FILE", .sets.iter().map(|set| format!("@{set}")).collect::<Vec<_>>().join(", "))]
+    Lacking {
+        /// The file.
+        name: String,
+        /// Names of the sets.
+        sets: Vec<String>,
+    },
     /// Rules that break rules, all of them.
     #[error("{}", .faults.iter().map(|fault| format!("{name}: {fault}")).collect::<Vec<_>>().join("\n"))]
     Invalid {
@@ -75,7 +91,7 @@ impl RulesetFile {
             Format::Toml => {
                 let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, &e.to_string()))?;
                 let lines = lines(text, raw.rules.iter().map(|rule| rule.span().start));
-                (raw.rules.into_iter().map(Spanned::into_inner).collect(), lines)
+                (raw.rules.into_iter().map(|rule| times_as_text(rule.into_inner())).collect(), lines)
             }
         };
         Ok(Self { name: name.to_owned(), rules, lines })
@@ -107,6 +123,18 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), RulesetError> {
         Ok(()) => Ok((name, text)),
         Err(source) => Err(RulesetError::Read { name, source }),
     }
+}
+
+/// TOML has a type for times; in rules they are text.
+fn times_as_text(mut rule: Value) -> Value {
+    // The name that the parser hands them on by.
+    const TIME: &str = "$__toml_private_datetime";
+    for value in rule.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
+        if let Some(time) = value.get_mut(TIME).map(Value::take) {
+            *value = time;
+        }
+    }
+    rule
 }
 
 fn from_json<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, RulesetError> {

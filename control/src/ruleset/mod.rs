@@ -4,13 +4,15 @@ mod check;
 mod file;
 pub(crate) mod import;
 mod plan;
+mod sets;
 mod warn;
 mod write;
 
 pub(crate) use check::{Entry, check, offline};
 pub(crate) use file::{RulesetError, RulesetFile, read};
 pub(crate) use plan::plan;
-pub(crate) use warn::shadow_warnings;
+pub(crate) use sets::{SetFile, lacking, read_sets};
+pub(crate) use warn::{shadow_warning, shadow_warnings};
 pub(crate) use write::{Format, fields, write, write_new};
 
 #[cfg(test)]

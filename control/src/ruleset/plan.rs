@@ -32,14 +32,16 @@ impl Plan {
 }
 
 /// Plan to replace `current` by `entries`. An id that the file gives is taken. A rule without one takes over that of an
-/// equal rule, else of one that differs in comment or `enabled` alone, so that its counters go on; else it gets a fresh
-/// one, in the order of the file.
+/// equal rule, else of one that matches and does the same (`comment`, `enabled`, `monitor` and the end may differ), so that
+/// its counters go on; else it gets a fresh one, in the order of the file.
 ///
 /// # Errors
 /// There is no number left for a fresh id.
 pub(crate) fn plan(current: &[Rule], next_rule: u32, entries: Vec<Entry>) -> Result<Plan, String> {
     let mut ids: Vec<Option<RuleId>> = entries.iter().map(|entry| entry.id).collect();
-    inherit(current, &entries, &mut ids, |rule| (Meaning::of(rule), &rule.comment, rule.enabled));
+    inherit(current, &entries, &mut ids, |rule| {
+        (Meaning::of(rule), &rule.comment, rule.enabled, rule.monitor, rule.expires)
+    });
     inherit(current, &entries, &mut ids, Meaning::of);
     let highest = ids.iter().flatten().map(|id| id.0).max().unwrap_or(0);
     // Fresh ids lie above all others, and one number is left for the rule after them.
@@ -64,7 +66,7 @@ fn no_number(highest: u32) -> String {
     format!("id 'rule-{highest}': no number is left after it for the rules to come; choose a lower one")
 }
 
-/// What a rule does, whatever its id, comment and state.
+/// What a rule does, whatever its id, comment, state and end.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Meaning<'a> {
     priority: i32,

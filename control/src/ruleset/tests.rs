@@ -1,7 +1,8 @@
 //! Files, their mistakes, and what applying them changes.
 
+use jiff::Timestamp;
 use proptest::{option, prelude::*};
-use secuxflow::rules::{Rule, RuleId, RuleRecord, RuleSpec};
+use secuxflow::rules::{Known, Rule, RuleId, RuleRecord, RuleSpec};
 use serde_json::{Value, json};
 
 use super::{
@@ -14,17 +15,27 @@ fn chains() -> Vec<String> {
     vec!["default".to_owned(), "waf".to_owned()]
 }
 
+/// Check against the chains, the sets `office` and `bad`, and a time before any of these tests' ends.
+fn check_known(rules: &[Value]) -> Result<Vec<Entry>, Vec<Fault>> {
+    let sets = ["office".to_owned(), "bad".to_owned()];
+    check(rules, &Known { chains: Some(&chains()), sets: Some(&sets), now: Timestamp::UNIX_EPOCH })
+}
+
+fn check_alone(rules: &[Value]) -> Result<Vec<Entry>, Vec<Fault>> {
+    check(rules, &Known::at(Timestamp::UNIX_EPOCH))
+}
+
 fn rule(id: u32, fields: Value) -> Rule {
     let spec: RuleSpec = serde_json::from_value(fields).unwrap();
-    spec.check(RuleId(id), &chains()).unwrap()
+    spec.check(RuleId(id), &Known::at(Timestamp::UNIX_EPOCH)).unwrap()
 }
 
 fn entries(rules: &Value) -> Vec<Entry> {
-    check(rules.as_array().unwrap(), Some(&chains())).unwrap()
+    check_known(rules.as_array().unwrap()).unwrap()
 }
 
 fn faults(rules: &Value) -> Vec<String> {
-    let faults = check(rules.as_array().unwrap(), Some(&chains())).unwrap_err();
+    let faults = check_known(rules.as_array().unwrap()).unwrap_err();
     faults.iter().filter_map(Fault::place).collect()
 }
 
@@ -44,6 +55,23 @@ fn both_formats_say_the_same() {
     let by_name = |name: &str, text| RulesetFile::parse(name, Some(std::path::Path::new(name)), text);
     assert!(by_name("a.toml", json).is_err() && by_name("a.JSON", toml).is_err(), "the extension decides");
     assert!(parse("rules = []").unwrap().rules.is_empty());
+}
+
+#[test]
+fn times_of_toml_and_as_text_are_the_same() {
+    let rule = |expires: &str| {
+        let file = parse(&format!("[[rule]]\naction = \"drop\"\nexpires = {expires}\n")).unwrap();
+        check_alone(&file.rules).map(|mut entries| entries.remove(0).rule)
+    };
+    let expected = rule("\"2030-01-31T18:00:00Z\"").unwrap();
+    assert!(expected.expires.is_some());
+    assert_eq!(rule("2030-01-31T18:00:00Z").unwrap(), expected);
+    assert_eq!(rule("2030-01-31 19:00:00+01:00").unwrap(), expected);
+    let local = rule("2030-01-31T18:00:00").unwrap_err();
+    assert!(
+        local[0].message.contains("(RFC 3339) expected"),
+        "a time without an offset is no point in time: {local:?}"
+    );
 }
 
 #[test]
@@ -74,6 +102,11 @@ fn every_mistake_is_named_by_position_and_field() {
         {"action": "inspect", "chain": "none"},
         "drop",
         {"id": "seven", "action": "drop"},
+        {"action": "drop", "src": "@lost", "tcp_flags": "sny", "vlan": 5000, "ttl": "soon", "monitor": "yes"},
+        {"action": "drop", "tcp_flags": "syn"},
+        {"action": "pass", "monitor": true},
+        {"action": "drop", "ttl": "1h", "expires": "2030-01-01T00:00:00Z"},
+        {"action": "drop", "src": "10.0.0.0/8", "dst": "fd00::/8"},
     ]));
     assert_eq!(
         found,
@@ -88,6 +121,15 @@ fn every_mistake_is_named_by_position_and_field() {
             "rule[5].chain",
             "rule[6]",
             "rule[7].id",
+            "rule[8].monitor",
+            "rule[8].src",
+            "rule[8].tcp_flags",
+            "rule[8].ttl",
+            "rule[8].vlan",
+            "rule[9].tcp_flags",
+            "rule[10].monitor",
+            "rule[11].ttl",
+            "rule[12].src",
         ]
     );
     assert_eq!(
@@ -97,28 +139,33 @@ fn every_mistake_is_named_by_position_and_field() {
 }
 
 #[test]
-fn chains_are_only_checked_when_they_are_known() {
-    let rules = [json!({"action": "inspect", "chain": "none"})];
-    assert!(check(&rules, None).is_ok());
-    assert_eq!(check(&rules, Some(&chains())).unwrap_err()[0].field.as_deref(), Some("chain"));
+fn chains_and_sets_are_only_checked_when_they_are_known() {
+    for (rule, field) in [
+        (json!({"action": "inspect", "chain": "none"}), "chain"),
+        (json!({"action": "drop", "src": "@none"}), "src"),
+        (json!({"action": "drop", "dst": "@none"}), "dst"),
+    ] {
+        assert!(check_alone(std::slice::from_ref(&rule)).is_ok());
+        assert_eq!(check_known(&[rule]).unwrap_err()[0].field.as_deref(), Some(field));
+    }
 }
 
 #[test]
 fn a_fault_in_toml_has_the_line_of_its_rule() {
     let file = parse("\n[[rule]]\naction = \"drop\"\n\n[[rule]]\naction = \"drop\"\nport = 70000\n").unwrap();
-    let error = file.invalid(check(&file.rules, None).unwrap_err()).to_string();
+    let error = file.invalid(check_alone(&file.rules).unwrap_err()).to_string();
     assert!(error.starts_with("f: rule[1].port (line 5): port '70000'"), "{error}");
 }
 
 #[test]
 fn too_many_rules_are_refused() {
     let many = vec![json!({"action": "drop"}); secuxflow::rules::MAX_RULES + 1];
-    let found = check(&many, None).unwrap_err();
+    let found = check_alone(&many).unwrap_err();
     assert!(found.len() == 1 && found[0].message.contains("at most"), "{found:?}");
     let off = vec![json!({"action": "drop", "enabled": false}); secuxflow::rules::MAX_RULES + 1];
-    assert!(check(&off, None).is_ok());
+    assert!(check_alone(&off).is_ok());
     let bad = vec![json!({}); 5000];
-    assert_eq!(check(&bad, None).unwrap_err().len(), 1001, "a thousand are told, and that there are more");
+    assert_eq!(check_alone(&bad).unwrap_err().len(), 1001, "a thousand are told, and that there are more");
 }
 
 #[test]
@@ -142,6 +189,19 @@ fn equal_rules_keep_their_ids_and_new_ones_get_fresh_ones() {
     assert_eq!(plan.changed.iter().map(|change| change.id.0).collect::<Vec<_>>(), [4, 5]);
     assert_eq!(plan.changed[1].to.comment.as_deref(), Some("new"));
     assert_eq!(plan.next_rule, 11);
+}
+
+#[test]
+fn a_rule_whose_end_or_monitoring_changes_keeps_its_id() {
+    let current = [rule(2, json!({"action": "drop", "port": 80, "expires": "2030-01-01T00:00:00Z"}))];
+    for fields in [
+        json!({"action": "drop", "port": 80}),
+        json!({"action": "drop", "port": [80], "ttl": "10m"}),
+        json!({"action": "drop", "port": 80, "monitor": true}),
+    ] {
+        let plan = plan(&current, 9, entries(&json!([fields]))).unwrap();
+        assert_eq!((ids(&plan.rules), plan.changed.len()), (vec![2], 1), "{fields}");
+    }
 }
 
 #[test]
@@ -169,8 +229,16 @@ fn rules_without_an_id_are_called_by_their_position() {
 
 /// Rules as a daemon may hold them: ascending ids, all fields, any comment.
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
-    let src = prop_oneof![Just("10.0.0.0/8"), Just("192.0.2.1/32"), Just("0.0.0.0/0")];
-    let port = prop_oneof![Just("80".to_owned()), (0..9_u16).prop_map(|first| format!("{first}-9000"))];
+    let src = prop_oneof![Just("10.0.0.0/8"), Just("192.0.2.1/32"), Just("0.0.0.0/0"), Just("@office")];
+    let dst = prop_oneof![Just("10.0.0.0/8"), Just("@office"), Just("@bad")];
+    let port = prop_oneof![
+        Just("80".to_owned()),
+        (0..9_u16).prop_map(|first| format!("{first}-9000")),
+        (0..9_u16).prop_map(|first| format!("{first},443,8000-8080")),
+    ];
+    let flags = prop_oneof![Just("syn,!ack"), Just("!fin,!syn"), Just("cwr")];
+    let vlan = prop_oneof![Just("none"), Just("1"), Just("4094")];
+    let expires = prop_oneof![Just("2030-01-02T03:04:05Z"), Just("2031-01-02T03:04:05.000000007Z")];
     let action = prop_oneof![Just(("drop", None)), Just(("pass", None)), Just(("inspect", Some("waf")))];
     let fields = (
         option::of(src),
@@ -180,11 +248,15 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
         -3..3_i32,
         option::of("\\PC{0,20}|[\\x00-\\x7f]{0,20}"),
         any::<bool>(),
+        (option::of(dst), option::of(flags), option::of(vlan), option::of(expires), any::<bool>()),
     );
-    let one = fields.prop_map(|(src, port, proto, (action, chain), priority, comment, enabled)| {
+    let one = fields.prop_map(|(src, port, proto, (action, chain), priority, comment, enabled, more)| {
         let sport = port.clone().filter(|_| enabled);
-        json!({"src": src, "port": port, "sport": sport, "proto": proto, "action": action, "chain": chain,
-            "priority": priority, "comment": comment, "enabled": enabled})
+        let (dst, flags, vlan, expires, monitor) = more;
+        let flags = flags.filter(|_| proto == Some("tcp"));
+        json!({"src": src, "dst": dst, "port": port, "sport": sport, "proto": proto, "action": action, "chain": chain,
+            "priority": priority, "comment": comment, "enabled": enabled, "tcp_flags": flags, "vlan": vlan,
+            "expires": expires, "monitor": monitor && action == "drop"})
     });
     proptest::collection::vec((1..50_u32, one), 0..20).prop_map(|list| {
         let mut id = 0;
@@ -204,7 +276,7 @@ proptest! {
         let format = if json { Format::Json } else { Format::Toml };
         let records: Vec<RuleRecord> = rules.iter().cloned().map(RuleRecord::from).collect();
         let text = write(&records, Some(7), format).unwrap();
-        let found = check(&parse(&text).unwrap().rules, Some(&chains())).unwrap();
+        let found = check_known(&parse(&text).unwrap().rules).unwrap();
         let over = plan(&others, next, found.clone()).unwrap();
         prop_assert_eq!(&over.rules, &rules, "over any other rules");
         prop_assert!(over.next_rule >= next);
@@ -217,7 +289,7 @@ proptest! {
     fn without_ids_equal_rules_are_kept_and_nothing_is_lost(rules in rules(), others in rules()) {
         let specs: Vec<RuleSpec> = rules.iter().map(RuleSpec::from).collect();
         let text = write_new(&specs, Format::Toml).unwrap();
-        let found = check(&parse(&text).unwrap().rules, Some(&chains())).unwrap();
+        let found = check_known(&parse(&text).unwrap().rules).unwrap();
         prop_assert!(!plan(&rules, 2000, found.clone()).unwrap().differs());
         let over = plan(&others, 2000, found).unwrap();
         let sorted = |rules: &[Rule]| {
@@ -234,7 +306,7 @@ proptest! {
     #[test]
     fn any_text_is_answered(text in "(\\[\\[rule\\]\\]\n)?[ -~\n]{0,80}") {
         if let Ok(file) = parse(&text) {
-            let _checked = check(&file.rules, None);
+            let _checked = check_alone(&file.rules);
         }
     }
 }

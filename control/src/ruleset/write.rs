@@ -7,8 +7,23 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Order of a rule's fields in TOML; any other comes after.
-const ORDER: [&str; 11] =
-    ["id", "priority", "src", "sport", "dst", "port", "proto", "action", "chain", "comment", "enabled"];
+const ORDER: [&str; 15] = [
+    "id",
+    "priority",
+    "src",
+    "sport",
+    "dst",
+    "port",
+    "proto",
+    "tcp_flags",
+    "vlan",
+    "action",
+    "chain",
+    "monitor",
+    "expires",
+    "comment",
+    "enabled",
+];
 
 /// Formats of ruleset files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,4 +1,4 @@
-//! Request bodies: JSON of a bounded size, with refusals that name the field.
+//! Request bodies: JSON or plain text of a bounded size, with refusals that name the field.
 
 use axum::extract::{FromRequest, Request};
 use http_body_util::BodyExt;
@@ -23,6 +23,20 @@ impl<S: Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Body<T, 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let bytes = read(request, MAX).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|e| ApiError::body(&e))
+    }
+}
+
+/// A request's body of at most `MAX` bytes, as text. What is no UTF-8 is replaced: feeds have names of all kinds in their
+/// comments, and prefixes are ASCII.
+#[derive(Debug)]
+pub(super) struct Text<const MAX: usize>(pub(super) String);
+
+impl<S: Sync, const MAX: usize> FromRequest<S> for Text<MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let text = String::from_utf8(read(request, MAX).await?);
+        Ok(Self(text.unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())))
     }
 }
 

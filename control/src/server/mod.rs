@@ -2,6 +2,7 @@
 
 mod body;
 mod routes;
+mod sets;
 mod socket;
 
 use std::sync::Arc;

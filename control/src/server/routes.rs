@@ -18,7 +18,7 @@ use secuxflow::{
 use serde::Deserialize;
 use tokio_stream::{StreamExt, wrappers::BroadcastStream, wrappers::errors::BroadcastStreamRecvError};
 
-use super::{Peer, body::Body};
+use super::{Peer, body::Body, sets};
 use crate::{
     admin::Admin,
     api::{
@@ -28,8 +28,8 @@ use crate::{
     error::ApiError,
 };
 
-type Shared = State<Arc<Admin>>;
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Shared = State<Arc<Admin>>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// The API's paths over `admin`.
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
@@ -38,6 +38,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/rules", get(rules).post(add_rule).put(replace_rules).delete(clear_rules))
         .route("/v1/rules/explain", post(explain))
         .route("/v1/rules/{id}", delete(delete_rule))
+        .merge(sets::routes())
         .route("/v1/services", get(services).post(add_service))
         .route("/v1/services/{name}", delete(delete_service))
         .route("/v1/modules", get(modules))
@@ -50,7 +51,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
 }
 
 /// Run `work`, which may block, outside the async executor.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     admin: Arc<Admin>,
     work: impl FnOnce(&Admin) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -62,7 +63,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// As [`blocking`], for changes: who asked for what and whether it was done goes to the log.
-async fn change<T: Send + 'static>(
+pub(super) async fn change<T: Send + 'static>(
     admin: Arc<Admin>,
     peer: Peer,
     what: String,

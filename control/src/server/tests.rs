@@ -1,6 +1,7 @@
 //! The API over a real Unix socket, above a dataplane in memory.
 
 mod rulesets;
+mod sets;
 
 use std::{
     fs,
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use secuxflow::alert::AlertEvent;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
@@ -19,7 +21,7 @@ use super::*;
 use crate::{
     alerts::{self, AlertStore},
     client::{Client, ClientError},
-    config::{Config, Overrides, load},
+    config::{Config, Enforcement, Overrides, load},
     state::{self, State},
     testing::Lab,
 };
@@ -53,9 +55,9 @@ impl Server {
         let config = config(dir.path());
         let (socket, listener) = ControlSocket::bind(&config.socket.path, None).unwrap();
         let (lab, store) = (Lab::new(), Arc::new(AlertStore::new(4)));
-        let state = state::load(&config.state, &config.chain_names()).unwrap();
+        let state = state::load(&config.state, &config.chain_names(), Timestamp::now()).unwrap();
         let backend = lab.backend();
-        backend.apply_rules(&crate::admin::ruleset(&state, &config.plane.default_action)).unwrap();
+        backend.apply_rules(&crate::admin::ruleset(&state, &config.plane.default_action, config.enforcement)).unwrap();
         let admin = Arc::new(Admin::new(&config, backend, state, Arc::clone(&store)));
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(serve(listener, admin, async move {
@@ -166,6 +168,14 @@ async fn a_bad_rule_is_refused_by_the_field_s_name() {
         (json!({"action": "drop", "proto": "tcp", "port": 70000}), "port"),
         (json!({"action": "drop", "proto": "icmp", "port": 80}), "port"),
         (json!({"action": "inspect", "chain": "none"}), "chain"),
+        (json!({"action": "drop", "port": "90-80"}), "port"),
+        (json!({"action": "drop", "src": "10.0.0.0/8", "dst": "fd00::/8"}), "src"),
+        (json!({"action": "drop", "dst": "@lost"}), "dst"),
+        (json!({"action": "drop", "proto": "udp", "tcp_flags": "syn"}), "tcp_flags"),
+        (json!({"action": "drop", "vlan": 4095}), "vlan"),
+        (json!({"action": "drop", "ttl": "soon"}), "ttl"),
+        (json!({"action": "drop", "expires": "2020-01-01T00:00:00Z"}), "expires"),
+        (json!({"action": "pass", "monitor": true}), "monitor"),
         (json!({"action": "burn"}), "action"),
         (json!({}), "action"),
     ] {
@@ -178,6 +188,57 @@ async fn a_bad_rule_is_refused_by_the_field_s_name() {
     let (status, body) = server.ask("POST", "/v1/rules", "{\"action\"").await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")));
     assert_eq!(server.lab.rule_ids(), [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_comes_back_as_it_is_meant() {
+    let server = Server::start().await;
+    let rule = json!({"src": "10.0.0.5", "port": ["443", 80, "8000-8080", 81], "sport": "1024-65535", "proto": "TCP",
+        "tcp_flags": "!ack,syn", "vlan": 7, "action": "drop", "monitor": true, "ttl": "1h30m", "comment": "try"});
+    assert_eq!(server.add(rule).await.0, 201);
+    let (_, listed) = server.ask("GET", "/v1/rules", "").await;
+    let mut first = listed["rules"][0].clone();
+    let first = first.as_object_mut().unwrap();
+    let left = first.remove("expires_in_seconds").unwrap().as_u64().unwrap();
+    assert!((5390..=5401).contains(&left), "{left}");
+    let expires: Timestamp = first.remove("expires").unwrap().as_str().unwrap().parse().unwrap();
+    assert!(expires > Timestamp::now() && expires.subsec_nanosecond() == 0);
+    let expected = json!({"id": "rule-1", "src": "10.0.0.5/32", "port": "80-81,443,8000-8080", "sport": "1024-65535",
+        "proto": "tcp", "tcp_flags": "syn,!ack", "vlan": "7", "action": "drop", "monitor": true, "comment": "try",
+        "enabled": true, "packets": 3, "bytes": 180});
+    assert_eq!(Value::from(first.clone()), expected);
+    let (_, listed) = (server.add(json!({"action": "drop"})).await, server.ask("GET", "/v1/rules", "").await.1);
+    assert_eq!(listed["rules"][1].get("expires_in_seconds"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_never_matches_is_added_and_told() {
+    let server = Server::start().await;
+    server.add(json!({"action": "drop", "src": "10.0.0.0/8", "priority": 5})).await;
+    let (status, added) = server.add(json!({"action": "pass", "src": "10.1.0.0/16"})).await;
+    let expected =
+        "rule-2 (pass) never matches: rule-1 (drop) comes before it by priority and matches all that it matches";
+    assert_eq!((status, &added["warnings"]), (201, &json!([expected])));
+    let (_, added) = server.add(json!({"action": "drop", "src": "10.0.0.0/8", "priority": 5})).await;
+    assert_eq!(added["warnings"], json!(["rule-3 is a duplicate of rule-1: it matches and does the same"]));
+    let off = json!({"action": "drop", "src": "10.0.0.0/8", "enabled": false});
+    assert_eq!(server.add(off).await.1["warnings"], json!([]));
+    assert_eq!(server.lab.rule_ids(), [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_monitored_is_told_to_the_dataplane() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::new();
+    for (enforcement, monitor) in [(Enforcement::Enforce, false), (Enforcement::Monitor, true)] {
+        let config = Config { enforcement, ..config(dir.path()) };
+        let admin = Admin::new(&config, lab.backend(), State::default(), Arc::new(AlertStore::new(1)));
+        let rule = serde_json::from_value(json!({"action": "drop", "monitor": true})).unwrap();
+        admin.add_rule(&rule).unwrap();
+        let live = lab.rules.lock().unwrap().clone().unwrap();
+        assert_eq!((live.monitor, live.rules[0].monitor), (monitor, true));
+        assert_eq!(admin.status().unwrap().enforcement, enforcement);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,6 +292,7 @@ async fn inspecting_without_a_service_warns() {
     assert!(added["warnings"][0].as_str().unwrap().contains("10.77.2.0/24"), "{added}");
     let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
     assert_eq!(server.ask("POST", "/v1/services", &web.to_string()).await.0, 201);
+    server.ask("DELETE", "/v1/rules", "").await;
     assert_eq!(server.add(rule).await.1["warnings"], json!([]));
 }
 
@@ -248,7 +310,7 @@ async fn rules_and_services_survive_a_restart() {
     let (_, listed) = server.ask("GET", "/v1/rules", "").await;
     assert_eq!(listed["rules"][0]["comment"], "kept");
     assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-3");
-    let state = state::load(&server.dir.path().join("state.json"), &[]).unwrap();
+    let state = state::load(&server.dir.path().join("state.json"), &[], Timestamp::now()).unwrap();
     assert_eq!(state.services[0].name, "web");
 }
 

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use super::support::{Bench, guest, module, tcp};
-use crate::{alert::AlertKind, plane::FailPolicy};
+use crate::{
+    alert::{AlertKind, Verdict},
+    plane::FailPolicy,
+};
 
 const LOOP: &str = "(loop $for_ever (br $for_ever))";
 const TRAP: &str = "(unreachable)";
@@ -38,6 +41,23 @@ fn each_kind_of_failure_is_counted_and_follows_the_policy() {
             assert_eq!(alerts.len(), 1);
             assert_eq!((alerts[0].kind, alerts[0].module), (AlertKind::ModuleFailure, Some(0)));
             assert!(alerts[0].message.contains("bad") && alerts[0].message.contains(kind), "{}", alerts[0].message);
+        }
+    }
+}
+
+#[test]
+fn in_monitor_mode_alerts_say_that_the_packet_passed() {
+    let alert = "(call $alert (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 16) (i32.const 4))";
+    let drop = format!("{alert} (i32.store offset=44 (local.get $p) (i32.const 1))");
+    for inspect in [drop.as_str(), TRAP] {
+        let (mut bench, _file) = bench(inspect, FailPolicy::Closed);
+        for (monitor, verdict) in [(false, Verdict::Drop), (true, Verdict::Pass), (false, Verdict::Drop)] {
+            bench.runner.set_monitor(monitor);
+            assert_eq!(bench.run(&[tcp(80, 2, b"")]), [false], "the module's word stays what it is");
+            let alerts = bench.raised();
+            // A failing module is told of once in a while.
+            assert!(alerts.iter().all(|alert| alert.verdict == verdict), "{alerts:?}");
+            assert!(!alerts.is_empty() || inspect == TRAP);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `docs/classifier.md` draws the tables. A rule's bit is its place in the order, the same for both families.
 
 mod addresses;
+mod extras;
 mod rows;
 mod transport;
 mod trie;
@@ -14,6 +15,7 @@ mod walk;
 
 use super::{Action, MAX_RULES, Rule, RuleError, RuleId, Ruleset, ordered};
 use crate::bpf::types::{Act, Limits, PortTable, RuleEntry, Shape, Skip, Trie as TrieIndex, VerdictEntry};
+pub(crate) use extras::Extras;
 use rows::Rows;
 use trie::Tries;
 
@@ -38,6 +40,8 @@ pub(crate) struct Tables {
     pub(crate) ports: Vec<u32>,
     /// [`PROTOCOLS`] bit vectors, by their first lines.
     pub(crate) protocols: Vec<u32>,
+    /// Bit vectors by fields that most rulesets do not use.
+    pub(crate) extras: Extras,
     /// The bit vectors, in whole lines.
     pub(crate) lines: Vec<u64>,
     /// The rules in order.
@@ -55,8 +59,18 @@ pub(crate) fn compile(ruleset: &Ruleset, chains: &[String], slot: impl Fn(RuleId
     if ordered.len() > MAX_RULES {
         return Err(RuleError::TooMany { count: ordered.len() });
     }
-    let default = verdict(&ruleset.default_action, chains, 0, Limits::SXF_DEFAULT_SLOT.0)?;
-    let entry = |rule: &&Rule| Ok(entry(rule, verdict(&rule.action, chains, rule.id.0, slot(rule.id))?));
+    let monitored = ruleset.monitor && ruleset.default_action == Action::Drop;
+    let default = VerdictEntry {
+        rule: 0,
+        slot: Limits::SXF_DEFAULT_SLOT.0,
+        monitored: monitored.into(),
+        ..verdict(&ruleset.default_action, chains)?
+    };
+    let entry = |rule: &&Rule| {
+        let (monitored, slot) = (ruleset.monitors(rule).into(), slot(rule.id));
+        let verdict = VerdictEntry { rule: rule.id.0, slot, monitored, ..verdict(&rule.action, chains)? };
+        Ok(entry(rule, verdict))
+    };
     let rules = ordered.iter().map(entry).collect::<Result<_, RuleError>>()?;
     let matchers: Vec<_> = ordered.iter().map(|rule| &rule.matcher).collect();
     let mut rows = Rows::new(matchers.len());
@@ -64,12 +78,14 @@ pub(crate) fn compile(ruleset: &Ruleset, chains: &[String], slot: impl Fn(RuleId
     addresses::add(&matchers, &mut rows, &mut tries);
     let ports = transport::ports(&matchers, &mut rows);
     let protocols = transport::protocols(&matchers, &mut rows);
+    let extras = Extras::new(ruleset, &ordered, &mut rows);
     Ok(Tables {
         roots: tries.roots,
         nodes: tries.nodes,
         skips: tries.skips,
         ports,
         protocols,
+        extras,
         lines: rows.into_lines(),
         rules,
         default,
@@ -92,14 +108,15 @@ pub(super) fn chain_index(chain: &str, chains: &[String]) -> Result<u16, RuleErr
     })
 }
 
-fn verdict(action: &Action, chains: &[String], rule: u32, slot: u32) -> Result<VerdictEntry, RuleError> {
+/// What is done; of no rule yet.
+fn verdict(action: &Action, chains: &[String]) -> Result<VerdictEntry, RuleError> {
     let (act, chain) = match action {
         Action::Pass => (Act::SXF_PASS, 0),
         Action::Drop => (Act::SXF_DROP, 0),
         Action::Inspect { chain } => (Act::SXF_INSPECT, chain_index(chain, chains)?),
     };
     let [action, ..] = act.0.to_le_bytes();
-    Ok(VerdictEntry { rule, slot, chain, action, reserved: 0 })
+    Ok(VerdictEntry { rule: 0, slot: Limits::SXF_NO_SLOT.0, chain, action, monitored: 0 })
 }
 
 fn entry(rule: &Rule, verdict: VerdictEntry) -> RuleEntry {
@@ -108,7 +125,7 @@ fn entry(rule: &Rule, verdict: VerdictEntry) -> RuleEntry {
         verdict,
         protocol: matcher.proto.map_or(0, |proto| proto.0),
         any_protocol: matcher.proto.is_none().into(),
-        needs_ports: matcher.needs_transport().into(),
+        needs_transport: matcher.needs_transport().into(),
         reserved: 0,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{NODE_ENTRIES, PORTS, ROOT_ENTRIES, Tables};
+use super::{Extras, NODE_ENTRIES, PORTS, ROOT_ENTRIES, Tables};
 use crate::{
-    bpf::types::{Entry, PortTable, RuleEntry, Shape, Trie},
-    rules::Protocol,
+    bpf::types::{Entry, PortTable, RuleEntry, Shape, Trie, Uses},
+    rules::{Monitored, Protocol, RuleId},
     wire::{Fragment, Headers, is_extension},
 };
 
@@ -22,8 +22,37 @@ pub(super) enum Found {
     None,
 }
 
-/// The first rule in `tables` that a packet matches.
-pub(super) fn find(tables: &Tables, packet: &Headers) -> Found {
+/// The first rule in `tables` that a packet matches and that is enforced, and what is not.
+pub(super) fn find(tables: &Tables, packet: &Headers) -> (Found, Option<Monitored>) {
+    let mut rows = rows(tables, packet);
+    let first = first_rule(&tables.lines, &rows).map(|rule| tables.rules[rule]);
+    match first {
+        Some(rule) if rule.verdict.monitored == 1 => {
+            rows.push(tables.extras.enforced);
+            let enforced = first_rule(&tables.lines, &rows).map(|rule| tables.rules[rule]);
+            let monitored = is_sure(&rule, packet).then_some(Monitored::Rule(RuleId(rule.verdict.rule)));
+            (found(enforced, packet), monitored)
+        }
+        None if tables.default.monitored == 1 => (Found::None, Some(Monitored::Default)),
+        first => (found(first, packet), None),
+    }
+}
+
+fn found(rule: Option<RuleEntry>, packet: &Headers) -> Found {
+    match rule {
+        Some(rule) if is_sure(&rule, packet) => Found::Rule(rule.verdict.rule),
+        Some(_) => Found::Hidden,
+        None => Found::None,
+    }
+}
+
+fn is_sure(rule: &RuleEntry, packet: &Headers) -> bool {
+    let unseen = rule.needs_transport == 1 || (rule.any_protocol == 0 && rule.protocol != packet.protocol);
+    packet.fragment != Fragment::Later || !unseen
+}
+
+/// The bit vectors of a packet, by their first lines.
+fn rows(tables: &Tables, packet: &Headers) -> Vec<u32> {
     let (src, dst) = match packet.src {
         IpAddr::V4(_) => (Trie::SXF_SRC4, Trie::SXF_DST4),
         IpAddr::V6(_) => (Trie::SXF_SRC6, Trie::SXF_DST6),
@@ -37,13 +66,18 @@ pub(super) fn find(tables: &Tables, packet: &Headers) -> Found {
         _ if hidden => (0, 0),
         _ => (tables.protocols[usize::from(packet.protocol)], 0),
     };
-    let rows = [address(tables, src, packet.src), address(tables, dst, packet.dst), protocol, sport];
-    let Some(rule) = first_rule(&tables.lines, rows) else { return Found::None };
-    let RuleEntry { verdict, protocol, any_protocol, needs_ports, .. } = tables.rules[rule];
-    if later && (needs_ports == 1 || (any_protocol == 0 && protocol != packet.protocol)) {
-        return Found::Hidden;
-    }
-    Found::Rule(verdict.rule)
+    let mut rows = vec![address(tables, src, packet.src), address(tables, dst, packet.dst), protocol, sport];
+    rows.extend(extras(&tables.extras, packet));
+    rows
+}
+
+/// Bit vectors of fields that the rules use, beside the four of every packet.
+fn extras<'a>(extras: &'a Extras, packet: &'a Headers) -> impl Iterator<Item = u32> + 'a {
+    let uses = |field: Uses| extras.uses & field.0 != 0;
+    let vlan = uses(Uses::SXF_USES_VLAN).then(|| extras.vlans[usize::from(packet.vlan)]);
+    let visible = packet.protocol == Protocol::TCP.0 && packet.fragment != Fragment::Later;
+    let flags = (visible && uses(Uses::SXF_USES_TCP_FLAGS)).then(|| extras.tcp_flags[usize::from(packet.tcp_flags)]);
+    vlan.into_iter().chain(flags)
 }
 
 /// The first line of the bit vector of an address, and nothing else: a walk longer than the kernel's loop panics.
@@ -91,7 +125,7 @@ pub(super) fn words(lines: &[u64], line: u32) -> &[u64] {
     &lines[line as usize * LINE_WORDS..]
 }
 
-fn first_rule(lines: &[u64], rows: [u32; 4]) -> Option<usize> {
+fn first_rule(lines: &[u64], rows: &[u32]) -> Option<usize> {
     let all = |at: usize| rows.iter().fold(u64::MAX, |bits, row| bits & words(lines, *row)[at]);
     for group in 0..SUMMARY_WORDS {
         let mut summary = all(group);

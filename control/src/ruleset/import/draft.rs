@@ -1,6 +1,6 @@
 //! One rule of another firewall while it is taken apart: each field may hold several values, which become several rules.
 
-use secuxflow::rules::RuleSpec;
+use secuxflow::rules::{RuleSpec, TcpFlags};
 
 /// Most rules that one rule may become.
 const MAX_EXPANDED: usize = 1024;
@@ -16,6 +16,8 @@ pub(super) struct Draft {
     sport: Values,
     port: Values,
     proto: Values,
+    vlan: Values,
+    flags: Option<TcpFlags>,
     /// Address prefix of the family, for a rule that names no address but holds for one family only.
     pub(super) family: Option<String>,
     /// `pass` or `drop`.
@@ -31,6 +33,7 @@ pub(super) enum Field {
     Dst,
     Sport,
     Port,
+    Vlan,
 }
 
 impl Draft {
@@ -46,6 +49,7 @@ impl Draft {
             Field::Dst => (&mut self.dst, "destination address"),
             Field::Sport => (&mut self.sport, "source port"),
             Field::Port => (&mut self.port, "destination port"),
+            Field::Vlan => (&mut self.vlan, "VLAN"),
         };
         match slot.replace(values) {
             None => Ok(()),
@@ -66,7 +70,22 @@ impl Draft {
         Ok(())
     }
 
-    /// The rules that it stands for, one for each combination of values.
+    /// Only TCP segments with these of the flags in `mask` set, and the others of `mask` clear.
+    pub(super) fn flags(&mut self, mask: u8, set: u8) -> Result<(), String> {
+        if mask == 0 {
+            return Err("it examines no TCP flag".to_owned());
+        }
+        if set & !mask != 0 {
+            return Err("it never matches: a flag that is to be set is not examined".to_owned());
+        }
+        self.restrict_proto(vec!["tcp".to_owned()])?;
+        match self.flags.replace(TcpFlags { set, clear: mask & !set }) {
+            None => Ok(()),
+            Some(_) => Err("the TCP flags are matched twice".to_owned()),
+        }
+    }
+
+    /// The rules that it stands for, one for each combination of values. Ports are lists of one rule.
     pub(super) fn expand(self) -> Result<Vec<RuleSpec>, String> {
         let Some(action) = self.action else {
             return Err("it only counts: there is no verdict in it".to_owned());
@@ -75,19 +94,30 @@ impl Draft {
             (None, None) => self.family.map(|family| vec![family]),
             (_, dst) => dst,
         };
-        let sizes = [&self.src, &dst, &self.sport, &self.port, &self.proto].map(|v| v.as_ref().map_or(1, Vec::len));
+        let sizes = [&self.src, &dst, &self.proto, &self.vlan].map(|v| v.as_ref().map_or(1, Vec::len));
         let count = sizes.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
         if count.is_none_or(|count| count > MAX_EXPANDED) {
             return Err(format!("its lists stand for more than {MAX_EXPANDED} rules"));
         }
-        let first =
-            RuleSpec { action: Some(action.to_owned()), comment: self.comment, enabled: true, ..RuleSpec::default() };
+        let first = RuleSpec {
+            sport: self.sport.map(|ports| ports.join(",")),
+            port: self.port.map(|ports| ports.join(",")),
+            tcp_flags: self.flags.map(|flags| flags.to_string()),
+            action: Some(action.to_owned()),
+            comment: self.comment,
+            enabled: true,
+            ..RuleSpec::default()
+        };
         let rules = each(vec![first], self.src, |rule, value| rule.src = Some(value));
         let rules = each(rules, dst, |rule, value| rule.dst = Some(value));
-        let rules = each(rules, self.sport, |rule, value| rule.sport = Some(value));
-        let rules = each(rules, self.port, |rule, value| rule.port = Some(value));
+        let rules = each(rules, self.vlan, |rule, value| rule.vlan = Some(value));
         Ok(each(rules, self.proto, |rule, value| rule.proto = Some(value)))
     }
+}
+
+/// The bit of the TCP flag `name`; none when there is no such flag.
+pub(super) fn flag(name: &str) -> Option<u8> {
+    TcpFlags::NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)).map(|bit| 1 << bit)
 }
 
 /// Every rule with every value.

@@ -2,8 +2,15 @@
 
 use super::{
     Hook, Imported,
-    draft::{Draft, Field},
+    draft::{Draft, Field, flag},
 };
+
+/// The flags that iptables knows, and calls ALL: FIN to URG.
+const ALL_FLAGS: u8 = 0x3f;
+/// SYN, RST, ACK and FIN, of which `--syn` wants the first alone.
+const SYN_MASK: u8 = 0x17;
+/// SYN.
+const SYN: u8 = 0x02;
 
 /// A chain's declaration whose policy is to drop.
 struct Policy<'a> {
@@ -91,7 +98,16 @@ fn rule(line: &str, table: &str, wanted: (&str, &str), family: &str) -> Result<D
         if option == "!" {
             return Err(format!("'! {}': rules cannot negate", words.next().unwrap_or_default()));
         }
+        if option == "--syn" {
+            draft.flags(SYN_MASK, SYN)?;
+            continue;
+        }
         let value = words.next().ok_or_else(|| format!("{option}: there is no value behind it"))?;
+        if option == "--tcp-flags" {
+            let set = words.next().ok_or("--tcp-flags: the flags examined and those that are set expected")?;
+            draft.flags(flags(value)?, flags(set)?)?;
+            continue;
+        }
         take(&mut draft, option, value)?;
     }
     Ok(draft)
@@ -118,6 +134,10 @@ fn take(draft: &mut Draft, option: &str, value: &str) -> Result<(), String> {
         "-m" | "--match" => match value {
             "tcp" | "udp" | "sctp" | "icmp" | "icmp6" | "comment" | "multiport" => Ok(()),
             "conntrack" | "state" => Err(format!("-m {value}: rules know no state of connections")),
+            "set" => {
+                Err("-m set: sets are not imported; make one of ours with `secuxflow set`, and name it as @NAME"
+                    .to_owned())
+            }
             _ => Err(format!("-m {value}: there is nothing like it")),
         },
         "-i" | "--in-interface" | "-o" | "--out-interface" => {
@@ -134,6 +154,16 @@ fn take(draft: &mut Draft, option: &str, value: &str) -> Result<(), String> {
         }
         _ => Err(format!("{option}: there is nothing like it")),
     }
+}
+
+/// The bits of `SYN,ACK`, `ALL` or `NONE`.
+fn flags(text: &str) -> Result<u8, String> {
+    let one = |name: &str| match name {
+        "ALL" => Ok(ALL_FLAGS),
+        "NONE" => Ok(0),
+        _ => flag(name).ok_or_else(|| format!("--tcp-flags: '{name}' is no flag")),
+    };
+    text.split(',').try_fold(0, |bits, name| Ok(bits | one(name)?))
 }
 
 /// `1000:2000`, `:2000` and `1000:` in our spelling.

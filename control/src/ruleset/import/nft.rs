@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Hook, Imported,
-    draft::{Draft, Field},
+    draft::{Draft, Field, flag},
 };
 
 const ALL4: &str = "0.0.0.0/0";
@@ -131,10 +131,13 @@ fn draft(rule: &Value, family: &str) -> Result<Draft, String> {
 
 fn take_match(draft: &mut Draft, found: &Value) -> Result<(), String> {
     let part = |name: &str| found.get(name).unwrap_or(&Value::Null);
+    let (left, right) = (part("left"), part("right"));
+    if let Some(mask) = flags_mask(left) {
+        return take_flags(draft, part("op"), mask, right);
+    }
     if part("op") != "==" {
         return Err(format!("the operator {}: only equality has a counterpart", part("op")));
     }
-    let (left, right) = (part("left"), part("right"));
     let (kind, operand) = single(left).ok_or("a match has no left side")?;
     let word = |name: &str| operand.get(name).and_then(Value::as_str).unwrap_or_default();
     match (kind, word("protocol"), word("field"), word("key")) {
@@ -150,6 +153,7 @@ fn take_match(draft: &mut Draft, found: &Value) -> Result<(), String> {
             }
             draft.set(if field == "sport" { Field::Sport } else { Field::Port }, values(right, true)?)
         }
+        ("payload", "vlan", "id", _) => draft.set(Field::Vlan, values(right, false)?),
         ("meta", _, _, "l4proto") => protocols(draft, right),
         ("meta", _, _, "nfproto") => {
             let family = match right.as_str() {
@@ -170,6 +174,46 @@ fn take_match(draft: &mut Draft, found: &Value) -> Result<(), String> {
     }
 }
 
+/// What stands before the operator of `tcp flags`: the flags that are examined, all where none are named. None when it
+/// is about something else.
+fn flags_mask(left: &Value) -> Option<Option<&Value>> {
+    let is_flags = |value: &Value| {
+        let payload = value.get("payload");
+        let word = |name: &str| payload.and_then(|payload| payload.get(name)).and_then(Value::as_str);
+        (word("protocol"), word("field")) == (Some("tcp"), Some("flags"))
+    };
+    match left.get("&").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([flags, mask]) if is_flags(flags) => Some(Some(mask)),
+        _ => is_flags(left).then_some(None),
+    }
+}
+
+fn take_flags(draft: &mut Draft, op: &Value, mask: Option<&Value>, right: &Value) -> Result<(), String> {
+    let wanted = flag_bits(right)?;
+    match (op.as_str(), mask) {
+        (Some("=="), None) => draft.flags(u8::MAX, wanted),
+        (Some("=="), Some(mask)) => draft.flags(flag_bits(mask)?, wanted),
+        // `tcp flags syn` wants any of the flags.
+        (Some("in"), None) if wanted.count_ones() == 1 => draft.flags(wanted, wanted),
+        (Some("in"), None) => Err("tcp flags: any of several flags; write a rule for each".to_owned()),
+        _ => Err(format!("tcp flags with the operator {op}: only equality has a counterpart")),
+    }
+}
+
+/// The bits of `"syn"`, `18`, `["syn", "ack"]` and `{"|": ["syn", "ack"]}`, which may lie in each other.
+fn flag_bits(value: &Value) -> Result<u8, String> {
+    let strange = || format!("tcp flags {value}: names of flags expected");
+    match value {
+        Value::String(name) => flag(name).ok_or_else(strange),
+        Value::Number(number) => number.as_u64().and_then(|bits| u8::try_from(bits).ok()).ok_or_else(strange),
+        Value::Array(items) => items.iter().try_fold(0, |bits, item| Ok(bits | flag_bits(item)?)),
+        _ => match single(value) {
+            Some(("|", items)) => flag_bits(items),
+            _ => Err(strange()),
+        },
+    }
+}
+
 fn protocols(draft: &mut Draft, right: &Value) -> Result<(), String> {
     let ours = |name: String| if name == "ipv6-icmp" { "icmpv6".to_owned() } else { name };
     draft.restrict_proto(values(right, false)?.into_iter().map(ours).collect())
@@ -178,7 +222,9 @@ fn protocols(draft: &mut Draft, right: &Value) -> Result<(), String> {
 /// The values of a match's right side.
 fn values(right: &Value, ranges: bool) -> Result<Vec<String>, String> {
     match right {
-        Value::String(name) if name.starts_with('@') => Err(format!("{name}: rules know no named sets")),
+        Value::String(name) if name.starts_with('@') => Err(format!(
+            "{name}: named sets are not imported; make one of ours with `secuxflow set`, and name it as {name} in a rule"
+        )),
         Value::String(text) => Ok(vec![text.clone()]),
         Value::Number(number) => Ok(vec![number.to_string()]),
         _ => match single(right) {

@@ -37,13 +37,17 @@ async fn a_ruleset_takes_the_place_of_all_rules_and_equal_ones_keep_their_ids() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_listed_can_be_applied_even_after_its_rules_were_deleted() {
     let server = Server::start().await;
-    for rule in [json!({"action": "drop", "port": "1-9", "priority": -1}), json!({"action": "inspect"})] {
+    let full = json!({"action": "drop", "port": "1-9,80", "priority": -1, "proto": "tcp", "tcp_flags": "syn,!ack",
+        "vlan": "none", "ttl": "1h", "monitor": true});
+    for rule in [full, json!({"action": "inspect"})] {
         server.add(rule).await;
     }
     let strip = |listed: Value| {
         let mut rules = listed["rules"].clone();
         for rule in rules.as_array_mut().unwrap() {
-            rule.as_object_mut().unwrap().retain(|name, _| name != "packets" && name != "bytes");
+            rule.as_object_mut()
+                .unwrap()
+                .retain(|name, _| !["packets", "bytes", "expires_in_seconds"].contains(&name.as_str()));
         }
         rules
     };
@@ -86,6 +90,10 @@ async fn one_bad_rule_refuses_the_whole_and_every_bad_one_is_named() {
         error["faults"].as_array().unwrap().iter().map(|fault| (&fault["rule"], &fault["field"])).collect();
     assert_eq!(faults, [(&json!(1), &json!("port")), (&json!(2), &json!("chain"))]);
     assert_eq!(server.lab.rule_ids(), [1]);
+    let (status, body) = server.ask("PUT", "/v1/rules", r#"{"rules": [{"action": "drop"}"#).await;
+    assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")), "half a body");
+    let (status, body) = server.put("", json!([{"action": "drop", "src": "@lost"}])).await;
+    assert_eq!((status, &body["error"]["field"]), (422, &json!("rule[0].src")));
     let (status, body) = server.ask("PUT", "/v1/rules", r#"{"rule": []}"#).await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")));
     assert_eq!(server.put("?dry_ran=true", json!([])).await.0, 400);
@@ -184,6 +192,53 @@ async fn a_ruleset_of_ten_thousand_rules_fits_and_one_of_seventeen_megabytes_doe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_name_sets_that_there_are_and_blocklists_come_first() {
+    let server = Server::start().await;
+    let set = |name: &str, blocklist: bool| json!({"name": name, "blocklist": blocklist}).to_string();
+    assert_eq!(server.ask("POST", "/v1/sets", &set("office", false)).await.0, 201);
+    assert_eq!(server.ask("POST", "/v1/sets", &set("feed", true)).await.0, 201);
+    let prefixes = json!({"prefixes": ["10.0.0.0/8"]}).to_string();
+    for name in ["office", "feed"] {
+        let (status, told) = server.ask("POST", &format!("/v1/sets/{name}/entries"), &prefixes).await;
+        assert!(status < 300, "{told}");
+    }
+    let (status, body) = server.add(json!({"action": "drop", "src": "@offices"})).await;
+    let message = body["error"]["message"].as_str().unwrap();
+    assert_eq!((status, message), (422, "src '@offices': there is no such set; there are: @feed, @office"));
+    let rules = json!([{"action": "pass", "dst": "@lost"}, {"action": "pass", "src": "@office"}, {"action": "burn"}]);
+    let (status, body) = server.put("", rules).await;
+    let places: Vec<_> = body["error"]["faults"].as_array().unwrap().iter().map(|fault| &fault["field"]).collect();
+    assert_eq!((status, places), (422, vec![&json!("dst"), &json!("action")]), "all mistakes at once");
+
+    assert_eq!(server.add(json!({"action": "pass", "src": "@office"})).await.0, 201);
+    let ask = |src: &str| json!({"src": src, "dst": "192.0.2.1", "port": 80}).to_string();
+    let (_, told) = server.ask("POST", "/v1/rules/explain", &ask("10.1.2.3")).await;
+    assert_eq!((&told["blocklist"], &told["rule"], &told["action"]), (&json!("feed"), &Value::Null, &json!("drop")));
+    assert_eq!((&told["candidates"][0]["rule"], &told["candidates"][0]["matches"]), (&json!("rule-1"), &json!(true)));
+    let (_, told) = server.ask("POST", "/v1/rules/explain", &ask("11.1.2.3")).await;
+    assert_eq!((&told["blocklist"], &told["candidates"][0]["field"]), (&Value::Null, &json!("src")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_rule_more_than_fit_is_refused_and_changes_nothing() {
+    let server = Server::start().await;
+    let rules = |count: u32| -> Vec<Value> {
+        let host = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string();
+        (0..count).map(|n| json!({"action": "drop", "src": host(n)})).collect()
+    };
+    let (status, body) = server.put("", rules(16_385).into()).await;
+    assert_eq!((status, &body["error"]["code"]), (422, &json!("invalid")));
+    assert!(body["error"]["message"].as_str().unwrap().contains("16385 enabled rules: at most 16384 fit"), "{body}");
+    assert_eq!((server.lab.rule_ids().len(), server.revision().await), (0, 0));
+
+    assert_eq!(server.put("", rules(16_384).into()).await.0, 200);
+    let told = server.refused(json!({"action": "drop"})).await;
+    assert_eq!((told.0, &*told.1), (422, "invalid"), "{told:?}");
+    assert_eq!(server.add(json!({"action": "drop", "enabled": false})).await.0, 201, "disabled ones do not count");
+    assert_eq!(server.lab.rule_ids().len(), 16_385);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_explanation_names_the_rule_and_the_fields() {
     let server = Server::start().await;
     server.add(json!({"action": "pass"})).await;
@@ -209,8 +264,34 @@ async fn an_explanation_names_the_rule_and_the_fields() {
         (json!({"src": "10.0.0.1", "dst": "192.0.2.1"}), 422, "port"),
         (json!({"src": "10.0.0.1", "dst": "192.0.2.1", "proto": "icmp", "port": 1}), 422, "port"),
         (json!({"src": "10.0.0.1", "dst": "192.0.2.1", "ip": "10.0.0.1"}), 400, "ip"),
+        (json!({"src": "10.0.0.1", "dst": "192.0.2.1", "port": 80, "vlan": 5000}), 422, "vlan"),
+        (json!({"src": "10.0.0.1", "dst": "192.0.2.1", "port": 80, "tcp_flags": "!syn"}), 422, "tcp_flags"),
     ] {
         let (got, body) = server.ask("POST", "/v1/rules/explain", &ask.to_string()).await;
         assert_eq!((got, &body["error"]["field"]), (status, &json!(field)), "{ask}: {body}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_tells_what_is_monitored_and_looks_at_flags_and_vlan() {
+    let server = Server::start().await;
+    server.add(json!({"action": "drop", "proto": "tcp", "tcp_flags": "syn,!ack", "monitor": true})).await;
+    server.add(json!({"action": "drop", "vlan": 100})).await;
+    let explain = async |more: Value| {
+        let mut ask = json!({"src": "10.0.0.1", "dst": "192.0.2.1", "port": 80});
+        ask.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, told) = server.ask("POST", "/v1/rules/explain", &ask.to_string()).await;
+        assert_eq!(status, 200, "{told}");
+        told
+    };
+    let told = explain(json!({})).await;
+    assert_eq!((&told["rule"], &told["action"], &told["monitored"]), (&Value::Null, &json!("pass"), &json!("rule-1")));
+    let first = &told["candidates"][0];
+    assert_eq!((&first["matches"], &first["monitored"]), (&json!(true), &json!(true)), "a syn unless told otherwise");
+    assert_eq!(first["why"], "would drop, monitored");
+    assert_eq!(told["candidates"][1]["field"], "vlan");
+    let told = explain(json!({"tcp_flags": "syn,ack", "vlan": 100})).await;
+    assert_eq!((&told["rule"], &told["monitored"]), (&json!("rule-2"), &Value::Null));
+    assert_eq!(told["candidates"][0]["field"], "tcp_flags");
+    assert_eq!(explain(json!({"vlan": "100"})).await["rule"], "rule-2");
 }

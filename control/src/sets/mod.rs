@@ -1,0 +1,86 @@
+//! Prefix sets: feeds, entries with an end, and the files that they survive a restart in.
+
+pub(crate) mod feed;
+mod file;
+mod set;
+mod ttl;
+
+use ipnet::IpNet;
+
+pub(crate) use file::{SetFileError, delete, directory, load, save};
+pub(crate) use set::{Delta, End, Set, SetError, Sets};
+pub(crate) use ttl::{Ttl, in_words};
+
+use secuxflow::rules::MAX_SET_NAME;
+
+/// Longest comment in bytes.
+const MAX_COMMENT: usize = 256;
+
+/// Whether a set may be called `name`: names are also file names and stand behind an `@` in rules.
+///
+/// # Errors
+/// What a name looks like.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let valid = bytes.len() <= MAX_SET_NAME
+        && bytes.first().is_some_and(plain)
+        && bytes.iter().all(|byte| plain(byte) || b"_-.".contains(byte));
+    if valid {
+        return Ok(());
+    }
+    Err(format!(
+        "name '{}': 1 to {MAX_SET_NAME} of a-z, 0-9, _, - and . expected, the first a letter or digit, without an @",
+        name.chars().take(40).collect::<String>()
+    ))
+}
+
+/// Whether a set may have this comment.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_comment(comment: &str) -> Result<(), String> {
+    if comment.len() > MAX_COMMENT {
+        return Err(format!("comment: {} bytes; at most {MAX_COMMENT} fit", comment.len()));
+    }
+    Ok(())
+}
+
+/// Prefixes that a person named, ascending, each once. Unlike in a feed, host bits are a mistake.
+///
+/// # Errors
+/// The first that is wrong.
+pub(crate) fn named(texts: &[String]) -> Result<Vec<IpNet>, String> {
+    let one = |text: &String| match feed::prefix(text) {
+        Ok((net, false)) => Ok(net),
+        Ok((net, true)) => Err(format!("'{text}': bits are set behind the prefix; did you mean {net}?")),
+        Err(reason) => Err(format!("'{text}': {reason}")),
+    };
+    let mut nets = texts.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    nets.sort_unstable();
+    nets.dedup();
+    Ok(nets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain() {
+        for name in ["a", "0", "spamhaus-drop.v6", "a_b", &"a".repeat(32)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for name in ["", "A", ".a", "-a", "_a", "@a", "a b", "a/b", "é", &"a".repeat(33)] {
+            assert!(check_name(name).unwrap_err().contains("1 to 32"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_named_prefix_with_host_bits_is_a_mistake() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert!(named(&texts(&["10.0.0.1/8"])).unwrap_err().contains("did you mean 10.0.0.0/8?"));
+        assert!(named(&texts(&["10.0.0.0/8", "x"])).unwrap_err().contains("'x': an address"));
+        assert_eq!(named(&texts(&["10.0.0.1", "10.0.0.1/32"])).unwrap().len(), 1);
+    }
+}
