@@ -60,6 +60,15 @@ check_packages() {
     done
 }
 
+# What nobody needs but a comparison.
+check_optional() {
+    if compgen -G "/usr/lib*/bpf/xdpfilt_alw_all.o" >/dev/null || compgen -G "/usr/lib/*/bpf/xdpfilt_alw_all.o" >/dev/null; then
+        printf '  ok       %-16s benchmarks measure xdp-filter\n' xdp-tools
+    else
+        printf '  absent   %-16s only benchmarks compare with it; scripts/bench.sh unpacks it under target/\n' xdp-tools
+    fi
+}
+
 install_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt-get; install by its own means: ${missing[*]}"
@@ -159,6 +168,7 @@ esac
 
 check_packages
 $check_only || install_packages
+check_optional
 check_rust
 check_wasm
 check_kernel

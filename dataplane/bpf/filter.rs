@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     sync::Once,
 };
@@ -123,6 +123,24 @@ impl Filter {
         }
         self.generation += 1;
         Ok(self.generation)
+    }
+
+    /// Whether rules are counted from the next publication on; they are unless told otherwise. What the default action
+    /// decides is always counted. For measuring what counting costs.
+    pub fn count_rules(&mut self, count: bool) {
+        self.slots.count(count);
+    }
+
+    /// The program that is attached to interfaces. For measuring tools, which tail-call it from a program of their own:
+    /// that has to be an XDP program without fragments (`SEC("xdp")`), or the kernel does not take this one into its
+    /// program array. It finds generations for as long as this filter lives.
+    ///
+    /// # Errors
+    /// The process has too many files open.
+    pub fn entry_program(&self) -> Result<OwnedFd, BpfError> {
+        let entry = program(&self.entry, "sxf_entry")?;
+        let fd = entry.as_fd().try_clone_to_owned();
+        fd.map_err(|error| BpfError::io("duplicating the entry program's file descriptor", error))
     }
 
     /// Number of the live generation, 0 before the first.
@@ -337,12 +355,6 @@ impl Filter {
         let input = ProgramInput { data_in: Some(packet), repeat, ..Default::default() };
         let entry = self.entry.progs_mut().find(|program| program.name() == "sxf_entry").unwrap();
         entry.test_run(input).unwrap().duration.as_nanos()
-    }
-
-    /// The program that stays attached, to be run by [`super::sys::run`].
-    #[cfg(test)]
-    pub(super) fn entry_program(&self) -> std::os::fd::OwnedFd {
-        program(&self.entry, "sxf_entry").unwrap().as_fd().try_clone_to_owned().unwrap()
     }
 
     /// Instructions that the verifier processed for the live generation.

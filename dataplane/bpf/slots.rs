@@ -11,11 +11,12 @@ use crate::rules::{RuleId, Ruleset};
 pub(crate) struct Slots {
     by_rule: HashMap<RuleId, u32>,
     free: VecDeque<u32>,
+    counting: bool,
 }
 
 impl Slots {
     pub(crate) fn new() -> Self {
-        Self { by_rule: HashMap::new(), free: (0..Limits::SXF_RULE_SLOTS.0).collect() }
+        Self { by_rule: HashMap::new(), free: (0..Limits::SXF_RULE_SLOTS.0).collect(), counting: true }
     }
 
     /// Give every enabled rule a slot and take back those of rules that are gone. A disabled rule keeps the slot it has
@@ -37,9 +38,14 @@ impl Slots {
         taken.into_iter().map(|(_, slot)| slot).collect()
     }
 
+    /// Whether rules are told their slots, so that they are counted.
+    pub(crate) fn count(&mut self, counting: bool) {
+        self.counting = counting;
+    }
+
     /// Slot of `id`; a rule without one is not counted.
     pub(crate) fn of(&self, id: RuleId) -> u32 {
-        self.by_rule.get(&id).copied().unwrap_or(Limits::SXF_NO_SLOT.0)
+        self.by_rule.get(&id).filter(|_| self.counting).copied().unwrap_or(Limits::SXF_NO_SLOT.0)
     }
 
     /// Rules and their slots, by id.
@@ -83,6 +89,17 @@ mod tests {
         assert_eq!(slots.assign(&ruleset([2, 3, 4])).len(), 1, "only the new rule's slot is new");
         assert_eq!((slots.of(RuleId(2)), slots.of(RuleId(3))), (second, third));
         assert_eq!(slots.of(RuleId(1)), Limits::SXF_NO_SLOT.0);
+    }
+
+    #[test]
+    fn a_rule_that_is_not_counted_has_its_slot_back_when_it_is_again() {
+        let mut slots = Slots::new();
+        slots.assign(&ruleset([1]));
+        let slot = slots.of(RuleId(1));
+        slots.count(false);
+        assert_eq!((slots.of(RuleId(1)), slots.all().len()), (Limits::SXF_NO_SLOT.0, 1));
+        slots.count(true);
+        assert_eq!(slots.of(RuleId(1)), slot);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn swap(publications: u32) {
     let runs: Vec<AtomicU64> = packets.iter().map(|_| AtomicU64::new(0)).collect();
     let mut filter = Filter::load(FailPolicy::Closed).unwrap();
     filter.publish(&ruleset(0), &chains).unwrap();
-    let program = filter.entry_program();
+    let program = filter.entry_program().unwrap();
     let done = AtomicBool::new(false);
     let (packets, runs, program, done) = (&packets, &runs, program.as_fd(), &done);
     let load = move || {

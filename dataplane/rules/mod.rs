@@ -10,8 +10,10 @@ mod sets;
 mod shadow;
 mod spec;
 
-#[cfg(test)]
-pub(crate) mod shapes;
+#[cfg(any(test, feature = "shapes"))]
+mod random;
+#[cfg(any(test, feature = "shapes"))]
+pub mod shapes;
 #[cfg(test)]
 mod spec_tests;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Rulesets in the shapes that real ones have, and packets that hit their corners; for tests.
+//! Rulesets in the shapes that real ones have, and packets that hit their corners; for tests and benchmarks.
 //!
 //! The shapes are those that packet-classification benchmarks tell apart: access lists (exact destinations, exact
 //! ports), firewalls (many wildcards, ranges of source ports), and chains between pairs of networks.
@@ -7,30 +7,38 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::{Action, Address, Matcher, PortRange, Ports, Protocol, Rule, RuleId, Ruleset, TcpFlags, testing::Random};
-use crate::wire::testing::Flow;
+pub use super::random::Random;
+use super::{Action, Address, Matcher, PortRange, Ports, Protocol, Rule, RuleId, Ruleset, TcpFlags};
+use crate::wire::testing::{self, Flow};
 
 /// What kind of ruleset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
+    /// Access lists: exact destinations and ports.
     Acl,
+    /// Firewalls: many wildcards, ranges of source ports.
     Firewall,
+    /// Chains: between pairs of networks.
     Chain,
 }
 
 /// All shapes.
-pub(crate) const SHAPES: [Shape; 3] = [Shape::Acl, Shape::Firewall, Shape::Chain];
+pub const SHAPES: [Shape; 3] = [Shape::Acl, Shape::Firewall, Shape::Chain];
 
 /// Which families the rules are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Families {
+pub enum Families {
+    /// IPv4 only.
     V4,
+    /// IPv6 only.
     V6,
+    /// Either, rule by rule.
     Both,
 }
 
 /// A ruleset of `count` enabled rules; chains are `default` and `web`.
-pub(crate) fn ruleset(shape: Shape, families: Families, count: u32, random: &mut Random) -> Ruleset {
+#[must_use]
+pub fn ruleset(shape: Shape, families: Families, count: u32, random: &mut Random) -> Ruleset {
     let networks = 4 + count / 20;
     let rules = (1..=count).map(|id| rule(shape, families, id, networks, random)).collect();
     Ruleset::new(rules, action(random))
@@ -70,6 +78,7 @@ fn rule(shape: Shape, families: Families, id: u32, networks: u32, random: &mut R
 }
 
 /// Give a share of the rules what few rulesets use: lists of ports, VLANs, TCP flags, and monitor mode.
+#[cfg(test)]
 pub(crate) fn season(ruleset: &mut Ruleset, random: &mut Random) {
     for rule in &mut ruleset.rules {
         let Matcher { sport, port, proto, tcp_flags, vlan, .. } = &mut rule.matcher;
@@ -89,6 +98,7 @@ pub(crate) fn season(ruleset: &mut Ruleset, random: &mut Random) {
 
 const VLANS: [u16; 5] = [0, 1, 5, 100, 4095];
 /// A connection's start, an answer, a reset, segments that no stack sends.
+#[cfg(test)]
 const FLAGS: [TcpFlags; 5] = [
     TcpFlags { set: 0x02, clear: 0x10 },
     TcpFlags { set: 0x10, clear: 0 },
@@ -142,6 +152,12 @@ fn net(v6: bool, networks: u32, random: &mut Random) -> IpNet {
         [32, 32, 32, 32, 24, 24, 24, 28, 31, 17, 16, random.byte() % 33]
     };
     IpNet::new(address, random.pick(&lengths)).unwrap().trunc()
+}
+
+/// The frame of a plain packet at or around the edges of what a rule matches, or of two rules at once.
+#[must_use]
+pub fn frame(ruleset: &Ruleset, random: &mut Random) -> Vec<u8> {
+    testing::packet(&flow(ruleset, random))
 }
 
 /// A flow at or around the edges of what a rule matches, or of two rules at once.

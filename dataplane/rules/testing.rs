@@ -5,36 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proptest::{option, prelude::*};
 
+pub(crate) use super::random::Random;
 use super::{Action, Address, Matcher, PortRange, Ports, PrefixSet, Protocol, Rule, RuleId, TcpFlags};
-
-/// xorshift64*: the same numbers in every run, so that a disagreement can be seen again.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(crate) fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
-
-    pub(crate) fn port(&mut self) -> u16 {
-        u16::from_be_bytes([self.byte(), self.byte()])
-    }
-
-    /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() >> 16).unwrap() % end
-    }
-
-    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-}
 
 /// An enabled pass rule of priority 0 that matches everything, changed by `with`.
 pub(crate) fn rule(id: u32, with: impl FnOnce(&mut Matcher)) -> Rule {

@@ -6,7 +6,8 @@ mod rewrite;
 
 #[cfg(test)]
 mod headers_tests;
-#[cfg(test)]
+#[cfg(any(test, feature = "shapes"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "benchmarks want plain packets only"))]
 pub(crate) mod testing;
 
 pub use headers::{

@@ -1,0 +1,6 @@
+//! What secuxflow is compared with. Each is loaded here, and gives its program and what it counted.
+
+pub(crate) mod lpm;
+pub(crate) mod lpm_bv;
+mod vectors;
+pub(crate) mod xdp_filter;
