@@ -16,6 +16,8 @@ enum sxf_limits {
         SXF_RULE_SLOTS = 32768,
         /* Slot of the default action. */
         SXF_DEFAULT_SLOT = 32768,
+        /* Slot by which samples of blocklists are told apart. */
+        SXF_BLOCKLIST_SLOT,
         /* Slots that there are, of rules and of what is not a rule. */
         SXF_SLOTS,
         /* Verdicts that no rule gave are not counted by rule. */
@@ -46,6 +48,8 @@ enum sxf_event {
         SXF_NO_METADATA,
         SXF_FAIL_OPEN,
         SXF_FAIL_CLOSED,
+        /* The source is in a blocklist. */
+        SXF_BLOCKED,
         /* Would have been dropped, but for monitor mode. */
         SXF_MONITORED,
         /* Of those, samples that found no room. */
@@ -165,6 +169,51 @@ struct sxf_line {
 enum sxf_uses {
         SXF_USES_VLAN = 1,
         SXF_USES_TCP_FLAGS = 2,
+        SXF_USES_SRC_SETS = 4,
+        SXF_USES_DST_SETS = 8,
+};
+
+/* How the sets' tries are cut, docs/sets.md. */
+enum sxf_set_shape {
+        SXF_LINE_ENTRIES = 16,
+        /* Runs in a node's own line. */
+        SXF_NODE_RUNS = 7,
+        /* Lines of a root. */
+        SXF_SET_ROOT_LINES = 4096,
+};
+
+/* Roots come first in set_lines, in this order. */
+enum sxf_set_family {
+        SXF_SET_V4,
+        SXF_SET_V6,
+        SXF_SET_FAMILIES,
+};
+
+/* A line of entries: of a root, or what a node has no room for. An entry is a class, or it is tagged and leads on. */
+struct sxf_entries {
+        __u32 entries[SXF_LINE_ENTRIES];
+};
+
+/* A node: runs of equal entries, each once. Where it has more than SXF_NODE_RUNS, they go on in the lines behind. */
+struct sxf_runs {
+        __u64 begins[SXF_NODE_ENTRIES / 64]; /* Bit n: a run begins at n. The first, at 0, has no bit. */
+        __u8 before[SXF_NODE_ENTRIES / 64];  /* How many bits are set in the words before. */
+        __u32 entries[SXF_NODE_RUNS];
+};
+
+/* Addresses that the same sets hold. The bit vectors of the rules that they satisfy, by their first lines. */
+struct sxf_class {
+        __u32 src;
+        __u32 dst;
+        __u32 blocked; /* A blocklist is among the sets. */
+        __u32 reserved;
+};
+
+/* What becomes of packets from a blocklist. */
+enum sxf_blocklists {
+        SXF_NO_BLOCKLIST,
+        SXF_BLOCKLIST_COUNTS,
+        SXF_BLOCKLIST_DROPS,
 };
 
 /* What a generation is told, besides its tables. */
@@ -173,6 +222,7 @@ struct sxf_config {
         __u32 fail_closed;
         __u32 uses;     /* enum sxf_uses */
         __u32 enforced; /* The first line of the bit vector of rules that are not monitored. */
+        __u32 blocklists; /* enum sxf_blocklists */
 };
 
 /* An interface whose packets may be inspected. */

@@ -9,14 +9,15 @@
 
 #include "common.h"
 #include "parse.h"
+#include "sets.h"
 #include "tables.h"
 #include <bpf/bpf_helpers.h>
 
 enum {
         /* Source, destination, protocol and port, source port. */
         BASE_VECTORS = 4,
-        /* And VLAN, TCP flags, enforced rules. */
-        MAX_VECTORS = 7,
+        /* And VLAN, TCP flags, sets of the source and of the destination, enforced rules. */
+        MAX_VECTORS = 9,
 };
 
 /* Any number of bit vectors, each by its first line. */
@@ -57,6 +58,10 @@ __noinline int add_extras(const struct packet *packet, struct vectors *vectors) 
         /* Rules with flags are of TCP: the vector of protocol and port rules them out for other packets. */
         if (config.uses & SXF_USES_TCP_FLAGS && packet->protocol == IPPROTO_TCP && packet->fragment != FRAGMENT_LATER)
                 add_vector(vectors, tcp_flags_row(packet->tcp_flags));
+        if (config.uses & SXF_USES_SRC_SETS)
+                add_vector(vectors, packet->src_set_row);
+        if (config.uses & SXF_USES_DST_SETS)
+                add_vector(vectors, dst_set_row(packet));
         return 0;
 }
 

@@ -49,6 +49,8 @@ enum fragment {
 struct packet {
         __be32 src[4];
         __be32 dst[4];
+        /* The bit vector of the rules whose source set, if they have one, holds the source: see sets.h. */
+        __u32 src_set_row;
         __u16 sport;
         __u16 port;
         /* Of the outermost tag, 0 without one. */

@@ -9,7 +9,7 @@ use secuxflow::{
     alert::AlertQueue,
     plane::{
         Count, FailPolicy, InterfaceStatus, Latency, Mode, ModuleSaid, ModuleStatus, Named, PlaneStatus, Probe,
-        ProbeReport, RuleCount, SocketStatus, WorkerStatus,
+        ProbeReport, RuleCount, SocketStatus, TableMemory, WorkerStatus,
     },
     rules::Ruleset,
     service::{Service, ServiceState, ServiceStatus},
@@ -151,6 +151,7 @@ pub(crate) fn full_status() -> PlaneStatus {
     PlaneStatus {
         interfaces: vec![interface],
         generation: 7,
+        memory: TableMemory { rules: 2_200_000, sets: 600_000 },
         actions: named("drop"),
         events: number("neighbour"),
         rules: vec![RuleCount { id: secuxflow::rules::RuleId(1), count }],

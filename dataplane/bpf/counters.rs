@@ -11,7 +11,7 @@ use crate::plane::{Count, Named};
 /// What XDP did with packets, in the order of the map.
 const ACTIONS: [(&str, Act); 3] = [("pass", Act::SXF_PASS), ("drop", Act::SXF_DROP), ("inspect", Act::SXF_INSPECT)];
 
-const EVENTS: [(&str, Event); 11] = [
+const EVENTS: [(&str, Event); 12] = [
     ("neighbour", Event::SXF_NEIGHBOUR),
     ("non_ip", Event::SXF_NON_IP),
     ("undecidable", Event::SXF_UNDECIDABLE),
@@ -21,6 +21,7 @@ const EVENTS: [(&str, Event); 11] = [
     ("no_metadata", Event::SXF_NO_METADATA),
     ("fail_open", Event::SXF_FAIL_OPEN),
     ("fail_closed", Event::SXF_FAIL_CLOSED),
+    ("blocklist", Event::SXF_BLOCKED),
     ("monitored", Event::SXF_MONITORED),
     ("sample_lost", Event::SXF_SAMPLE_LOST),
 ];

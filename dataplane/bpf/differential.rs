@@ -25,7 +25,7 @@ const LOOPBACK: u32 = 1;
 const RULESETS: u64 = 120;
 const PACKETS: usize = 200;
 
-fn random_rule(random: &mut Random, id: u32) -> Rule {
+pub(super) fn random_rule(random: &mut Random, id: u32) -> Rule {
     let nets: &[&str] = match random.byte() % 3 {
         0 => &[""],
         1 => &["", "10.0.0.0/8", "10.0.0.0/16", "10.0.0.5/32", "192.168.1.0/24", "192.168.1.128/25", "0.0.0.0/0"],
@@ -49,7 +49,7 @@ fn random_rule(random: &mut Random, id: u32) -> Rule {
     Rule { priority, enabled: random.byte() > 20, ..Rule::new(RuleId(id), matcher, action) }
 }
 
-fn random_action(random: &mut Random) -> Action {
+pub(super) fn random_action(random: &mut Random) -> Action {
     let inspect = |chain: &str| Action::Inspect { chain: chain.to_owned() };
     random.pick(&[Action::Pass, Action::Drop, inspect("default"), inspect("web")])
 }
@@ -140,7 +140,7 @@ impl Model {
 }
 
 /// Publish `ruleset` and compare on `packets`, with every counter afterwards. `seen` counts the kinds of decisions.
-fn compare(
+pub(super) fn compare(
     ruleset: &Ruleset,
     services: Vec<IpAddr>,
     packets: impl IntoIterator<Item = Vec<u8>>,
@@ -175,6 +175,9 @@ fn compare(
         let frame = parse(&packet);
         let decision = classifier.classify(&frame);
         let (expected, metadata) = model.expect(&frame, decision, packet.len());
+        if is_blocked(ruleset, &frame) {
+            model.event("blocklist");
+        }
         let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
         let (front, rest) = out.split_at(out.len() - packet.len());
         assert_eq!(rest, packet);
@@ -217,7 +220,7 @@ fn assert_sampled(filter: &Filter, ruleset: &Ruleset) {
         let known = match sample.monitored {
             Monitored::Rule(id) => ruleset.rules.iter().any(|rule| rule.id == id && ruleset.monitors(rule)),
             Monitored::Default => ruleset.monitor && ruleset.default_action == Action::Drop,
-            Monitored::Blocklist => false,
+            Monitored::Blocklist => ruleset.monitor && ruleset.sets.iter().any(|set| set.is_blocklist()),
         };
         assert!(known, "{sample:?} of {ruleset:#?}");
         sampled.insert(format!("{}", sample.monitored));
@@ -226,6 +229,12 @@ fn assert_sampled(filter: &Filter, ruleset: &Ruleset) {
     assert_eq!(taken > 0, event("monitored") > 0);
     assert!(taken as u64 + event("sample_lost") <= event("monitored"));
     assert!(!sampled.is_empty() || taken == 0);
+}
+
+/// Whether the source is in a blocklist.
+fn is_blocked(ruleset: &Ruleset, frame: &Frame) -> bool {
+    let (Frame::Ip(headers) | Frame::Undecidable(_, Some(headers))) = frame else { return false };
+    ruleset.sets.iter().any(|set| set.is_blocklist() && set.contains(headers.src))
 }
 
 #[test]

@@ -38,6 +38,17 @@ pub enum BpfError {
         /// Size of their tables, in MiB.
         mib: usize,
     },
+    /// The kernel has no room for the tables of a ruleset's sets.
+    #[error(
+        "the tables of {prefixes} prefixes in sets need {mib} MiB, which the kernel does not give: delete sets or \
+         prefixes, or raise the memory limit; the rules and sets that were live still are"
+    )]
+    NoMemoryForSets {
+        /// Prefixes of all sets.
+        prefixes: usize,
+        /// Size of their tables, in MiB.
+        mib: usize,
+    },
     /// No such interface.
     #[error("interface '{name}': there is none of this name; `ip link` lists those that exist")]
     NoInterface {

@@ -16,12 +16,13 @@ use super::{
     attach::{self, Attached},
     counters, mount,
     samples::{self, Sample},
+    set_tables::SetTables,
     slots::Slots,
-    tables,
+    tables::{self, Content},
     types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry},
 };
 use crate::{
-    plane::{Count, FailPolicy, Named, RuleCount},
+    plane::{Count, FailPolicy, Named, RuleCount, TableMemory},
     rules::{Ruleset, Tables, compile},
 };
 
@@ -39,6 +40,9 @@ pub struct Filter {
     /// Keeps the live generation's maps findable; the kernel keeps the program itself by the program array.
     live: Option<Object>,
     shared: Shared,
+    /// What the live generation looks sets up in.
+    sets: SetTables,
+    memory: TableMemory,
     slots: Slots,
     generation: u64,
     fail_policy: FailPolicy,
@@ -77,6 +81,8 @@ impl Filter {
             entry,
             live: None,
             shared,
+            sets: SetTables::none(),
+            memory: TableMemory::default(),
             slots: Slots::new(),
             generation: 0,
             fail_policy,
@@ -87,23 +93,34 @@ impl Filter {
 
     /// Make `ruleset` what packets meet: a new generation with tables of its own is loaded and filled, then replaces the
     /// live one at once. `chains` are the chains' names in the order of the workers' configuration. Counters of rules
-    /// that stay go on counting. On an error the live generation stays. The answer counts generations from 1.
+    /// that stay go on counting. Tables of sets are made anew only when the ruleset's sets are others, by their [`Arc`]s
+    /// and in order. On an error the live generation stays. The answer counts generations from 1.
     ///
     /// # Errors
-    /// A rule names a missing chain, there are too many rules, the kernel has no memory for their tables, or it refuses
-    /// for another reason.
+    /// A rule names a missing chain or set, there are too many rules or sets, the kernel has no memory for their tables,
+    /// or it refuses for another reason.
+    ///
+    /// [`Arc`]: std::sync::Arc
     pub fn publish(&mut self, ruleset: &Ruleset, chains: &[String]) -> Result<u64, BpfError> {
         let mut slots = self.slots.clone();
         let taken = slots.assign(ruleset);
-        let tables = compile(ruleset, chains, |id| slots.of(id))?;
+        let changed = if self.sets.are_of(&ruleset.sets) { None } else { Some(SetTables::new(&ruleset.sets)?) };
+        let sets = changed.as_ref().unwrap_or(&self.sets);
+        let tables = compile(ruleset, chains, sets.masks(), |id| slots.of(id))?;
         for slot in taken {
             counters::zero(&self.shared.rule_counts, slot)?;
         }
-        let generation = self.load_generation(&tables)?;
+        let contents = tables::contents(&tables);
+        let generation = self.load_generation(&tables, &contents, sets)?;
         let fd = program(&generation, "sxf_generation")?.as_fd().as_raw_fd();
         update(&self.shared.programs, &0_u32.to_ne_bytes(), &fd.to_ne_bytes(), "publishing the generation")?;
         self.slots = slots;
         self.live = Some(generation);
+        let [rules, sets] = [tables::total(&contents), sets.bytes()].map(|bytes| bytes as u64);
+        self.memory = TableMemory { rules, sets };
+        if let Some(changed) = changed {
+            self.sets = changed;
+        }
         self.generation += 1;
         Ok(self.generation)
     }
@@ -112,6 +129,12 @@ impl Filter {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Memory of the live generation's tables and of the sets'.
+    #[must_use]
+    pub fn memory(&self) -> TableMemory {
+        self.memory
     }
 
     /// Attach to the interface `name` in native mode, or in generic mode (`skb`), by a link pinned in `bpffs`, where a bpf
@@ -329,21 +352,28 @@ impl Filter {
         super::sys::verified_instructions(program(live, "sxf_generation").unwrap().as_fd()).unwrap()
     }
 
-    fn load_generation(&self, tables: &Tables) -> Result<Object, BpfError> {
+    /// The kernel's number of the map that the live generation looks sets up in.
+    #[cfg(test)]
+    pub(super) fn set_map(&self) -> u32 {
+        find_map(self.live.as_ref().unwrap(), "set_lines").unwrap().info().unwrap().info.id
+    }
+
+    fn load_generation(&self, tables: &Tables, contents: &[Content<'_>], sets: &SetTables) -> Result<Object, BpfError> {
         let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
         let config = Config {
             default_verdict: tables.default,
             fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
-            uses: tables.extras.uses,
+            uses: tables.extras.uses | tables.classes.uses,
             enforced: tables.extras.enforced,
+            blocklists: tables.classes.blocklists,
         };
         set_section(&mut open, ".data", bytes_of(&Data { config }))?;
         self.shared.lend(&mut open)?;
-        let contents = tables::contents(tables);
-        tables::size(&mut open, &contents)?;
+        sets.lend(&mut open)?;
+        tables::size(&mut open, contents)?;
         let doing = "loading a generation (needs linux 5.17)";
-        let generation = open.load().map_err(|error| tables::refused(doing, &contents, &error))?;
-        tables::fill(&generation, &contents)?;
+        let generation = open.load().map_err(|error| tables::refused(doing, contents, &error))?;
+        tables::fill(&generation, contents)?;
         Ok(generation)
     }
 }

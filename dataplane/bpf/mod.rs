@@ -6,6 +6,7 @@ mod error;
 mod filter;
 mod mount;
 mod samples;
+mod set_tables;
 mod slots;
 mod sys;
 mod tables;
@@ -17,6 +18,10 @@ mod differential;
 mod figures;
 #[cfg(test)]
 mod monitor_tests;
+#[cfg(test)]
+mod set_figures;
+#[cfg(test)]
+mod set_tests;
 #[cfg(test)]
 mod swap_tests;
 #[cfg(test)]

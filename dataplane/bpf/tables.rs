@@ -9,7 +9,7 @@ use super::{
     BpfError,
     filter::find_map,
     sys,
-    types::{Line, Node, RuleEntry, Skip},
+    types::{ClassEntry, Line, Node, RuleEntry, Skip},
 };
 use crate::rules::Tables;
 
@@ -23,7 +23,7 @@ pub(super) struct Content<'a> {
 }
 
 /// The contents of all maps.
-pub(super) fn contents(tables: &Tables) -> [Content<'_>; 9] {
+pub(super) fn contents(tables: &Tables) -> [Content<'_>; 10] {
     let content = |map, bytes, entry| Content { map, bytes, entry };
     [
         content("roots", cast_slice(&tables.roots), None),
@@ -35,6 +35,7 @@ pub(super) fn contents(tables: &Tables) -> [Content<'_>; 9] {
         content("tcp_flag_rows", cast_slice(&tables.extras.tcp_flags), None),
         content("lines", cast_slice(&tables.lines), Some(size_of::<Line>())),
         content("rules", cast_slice(&tables.rules), Some(size_of::<RuleEntry>())),
+        content("classes", cast_slice(&tables.classes.entries), Some(size_of::<ClassEntry>())),
     ]
 }
 

@@ -24,11 +24,12 @@ mod skeleton {
 }
 
 pub(crate) use skeleton::types::{
-    data as Data, sxf_action as Act, sxf_address as Address, sxf_config as Config, sxf_count as CountEntry,
-    sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits, sxf_line as Line, sxf_magic as Magic,
-    sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port, sxf_port_table as PortTable,
-    sxf_rule as RuleEntry, sxf_sample as RawSample, sxf_service as ServiceEntry, sxf_shape as Shape, sxf_skip as Skip,
-    sxf_trie as Trie, sxf_uses as Uses, sxf_verdict as VerdictEntry,
+    data as Data, sxf_action as Act, sxf_address as Address, sxf_blocklists as Blocklists, sxf_class as ClassEntry,
+    sxf_config as Config, sxf_count as CountEntry, sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits,
+    sxf_line as Line, sxf_magic as Magic, sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port,
+    sxf_port_table as PortTable, sxf_rule as RuleEntry, sxf_runs as Runs, sxf_sample as RawSample,
+    sxf_service as ServiceEntry, sxf_set_family as SetFamily, sxf_set_shape as SetShape, sxf_shape as Shape,
+    sxf_skip as Skip, sxf_trie as Trie, sxf_uses as Uses, sxf_verdict as VerdictEntry,
 };
 
 /// The entry program's object file.
@@ -56,8 +57,10 @@ plain! {
     CountEntry { packets, bytes },
     VerdictEntry { rule, slot, chain, action, monitored },
     RuleEntry { verdict, protocol, any_protocol, needs_transport, reserved },
+    Runs { begins, before, entries },
+    ClassEntry { src, dst, blocked, reserved },
     Skip { key, mask, hit, miss, next, reserved },
-    Config { default_verdict, fail_closed, uses, enforced },
+    Config { default_verdict, fail_closed, uses, enforced, blocklists },
     Data { config },
     Port { first_socket, ingress },
     Address { bytes },

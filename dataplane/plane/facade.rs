@@ -175,6 +175,7 @@ impl Plane {
         Ok(PlaneStatus {
             interfaces: running.interfaces.iter().map(|interface| interface_status(&running, interface)).collect(),
             generation: running.filter.generation(),
+            memory: running.filter.memory(),
             actions: running.filter.actions()?,
             events: running.filter.events()?,
             rules: running.filter.rule_counts()?.into_iter().filter(|rule| live(rule.id)).collect(),

@@ -20,5 +20,6 @@ pub use error::PlaneError;
 pub use facade::Plane;
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
-    Count, InterfaceStatus, Latency, ModuleStatus, Named, PlaneStatus, RuleCount, SocketStatus, WorkerStatus,
+    Count, InterfaceStatus, Latency, ModuleStatus, Named, PlaneStatus, RuleCount, SocketStatus, TableMemory,
+    WorkerStatus,
 };

@@ -155,6 +155,15 @@ pub struct ModuleStatus {
     pub failures: Vec<Named<u64>>,
 }
 
+/// Memory that tables take in the kernel, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TableMemory {
+    /// Of the rules: the live generation's own.
+    pub rules: u64,
+    /// Of the sets, which a generation takes over from the one before unless a set has changed.
+    pub sets: u64,
+}
+
 /// A rule's counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCount {
@@ -172,10 +181,12 @@ pub struct PlaneStatus {
     pub interfaces: Vec<InterfaceStatus>,
     /// Number of the live ruleset generation, counted from 1.
     pub generation: u64,
+    /// Memory of the tables that it looks packets up in.
+    pub memory: TableMemory,
     /// Packets by what XDP did: `pass`, `drop`, `inspect`.
     pub actions: Vec<Named<Count>>,
     /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,
-    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`; `monitored` is what would have been dropped but for
+    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`, `blocklist`; `monitored` is what would have been dropped but for
     /// monitor mode, and `sample_lost` what of it found no room to become an alert.
     pub events: Vec<Named<u64>>,
     /// Counters of the rules of the live generation.

@@ -17,7 +17,7 @@ mod spec_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use compile::{Tables, compile};
+pub(crate) use compile::{SetTries, Tables, compile, compile_sets};
 pub use explain::{Before, Candidate, Explained, Tuple, explain};
 pub use matcher::{Address, Matcher, PortRange, Ports, Protocol, TcpFlags};
 pub use model::{Action, MAX_RULES, MAX_SETS, Rule, RuleError, RuleId, Ruleset};

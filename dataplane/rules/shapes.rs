@@ -174,7 +174,7 @@ pub(crate) fn flow(ruleset: &Ruleset, random: &mut Random) -> Flow {
 }
 
 /// The first, last or any address of a prefix, or the one before or after it.
-fn near(net: IpNet, random: &mut Random) -> IpAddr {
+pub(crate) fn near(net: IpNet, random: &mut Random) -> IpAddr {
     let (first, last, bits) = match net {
         IpNet::V4(net) => (u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits()), 32),
         IpNet::V6(net) => (net.network().to_bits(), net.broadcast().to_bits(), 128),

@@ -49,7 +49,7 @@ fn leaves(
         while containing.pop_if(|(other, _)| !other.contains(&prefix)).is_some() {}
         let mut bits = containing.last().map_or(&everywhere, |(_, bits)| bits).clone();
         rules.into_iter().for_each(|rule| bits.insert(rule));
-        leaves.push(Leaf { prefix, line: rows.line(&bits) });
+        leaves.push(Leaf { prefix, value: rows.line(&bits) });
         containing.push((prefix, bits));
     }
     (rows.line(&everywhere), leaves)

@@ -5,6 +5,7 @@
 mod addresses;
 mod extras;
 mod rows;
+mod sets;
 mod transport;
 mod trie;
 
@@ -17,6 +18,7 @@ use super::{Action, MAX_RULES, Rule, RuleError, RuleId, Ruleset, ordered};
 use crate::bpf::types::{Act, Limits, PortTable, RuleEntry, Shape, Skip, Trie as TrieIndex, VerdictEntry};
 pub(crate) use extras::Extras;
 use rows::Rows;
+pub(crate) use sets::{Classes, SetTries, compile_sets};
 use trie::Tries;
 
 const _: () = assert!(MAX_RULES == Limits::SXF_MAX_RULES.0 as usize);
@@ -42,6 +44,8 @@ pub(crate) struct Tables {
     pub(crate) protocols: Vec<u32>,
     /// Bit vectors by fields that most rulesets do not use.
     pub(crate) extras: Extras,
+    /// What the classes of the sets' tries mean to the rules.
+    pub(crate) classes: Classes,
     /// The bit vectors, in whole lines.
     pub(crate) lines: Vec<u64>,
     /// The rules in order.
@@ -50,11 +54,17 @@ pub(crate) struct Tables {
     pub(crate) default: VerdictEntry,
 }
 
-/// Compile `ruleset`; `slot` says where each enabled rule is counted.
+/// Compile `ruleset`, whose sets have been compiled to classes with these `masks`; `slot` says where each enabled rule is
+/// counted.
 ///
 /// # Errors
-/// Too many enabled rules, or a chain that is not in `chains`.
-pub(crate) fn compile(ruleset: &Ruleset, chains: &[String], slot: impl Fn(RuleId) -> u32) -> Result<Tables, RuleError> {
+/// Too many enabled rules, a chain that is not in `chains`, or a set that is not in the ruleset.
+pub(crate) fn compile(
+    ruleset: &Ruleset,
+    chains: &[String],
+    masks: &[u64],
+    slot: impl Fn(RuleId) -> u32,
+) -> Result<Tables, RuleError> {
     let ordered = ordered(ruleset);
     if ordered.len() > MAX_RULES {
         return Err(RuleError::TooMany { count: ordered.len() });
@@ -79,6 +89,7 @@ pub(crate) fn compile(ruleset: &Ruleset, chains: &[String], slot: impl Fn(RuleId
     let ports = transport::ports(&matchers, &mut rows);
     let protocols = transport::protocols(&matchers, &mut rows);
     let extras = Extras::new(ruleset, &ordered, &mut rows);
+    let classes = sets::classes(ruleset, &matchers, masks, &mut rows)?;
     Ok(Tables {
         roots: tries.roots,
         nodes: tries.nodes,
@@ -86,6 +97,7 @@ pub(crate) fn compile(ruleset: &Ruleset, chains: &[String], slot: impl Fn(RuleId
         ports,
         protocols,
         extras,
+        classes,
         lines: rows.into_lines(),
         rules,
         default,

@@ -23,7 +23,7 @@ fn chains() -> [String; 2] {
 }
 
 fn tables(rules: Vec<Rule>) -> Result<Tables, RuleError> {
-    compile(&Ruleset::new(rules, Action::Pass), &chains(), |id| id.0 + 100)
+    compile(&Ruleset::new(rules, Action::Pass), &chains(), &[0], |id| id.0 + 100)
 }
 
 /// What the model says, in the words of the tables; `None` for a packet that the parser decides on.
@@ -41,7 +41,7 @@ fn expected(classifier: &Classifier, frame: &Frame) -> Option<(Found, Option<Mon
 /// Compare on packets around the corners of the rules; the answer is how many were decided by table.
 fn assert_agree(ruleset: &Ruleset, packets: usize, random: &mut Random) -> usize {
     let classifier = Classifier::new(ruleset, &chains()).unwrap();
-    let tables = compile(ruleset, &chains(), |id| id.0).unwrap();
+    let tables = compile(ruleset, &chains(), &[0], |id| id.0).unwrap();
     let mut compared = 0;
     for _ in 0..packets {
         let flow = shapes::flow(ruleset, random);
@@ -142,7 +142,7 @@ fn host(id: u32) -> IpAddr {
 #[test]
 fn every_bit_vector_has_a_true_summary_and_is_there_once() {
     let ruleset = shapes::ruleset(shapes::Shape::Firewall, Families::Both, 700, &mut Random(7));
-    let tables = compile(&ruleset, &chains(), |id| id.0).unwrap();
+    let tables = compile(&ruleset, &chains(), &[0], |id| id.0).unwrap();
     // 700 rules are 11 words; with the summary, two lines.
     let rows: Vec<&[u64]> = tables.lines.chunks(16).collect();
     for row in &rows {
@@ -159,7 +159,7 @@ fn an_address_leads_to_the_rules_whose_prefixes_contain_it() {
     for (seed, families) in [(1, Families::V4), (2, Families::V6), (3, Families::Both)] {
         let mut random = Random(seed);
         let ruleset = shapes::ruleset(shapes::Shape::Chain, families, 400, &mut random);
-        let (tables, rules) = (compile(&ruleset, &chains(), |id| id.0).unwrap(), ordered(&ruleset));
+        let (tables, rules) = (compile(&ruleset, &chains(), &[0], |id| id.0).unwrap(), ordered(&ruleset));
         for _ in 0..2000 {
             let src = shapes::flow(&ruleset, &mut random).src;
             let trie = if src.is_ipv4() { TrieIndex::SXF_SRC4 } else { TrieIndex::SXF_SRC6 };

@@ -1,7 +1,8 @@
 //! Multibit tries: 16 bits at the root, 8 at every node, and over stretches without a branch as many as there are.
 //!
-//! An entry is the first line of a bit vector, or leads on to a node or a skip. Prefixes are expanded to entries, longer
-//! ones over shorter ones, so that a lookup never goes back.
+//! An entry is a value, the first line of a bit vector or a class, or leads on to a node or a skip. Prefixes are expanded
+//! to entries, longer ones over shorter ones, so that a lookup never goes back. How nodes and skips are kept is for a
+//! [`Store`] to say.
 
 use ipnet::IpNet;
 
@@ -49,14 +50,114 @@ impl Prefix {
     }
 }
 
-/// A prefix and the first line of the bit vector of addresses that it is the longest match of.
+/// A prefix and the value of addresses that it is the longest match of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leaf {
     pub(super) prefix: Prefix,
-    pub(super) line: u32,
+    pub(super) value: u32,
 }
 
-/// All tries, in the tables that they share.
+/// What tries are kept in.
+pub(super) trait Store {
+    /// Keep a node; the answer is an entry that leads to it.
+    fn node(&mut self, entries: &[u32; NODE_ENTRIES]) -> u32;
+
+    /// Keep a skip; the answer is an entry that leads to it.
+    fn skip(&mut self, skip: Skip) -> u32;
+}
+
+/// One trie in the making: its leaves come in order, each prefix once.
+#[derive(Debug)]
+pub(super) struct Root<'a, S> {
+    store: &'a mut S,
+    entries: Vec<u32>,
+    /// Leaves that are longer than the root decides on, all behind one entry of it.
+    longer: Vec<Leaf>,
+    skips: bool,
+}
+
+impl<'a, S: Store> Root<'a, S> {
+    /// A trie in `store` in which every address has the value `everywhere`. Only one that is looked up so may have
+    /// `skips`.
+    pub(super) fn new(store: &'a mut S, everywhere: u32, skips: bool) -> Self {
+        Self { store, entries: vec![everywhere; ROOT_ENTRIES], longer: Vec::new(), skips }
+    }
+
+    pub(super) fn add(&mut self, leaf: Leaf) {
+        let Leaf { prefix, value } = leaf;
+        let index = prefix.index(0, ROOT_BITS);
+        if prefix.len <= ROOT_BITS {
+            self.flush();
+            self.entries[index..index + (1 << (ROOT_BITS - prefix.len))].fill(value);
+            return;
+        }
+        if self.longer.first().is_some_and(|first| first.prefix.index(0, ROOT_BITS) != index) {
+            self.flush();
+        }
+        self.longer.push(leaf);
+    }
+
+    /// The root's entries.
+    pub(super) fn finish(mut self) -> Vec<u32> {
+        self.flush();
+        self.entries
+    }
+
+    fn flush(&mut self) {
+        if let Some(first) = self.longer.first() {
+            let entry = &mut self.entries[first.prefix.index(0, ROOT_BITS)];
+            *entry = below(self.store, &self.longer, ROOT_BITS, *entry, self.skips);
+            self.longer.clear();
+        }
+    }
+}
+
+/// The entry that leads to `leaves`, all longer than the `depth` bits that they have in common.
+fn below<S: Store>(store: &mut S, leaves: &[Leaf], depth: u8, otherwise: u32, skips: bool) -> u32 {
+    let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else { return otherwise };
+    if skips && leaves.len() == 1 {
+        return store.skip(skip(first.prefix, first.value, otherwise));
+    }
+    let fork = first.prefix.common(&last.prefix) / NODE_BITS * NODE_BITS;
+    if skips && fork > depth {
+        let ends_here = first.prefix.len == fork;
+        let (hit, rest) = if ends_here { (first.value, &leaves[1..]) } else { (otherwise, leaves) };
+        let hit = below(store, rest, fork, hit, skips);
+        return store.skip(skip(Prefix { bits: first.prefix.bits & mask(fork), len: fork }, hit, otherwise));
+    }
+    let entries = node(store, leaves, depth, otherwise, skips);
+    store.node(&entries)
+}
+
+/// The entries for the bits behind the first `depth`, which all `leaves` have in common.
+fn node<S: Store>(store: &mut S, leaves: &[Leaf], depth: u8, otherwise: u32, skips: bool) -> [u32; NODE_ENTRIES] {
+    let mut entries = [otherwise; NODE_ENTRIES];
+    let end = depth + NODE_BITS;
+    let inside = |leaf: &Leaf| leaf.prefix.index(depth, NODE_BITS);
+    let mut rest = leaves;
+    // A prefix comes before those inside it, so each is written over the shorter ones.
+    while let Some(Leaf { prefix, value }) = rest.first() {
+        let first = inside(&rest[0]);
+        if prefix.len <= end {
+            entries[first..first + (1 << (end - prefix.len))].fill(*value);
+            rest = &rest[1..];
+            continue;
+        }
+        let longer = rest.partition_point(|leaf| inside(leaf) == first);
+        entries[first] = below(store, &rest[..longer], end, entries[first], skips);
+        rest = &rest[longer..];
+    }
+    entries
+}
+
+fn skip(prefix: Prefix, hit: u32, miss: u32) -> Skip {
+    let words =
+        |bits: u128| [bits >> 64, bits & u128::from(u64::MAX)].map(|word| u64::try_from(word).expect("64 bits"));
+    let next = u32::from(prefix.len / NODE_BITS);
+    Skip { key: words(prefix.bits), mask: words(mask(prefix.len)), hit, miss, next, reserved: [0; 5] }
+}
+
+/// The tries of the rules, in the tables that they share: plain nodes.
 #[derive(Debug)]
 pub(super) struct Tries {
     pub(super) roots: Vec<u32>,
@@ -69,58 +170,24 @@ impl Tries {
         Self { roots: vec![0; TRIES * ROOT_ENTRIES], nodes: Vec::new(), skips: Vec::new() }
     }
 
-    /// Fill `trie` with `leaves`, which are in order, each once and none of them everywhere; other addresses have the
-    /// bit vector at `everywhere`. Only a trie that is looked up so may have skips.
+    /// Fill `trie` with `leaves`, which are in order, each once; other addresses have the bit vector at `everywhere`.
     pub(super) fn add(&mut self, trie: Trie, everywhere: u32, leaves: &[Leaf], skips: bool) {
-        let entries = self.entries(leaves, 0, ROOT_BITS, everywhere, skips);
+        let mut root = Root::new(self, everywhere, skips);
+        leaves.iter().for_each(|leaf| root.add(*leaf));
+        let entries = root.finish();
         let begin = trie.0 as usize * ROOT_ENTRIES;
         self.roots[begin..begin + ROOT_ENTRIES].copy_from_slice(&entries);
     }
+}
 
-    /// The entries for the `width` bits behind the first `depth`, which all `leaves` have in common.
-    fn entries(&mut self, leaves: &[Leaf], depth: u8, width: u8, otherwise: u32, skips: bool) -> Vec<u32> {
-        let mut entries = vec![otherwise; 1 << width];
-        let end = depth + width;
-        for Leaf { prefix, line } in leaves.iter().filter(|leaf| leaf.prefix.len <= end) {
-            let first = prefix.index(depth, width);
-            entries[first..first + (1 << (end - prefix.len))].fill(*line);
-        }
-        let inside = |leaf: &Leaf| leaf.prefix.index(depth, width);
-        for group in leaves.chunk_by(|a, b| inside(a) == inside(b)) {
-            let index = inside(&group[0]);
-            // What is not longer sorts before what is.
-            let longer = &group[group.partition_point(|leaf| leaf.prefix.len <= end)..];
-            if !longer.is_empty() {
-                entries[index] = self.below(longer, end, entries[index], skips);
-            }
-        }
-        entries
-    }
-
-    /// The entry that leads to `leaves`, all longer than the `depth` bits that they have in common.
-    fn below(&mut self, leaves: &[Leaf], depth: u8, otherwise: u32, skips: bool) -> u32 {
-        let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else { return otherwise };
-        if skips && leaves.len() == 1 {
-            return self.skip(first.prefix, first.line, otherwise);
-        }
-        let fork = first.prefix.common(&last.prefix) / NODE_BITS * NODE_BITS;
-        if skips && fork > depth {
-            let ends_here = first.prefix.len == fork;
-            let (hit, rest) = if ends_here { (first.line, &leaves[1..]) } else { (otherwise, leaves) };
-            let hit = self.below(rest, fork, hit, skips);
-            return self.skip(Prefix { bits: first.prefix.bits & mask(fork), len: fork }, hit, otherwise);
-        }
-        let entries = self.entries(leaves, depth, NODE_BITS, otherwise, skips);
+impl Store for Tries {
+    fn node(&mut self, entries: &[u32; NODE_ENTRIES]) -> u32 {
         let index = self.nodes.len() / NODE_ENTRIES;
-        self.nodes.extend_from_slice(&entries);
+        self.nodes.extend_from_slice(entries);
         tagged(Entry::SXF_TO_NODE, index)
     }
 
-    fn skip(&mut self, prefix: Prefix, hit: u32, miss: u32) -> u32 {
-        let words =
-            |bits: u128| [bits >> 64, bits & u128::from(u64::MAX)].map(|word| u64::try_from(word).expect("64 bits"));
-        let next = u32::from(prefix.len / NODE_BITS);
-        let skip = Skip { key: words(prefix.bits), mask: words(mask(prefix.len)), hit, miss, next, reserved: [0; 5] };
+    fn skip(&mut self, skip: Skip) -> u32 {
         self.skips.push(skip);
         tagged(Entry::SXF_TO_SKIP, self.skips.len() - 1)
     }
