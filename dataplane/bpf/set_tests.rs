@@ -58,7 +58,7 @@ fn random_sets(random: &mut Random) -> Vec<Arc<PrefixSet>> {
 /// Random rules of which many name a set.
 fn random_ruleset(random: &mut Random) -> Ruleset {
     let sets = random_sets(random);
-    let mut named = |random: &mut Random, address: &mut Option<Address>| {
+    let named = |random: &mut Random, address: &mut Option<Address>| {
         if random.byte() < 110 {
             *address = Some(Address::Set(random.pick(&sets).name().to_owned()));
         }
@@ -95,7 +95,9 @@ fn random_packet(ruleset: &Ruleset, random: &mut Random) -> Vec<u8> {
     let [src, dst] = [(); 2].map(|()| random_address(ruleset, v4, random));
     let protocol = random.pick(&[6, 6, 17, 132, 1, 58, 60]);
     let ports = [80, 22, 443, 8080, 65535, 7];
-    let flow = Flow { src, dst, protocol, sport: random.pick(&ports), port: random.pick(&ports) };
+    let (sport, port) = (random.pick(&ports), random.pick(&ports));
+    let (tcp_flags, vlan) = (random.pick(&[2, 16, 4]), random.pick(&[0, 0, 5, 100]));
+    let flow = Flow { src, dst, protocol, sport, port, tcp_flags, vlan };
     if random.byte() < 100 { packet(&flow) } else { disguised(&flow, || random.byte()) }
 }
 
@@ -213,7 +215,7 @@ fn a_blocklist_takes_packets_without_a_transport_header_but_no_neighbour_discove
     let mut arp = whole.clone();
     arp[12..14].copy_from_slice(&[0x08, 0x06]);
     let (src, dst) = ("fe80::1".parse().unwrap(), "ff02::1".parse().unwrap());
-    let mut solicitation = packet(&Flow { src, dst, protocol: 58, sport: 0, port: 0 });
+    let mut solicitation = packet(&Flow { src, dst, protocol: 58, sport: 0, port: 0, tcp_flags: 0, vlan: 0 });
     solicitation[54] = 135;
     assert_eq!((run(&arp), run(&solicitation)), (XDP_PASS, XDP_PASS));
     assert_eq!((event(&filter, "blocklist"), event(&filter, "neighbour")), (2, 2));
