@@ -104,7 +104,7 @@ fn nodes_with_many_runs_agree_at_every_byte() {
     // Every other address of a /24, and a few of the next: 256 runs, and each number of runs around a whole line.
     for hosts in [3, 4, 11, 12, 27, 128] {
         let nets = (0..hosts).map(|host| Ipv4Addr::from([10, 1, 2, host * 2 + u8::from(hosts < 128)]).into());
-        let v6 = (0..hosts).map(|host| Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(host) * 2 << 8).into());
+        let v6 = (0..hosts).map(|host| Ipv6Addr::from_bits(0xfd00 << 112 | (u128::from(host) * 2) << 8).into());
         let tries = compile_sets(&[set("a", nets.chain(v6).map(|ip: IpAddr| ip.into()))]).unwrap();
         for low in 0..=u8::MAX {
             let expected = low % 2 == u8::from(hosts < 128) && low / 2 < hosts;
