@@ -210,12 +210,12 @@ static __always_inline int look_up(struct vectors *vectors) {
 }
 
 /* Replace the default action by what the first rule says that matches and is enforced. What monitored rules say is only
- * told of. */
-static __always_inline void find_verdict(struct xdp_md *ctx, const struct packet *packet, struct sxf_verdict *verdict) {
+ * told of; the answer is whether there was such a one. */
+static __always_inline bool find_verdict(struct xdp_md *ctx, const struct packet *packet, struct sxf_verdict *verdict) {
         bool ports = packet->fragment != FRAGMENT_LATER && has_ports(packet->protocol);
         __u32 protocol = protocol_row(packet, ports);
         __u32 sport = ports ? port_row(SXF_SPORT, packet->sport) : SXF_EVERY_RULE;
-        bool monitored = false;
+        bool monitored = false, told = false;
         __u32 src, dst;
 
         if (packet->v6) {
@@ -232,7 +232,7 @@ static __always_inline void find_verdict(struct xdp_md *ctx, const struct packet
         decide(config.uses ? look_up(&vectors) : first_rule(src, dst, protocol, sport), packet, verdict);
         if (verdict->monitored && verdict->slot != SXF_DEFAULT_SLOT) {
                 monitored = true;
-                tell(ctx, packet, verdict);
+                told = tell(ctx, packet, verdict);
                 *verdict = config.default_verdict;
                 add_vector(&vectors, config.enforced);
                 decide(look_up(&vectors), packet, verdict);
@@ -240,9 +240,10 @@ static __always_inline void find_verdict(struct xdp_md *ctx, const struct packet
         if (verdict->monitored) {
                 /* The default action. */
                 if (!monitored)
-                        tell(ctx, packet, verdict);
+                        told = tell(ctx, packet, verdict);
                 verdict->action = SXF_PASS;
         }
+        return told;
 }
 
 #endif

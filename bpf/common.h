@@ -16,6 +16,8 @@ enum sxf_limits {
         SXF_RULE_SLOTS = 32768,
         /* Slot of the default action. */
         SXF_DEFAULT_SLOT = 32768,
+        /* Slot by which samples of blocklists are told apart. */
+        SXF_BLOCKLIST_SLOT,
         /* Slots that there are, of rules and of what is not a rule. */
         SXF_SLOTS,
         /* Verdicts that no rule gave are not counted by rule. */
@@ -171,7 +173,7 @@ enum sxf_uses {
         SXF_USES_DST_SETS = 8,
 };
 
-/* How the sets' tries are cut, docs/sets.md. */
+/* How the sets' tries are cut, docs/set-tables.md. */
 enum sxf_set_shape {
         SXF_LINE_ENTRIES = 16,
         /* Runs in a node's own line. */

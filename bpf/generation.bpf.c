@@ -94,25 +94,39 @@ static __always_inline int act(struct xdp_md *ctx, const struct packet *packet, 
         }
 }
 
-/* Whether a packet, whose addresses are known, is dropped for its source. Counts it. */
-static __always_inline bool drop_source(struct packet *packet, __u64 bytes) {
+/* Whether a blocklist has the source of a packet whose addresses are known. Counts it. */
+static __always_inline bool is_blocked(struct packet *packet) {
         if (!source_wanted() || !find_source(packet))
                 return false;
         count_event(SXF_BLOCKED);
+        return true;
+}
+
+/* Drop a packet for its source. False in monitor mode. */
+static __always_inline bool drop_blocked(__u64 bytes) {
         if (config.blocklists != SXF_BLOCKLIST_DROPS)
                 return false;
         count_action(SXF_DROP, bytes);
         return true;
 }
 
+static __always_inline void tell_blocked(struct xdp_md *ctx, const struct packet *packet) {
+        const struct sxf_verdict blocked = {.slot = SXF_BLOCKLIST_SLOT, .action = SXF_DROP};
+
+        tell(ctx, packet, &blocked);
+}
+
 static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, __u64 bytes) {
         struct sxf_verdict verdict = config.default_verdict;
+        bool blocked;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
-        if (drop_source(packet, bytes))
+        blocked = is_blocked(packet);
+        if (blocked && drop_blocked(bytes))
                 return XDP_DROP;
-        find_verdict(ctx, packet, &verdict);
+        if (!find_verdict(ctx, packet, &verdict) && blocked)
+                tell_blocked(ctx, packet);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
         return act(ctx, packet, &verdict, bytes);
@@ -137,8 +151,11 @@ int sxf_generation(struct xdp_md *ctx) {
                 count_event(SXF_UNDECIDABLE);
                 if (!packet.addressed)
                         return fail(config.fail_closed, bytes);
-                if (drop_source(&packet, bytes))
-                        return XDP_DROP;
+                if (is_blocked(&packet)) {
+                        if (drop_blocked(bytes))
+                                return XDP_DROP;
+                        tell_blocked(ctx, &packet);
+                }
                 return inspect(ctx, &packet, &undecided, bytes);
         }
         count_action(SXF_PASS, bytes);

@@ -51,7 +51,7 @@ static __always_inline void take_sample(struct xdp_md *ctx, const struct packet 
 }
 
 /* Tell of a packet that `verdict` would have dropped; not of a later fragment that it only may have, which has no slot.
- * Global, so that the verifier checks it once. */
+ * The answer is whether it was told. Global, so that the verifier checks it once. */
 __noinline int tell(struct xdp_md *ctx, const struct packet *packet, const struct sxf_verdict *verdict) {
         if (!packet || !verdict || verdict->slot == SXF_NO_SLOT)
                 return 0;
@@ -61,7 +61,7 @@ __noinline int tell(struct xdp_md *ctx, const struct packet *packet, const struc
                 count_rule(verdict->slot, ctx->data_end - ctx->data);
         if (sample_due(verdict->slot))
                 take_sample(ctx, packet, verdict);
-        return 0;
+        return 1;
 }
 
 #endif

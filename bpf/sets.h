@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Sets of prefixes: an address leads to its class, which says what the sets that hold it mean to the rules. Drawn in
- * docs/sets.md. The tries outlive a generation; the classes are its own. */
+ * docs/set-tables.md. The tries outlive a generation; the classes are its own. */
 #ifndef SXF_SETS_H
 #define SXF_SETS_H
 

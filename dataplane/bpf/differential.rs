@@ -220,7 +220,7 @@ fn assert_sampled(filter: &Filter, ruleset: &Ruleset) {
         let known = match sample.monitored {
             Monitored::Rule(id) => ruleset.rules.iter().any(|rule| rule.id == id && ruleset.monitors(rule)),
             Monitored::Default => ruleset.monitor && ruleset.default_action == Action::Drop,
-            Monitored::Blocklist => false,
+            Monitored::Blocklist => ruleset.monitor && ruleset.sets.iter().any(|set| set.is_blocklist()),
         };
         assert!(known, "{sample:?} of {ruleset:#?}");
         sampled.insert(format!("{}", sample.monitored));

@@ -6,7 +6,7 @@ use libbpf_rs::{MapHandle, RingBufferBuilder};
 
 use super::{
     BpfError,
-    types::{Address, RawSample},
+    types::{Address, Limits, RawSample},
 };
 use crate::rules::{Monitored, RuleId};
 
@@ -34,6 +34,7 @@ pub struct Sample {
 impl Sample {
     fn of(raw: &RawSample) -> Self {
         let monitored = match raw.rule {
+            0 if raw.slot == Limits::SXF_BLOCKLIST_SLOT.0 => Monitored::Blocklist,
             0 => Monitored::Default,
             number => Monitored::Rule(RuleId(number)),
         };

@@ -70,7 +70,12 @@ fn random_ruleset(random: &mut Random) -> Ruleset {
         named(random, &mut rule.matcher.dst);
         rules.push(rule);
     }
-    Ruleset { sets: sets.clone(), ..Ruleset::new(rules, random_action(random)) }
+    let mut ruleset = Ruleset { sets: sets.clone(), ..Ruleset::new(rules, random_action(random)) };
+    if random.byte() < 170 {
+        shapes::season(&mut ruleset, random);
+    }
+    ruleset.monitor = random.byte() < 60;
+    ruleset
 }
 
 /// An address at an edge of a prefix of a set, or what rules name.
@@ -90,8 +95,9 @@ fn random_packet(ruleset: &Ruleset, random: &mut Random) -> Vec<u8> {
     let [src, dst] = [(); 2].map(|()| random_address(ruleset, v4, random));
     let protocol = random.pick(&[6, 6, 17, 132, 1, 58, 60]);
     let ports = [80, 22, 443, 8080, 65535, 7];
-    let flow =
-        Flow { src, dst, protocol, sport: random.pick(&ports), port: random.pick(&ports), tcp_flags: 2, vlan: 0 };
+    let (sport, port) = (random.pick(&ports), random.pick(&ports));
+    let (tcp_flags, vlan) = (random.pick(&[2, 16, 4]), random.pick(&[0, 0, 5, 100]));
+    let flow = Flow { src, dst, protocol, sport, port, tcp_flags, vlan };
     if random.byte() < 100 { packet(&flow) } else { disguised(&flow, || random.byte()) }
 }
 

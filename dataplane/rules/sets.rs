@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// Most prefixes in one set.
 pub const MAX_SET_PREFIXES: usize = 1 << 20;
@@ -28,18 +28,24 @@ impl PrefixSet {
     /// The set `name` of `prefixes`, in any order. Packets from a `blocklist` are dropped before any rule is looked at.
     #[must_use]
     pub fn new(name: impl Into<String>, blocklist: bool, prefixes: impl IntoIterator<Item = IpNet>) -> Self {
-        let mut prefixes: Vec<IpNet> = prefixes.into_iter().map(|net| net.trunc()).collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        let v4 = ranges(prefixes.iter().filter_map(|net| match net {
-            IpNet::V4(net) => Some((net.network(), net.broadcast())),
-            IpNet::V6(_) => None,
-        }));
-        let v6 = ranges(prefixes.iter().filter_map(|net| match net {
-            IpNet::V4(_) => None,
-            IpNet::V6(net) => Some((net.network(), net.broadcast())),
-        }));
-        Self { name: name.into(), blocklist, prefixes, v4, v6 }
+        // By families: numbers sort several times faster than what may be of either.
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for net in prefixes {
+            match net {
+                IpNet::V4(net) => v4.push(u64::from(net.network().to_bits()) << 8 | u64::from(net.prefix_len())),
+                IpNet::V6(net) => v6.push(net.trunc()),
+            }
+        }
+        v4.sort_unstable();
+        v4.dedup();
+        v6.sort_unstable();
+        v6.dedup();
+        let v4_ranges = ranges(v4.iter().map(|key| v4_net(*key)).map(|net| (net.network(), net.broadcast())));
+        let v6_ranges = ranges(v6.iter().map(|net| (net.network(), net.broadcast())));
+        let mut prefixes = Vec::with_capacity(v4.len() + v6.len());
+        prefixes.extend(v4.into_iter().map(v4_net).map(IpNet::V4));
+        prefixes.extend(v6.into_iter().map(IpNet::V6));
+        Self { name: name.into(), blocklist, prefixes, v4: v4_ranges, v6: v6_ranges }
     }
 
     /// Its name, without the `@`.
@@ -68,6 +74,12 @@ impl PrefixSet {
             IpAddr::V6(address) => in_ranges(&self.v6, address),
         }
     }
+}
+
+/// The prefix of a key: address, then length in the low eight bits.
+fn v4_net(key: u64) -> Ipv4Net {
+    let [.., a, b, c, d, length] = key.to_be_bytes();
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
 }
 
 /// Join ranges, ordered by their first addresses, that overlap. Of prefixes that do, one holds the other.

@@ -66,7 +66,7 @@ metrics_table! {
     ACTION_BYTES: Counter Bytes "secuxflow_action_bytes_total" ["action"]
         "Bytes of those packets, Ethernet headers included.";
     EVENTS: Counter Count "secuxflow_classifier_events_total" ["event"]
-        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert.";
+        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; blocklist has a source that one holds; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert.";
     RULE_PACKETS: Counter Count "secuxflow_rule_packets_total" ["rule", "action"]
         "Packets that a rule decided on.";
     RULE_BYTES: Counter Bytes "secuxflow_rule_bytes_total" ["rule", "action"]
