@@ -73,7 +73,7 @@ fn a_rule_follows_its_set() {
     daemon.cli("rule clear");
     daemon.cli("set delete clients");
     let (code, said) = refused(&daemon, "rule add --src @clients --action drop");
-    assert!(code == 1 && said.contains("no such set"), "{said}");
+    assert!(code == 1 && said.contains("there is no set"), "{said}");
 }
 
 #[test]
