@@ -186,8 +186,8 @@ pub struct PlaneStatus {
     /// Packets by what XDP did: `pass`, `drop`, `inspect`.
     pub actions: Vec<Named<Count>>,
     /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,
-    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`, `blocklist`; `monitored` is what would have been dropped but for
-    /// monitor mode, and `sample_lost` what of it found no room to become an alert.
+    /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`, `blocklist`; `monitored` is what would have been
+    /// dropped but for monitor mode, and `sample_lost` what of it found no room to become an alert.
     pub events: Vec<Named<u64>>,
     /// Counters of the rules of the live generation.
     pub rules: Vec<RuleCount>,
