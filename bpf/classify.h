@@ -9,6 +9,7 @@
 /* Before the helpers, which use its types. */
 #include <linux/bpf.h>
 
+#include "bits.h"
 #include "common.h"
 #include "extras.h"
 #include "monitor.h"
@@ -25,18 +26,6 @@ enum {
         /* The root decides on two bytes; behind it every step takes one byte at least. */
         ROOT_BYTES = 2,
 };
-
-/* Number of the lowest bit that is set; `word` is not 0. BPF has no instruction for it: a de Bruijn sequence has every
- * six bits once, so that its top bits, shifted by the answer, tell the answer. */
-static __always_inline __u32 lowest_bit(__u64 word) {
-        static const __u8 numbers[64] = {
-            0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
-            22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
-            23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
-        };
-
-        return numbers[(word & -word) * 0x022fdd63cc95386dULL >> 58] & 63;
-}
 
 static __always_inline __u32 root_entry(__u32 trie, __u16 high) {
         struct sxf_root *root = bpf_map_lookup_elem(&roots, &trie);

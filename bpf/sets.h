@@ -7,6 +7,7 @@
 /* Before the helpers, which use its types. */
 #include <linux/bpf.h>
 
+#include "bits.h"
 #include "common.h"
 #include "parse.h"
 #include "tables.h"
@@ -25,14 +26,6 @@ enum {
 
 static __always_inline void *set_line(__u32 index) {
         return bpf_map_lookup_elem(&set_lines, &index);
-}
-
-/* Number of bits that are set; BPF has no instruction for it. Sums of 2, 4, then 8 bits, and those all at once. */
-static __always_inline __u32 bits_set(__u64 word) {
-        word -= word >> 1 & 0x5555555555555555ULL;
-        word = (word & 0x3333333333333333ULL) + (word >> 2 & 0x3333333333333333ULL);
-        word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-        return word * 0x0101010101010101ULL >> 56;
 }
 
 static __always_inline __u32 set_root(__u32 family, __u16 high) {

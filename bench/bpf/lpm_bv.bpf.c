@@ -5,6 +5,7 @@
  *
  * Better than its model where that costs nothing: ports are looked up in arrays, not in hash maps; protocol and
  * destination port have one vector together; all is one program, without tail calls between fields. */
+#include "../../bpf/bits.h"
 #include "peer.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -69,17 +70,6 @@ struct {
         __type(key, __u32);
         __type(value, struct peer_count);
 } rule_counts SEC(".maps");
-
-/* The number of the lowest bit that is set; `word` is not 0. */
-static __always_inline __u32 lowest_bit(__u64 word) {
-        static const __u8 numbers[64] = {
-            0,  1,  2,  53, 3,  7,  54, 27, 4,  38, 41, 8,  34, 55, 48, 28, 62, 5,  39, 46, 44, 42,
-            22, 9,  24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
-            23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
-        };
-
-        return numbers[(word & -word) * 0x022fdd63cc95386dULL >> 58] & 63;
-}
 
 static __always_inline const struct vector *vector(__u32 row) {
         return bpf_map_lookup_elem(&vectors, &row);
