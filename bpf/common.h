@@ -266,4 +266,41 @@ enum sxf_magic {
         SXF_MAGIC = 0x5846,
 };
 
+/* How a lane is cut: packets that a worker has the kernel send without a socket (bpf/inject.bpf.c). */
+enum sxf_lane_shape {
+        SXF_LANE_SLOTS = 1024,
+        SXF_LANE_BYTES = 1048576,
+        /* Longest packet: what fits into the page that a live frame is made of. */
+        SXF_LANE_LONGEST = 3328,
+        SXF_LANE_SHORTEST = 14,
+        /* A call for lane n begins with frames of this length plus n, by which the program knows it. */
+        SXF_LANE_CALL = 64,
+};
+
+/* A packet in a lane. */
+struct sxf_lane_slot {
+        __u32 ifindex; /* Where it goes to. */
+        __u32 offset;  /* Its first byte in sxf_lane.bytes, */
+        __u32 len;     /* and how many there are. */
+        __u32 reserved;
+};
+
+/* One per worker, which writes it between calls; during a call it is the kernel's. */
+struct sxf_lane {
+        __u32 count; /* Slots that are filled. */
+        __u32 reserved[15];
+        __u32 next;    /* Slot of the next run, 0 before a call. */
+        __u32 refused; /* A device that took nothing, 0 for none. */
+        __u64 sent;    /* Packets that devices took. */
+        __u64 unused[6];
+        struct sxf_lane_slot slots[SXF_LANE_SLOTS];
+        __u8 bytes[SXF_LANE_BYTES];
+};
+
+/* What became of the packets for one device that it did not take. */
+struct sxf_lane_loss {
+        __u64 packets;
+        __u64 refusals; /* Times that it took nothing: no receive queue behind it, or it is gone. */
+};
+
 #endif

@@ -431,7 +431,7 @@ impl Shared {
 }
 
 /// libbpf writes to stderr unless told otherwise.
-fn quiet() {
+pub(crate) fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         libbpf_rs::set_print(Some((PrintLevel::Debug, |level, text| {

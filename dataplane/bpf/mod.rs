@@ -31,3 +31,6 @@ pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
 pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};
+
+pub(crate) use filter::quiet;
+pub(crate) use sys::create_xdp_link;

@@ -22,7 +22,7 @@ pub(super) struct LinkInfo {
 }
 
 /// Attach `program` to a device by a link, in native or generic (`skb`) mode. Closing the link detaches.
-pub(super) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) -> io::Result<OwnedFd> {
+pub(crate) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) -> io::Result<OwnedFd> {
     let options = libbpf_sys::bpf_link_create_opts {
         sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
         flags: if skb { libbpf_sys::XDP_FLAGS_SKB_MODE } else { libbpf_sys::XDP_FLAGS_DRV_MODE },
