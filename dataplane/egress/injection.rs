@@ -13,7 +13,7 @@ use super::{
     spare::Spare,
     types::{OBJECT, RawLoss},
 };
-use crate::{bpf, service::Mac};
+use crate::bpf;
 
 /// A call without packets that takes longer waits for the kernel to change its XDP dispatcher, 24 ms where it does.
 const SLOW: Duration = Duration::from_millis(5);
@@ -23,6 +23,8 @@ const TRIES: usize = 5;
 const PROBE_TYPE: [u8; 2] = [0x88, 0xb5];
 /// Destination of those frames: the group address of LLDP, which a bridge does not forward (IEEE 802.1Q, table 8-1).
 const PROBE_TO: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e];
+/// Their source: locally administered.
+const PROBE_FROM: [u8; 6] = [0x02, b's', b'x', b'f', 0, 0];
 const PROBE_LEN: usize = 60;
 
 /// Why there is no injection.
@@ -140,10 +142,10 @@ impl Injection {
     ///
     /// # Errors
     /// The call failed, whatever the device.
-    pub fn probe(&mut self, ifindex: u32, from: Mac) -> io::Result<bool> {
+    pub fn probe(&mut self, ifindex: u32) -> io::Result<bool> {
         let mut frame = [0; PROBE_LEN];
         frame[..6].copy_from_slice(&PROBE_TO);
-        frame[6..12].copy_from_slice(&from.0);
+        frame[6..12].copy_from_slice(&PROBE_FROM);
         frame[12..14].copy_from_slice(&PROBE_TYPE);
         self.probe.push(ifindex, &frame);
         let injected = self.probe.run();

@@ -19,7 +19,7 @@ use nix::{
 };
 
 use super::*;
-use crate::service::{Mac, Netlink};
+use crate::service::Netlink;
 
 /// EtherType of the test's packets, another than that of probes: local experimental 2.
 const ETHERTYPE: [u8; 2] = [0x88, 0xb6];
@@ -177,7 +177,7 @@ fn a_receiver_without_gro_refuses_and_its_packets_are_counted_until_gro_is_on() 
         let mut lane = lane(&mut injection);
         let a = ifindex("inj-a");
         injection.admit(a).unwrap();
-        assert!(!injection.probe(a, Mac::default()).unwrap(), "no queue behind it");
+        assert!(!injection.probe(a).unwrap(), "no queue behind it");
         for n in 0..40 {
             lane.push(a, &packet(n, 60));
         }
@@ -187,7 +187,7 @@ fn a_receiver_without_gro_refuses_and_its_packets_are_counted_until_gro_is_on() 
         assert_eq!(loss.packets, 41, "the probe's and all forty");
         assert!(loss.refusals >= 2, "{loss:?}");
         turn_on(&mut Netlink::open().unwrap(), a).unwrap();
-        assert!(injection.probe(a, Mac::default()).unwrap());
+        assert!(injection.probe(a).unwrap());
         let far = lab.far();
         lane.push(a, &packet(7, 60));
         assert_eq!(lane.run(), Injected { packets: 1, ..Injected::default() });

@@ -21,6 +21,19 @@ pub enum ModeRequest {
     Skb,
 }
 
+/// How packets leave toward services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EgressRequest {
+    /// By injection or by AF_XDP TX, whichever is cheaper, where both can be had.
+    #[default]
+    Auto,
+    /// By AF_XDP TX only.
+    Tx,
+    /// By injection only: a service that cannot be reached so is down. Refuse to start on a kernel without it.
+    Inject,
+}
+
 /// The mode that an interface got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -111,6 +124,10 @@ pub struct PlaneConfig {
     pub batch: u32,
     /// Poll the rings without sleeping.
     pub busy_poll: bool,
+    /// How packets leave toward services.
+    pub egress: EgressRequest,
+    /// Turn GRO on at the other end of a service's veth, in the container's namespace, where injection needs it.
+    pub set_gro: bool,
     /// Capacity of the alert queue.
     pub alert_queue: u32,
     /// Directory for the bpf file system in which the XDP links are pinned; mounted there when it is none yet.

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Count, ModuleStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport, interfaces,
+    Count, ModuleStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport,
+    egress::Egresses,
+    interfaces,
     registry::Registry,
     running::{Parts, Running, snapshot},
     tester::{Names, Tester},
@@ -55,6 +57,7 @@ impl Plane {
         let runners = (0..count)
             .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Box<dyn Inspect + Send>))
             .collect::<Result<Vec<_>, PlaneError>>()?;
+        let mut egresses = Egresses::new(config, count)?;
         let mut filter = Filter::load(config.fail_policy)?;
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
@@ -65,9 +68,11 @@ impl Plane {
                 tracing::error!(%error, "cannot detach after a failed start");
             }
         })?;
+        egresses.equip(&workers)?;
         let mut running = Running::new(Parts {
             filter,
             workers,
+            egresses,
             interfaces,
             registry,
             classifier,
@@ -216,10 +221,13 @@ fn interface_status(running: &Running, interface: &interfaces::Interface) -> Int
 
 fn service_status(running: &Running, entry: &super::registry::Entry) -> ServiceStatus {
     let sent = entry.sent(running.workers.service(entry.slot));
+    let (way, way_reason) = entry.port.map_or((None, String::new()), |number| running.egresses.way(number));
     ServiceStatus {
         service: entry.service.clone(),
         state: entry.state.clone(),
         resolved_mac: entry.mac(),
+        way,
+        way_reason,
         tx_packets: sent.packets,
         tx_bytes: sent.bytes,
     }

@@ -69,6 +69,8 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         cores: Vec::new(),
         batch: 64,
         busy_poll: false,
+        egress: EgressRequest::Auto,
+        set_gro: false,
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }

@@ -46,7 +46,7 @@ pub(super) struct Running {
     pub(super) ruleset: Ruleset,
     chains: Vec<String>,
     netlink: Netlink,
-    egresses: Egresses,
+    pub(super) egresses: Egresses,
     mode: ModeRequest,
     fail_policy: FailPolicy,
     alerts: Arc<AlertQueue>,
@@ -65,6 +65,7 @@ pub(super) struct Running {
 pub(super) struct Parts {
     pub(super) filter: Filter,
     pub(super) workers: Workers,
+    pub(super) egresses: Egresses,
     pub(super) interfaces: Vec<Interface>,
     pub(super) registry: Registry,
     pub(super) classifier: Arc<Classifier>,
@@ -87,7 +88,7 @@ impl Running {
             ruleset: parts.ruleset,
             chains: parts.chains,
             netlink: parts.netlink,
-            egresses: Egresses::default(),
+            egresses: parts.egresses,
             mode: parts.mode,
             fail_policy: parts.fail_policy,
             alerts: parts.alerts,
@@ -155,6 +156,7 @@ impl Running {
         let before: HashMap<String, bool> =
             self.registry.entries().iter().map(|entry| (entry.service.name.clone(), entry.is_up())).collect();
         let (registry, mut hands) = self.hands();
+        hands.look_again(Instant::now());
         if registry.reconcile(&links, &neighbours, Instant::now(), &mut hands) {
             self.untold = true;
             self.tell_changes(&before);

@@ -106,7 +106,7 @@ pub struct WorkerStatus {
     pub running: bool,
     /// Frames received from the rings.
     pub rx: Count,
-    /// Frames handed to a TX ring.
+    /// Frames handed to a TX ring, or injected.
     pub tx: Count,
     /// Frames discarded, by reason.
     pub drops: Vec<Named<Count>>,
@@ -118,9 +118,15 @@ pub struct WorkerStatus {
     pub reclassified: u64,
     /// Packets that a module would have dropped; forwarded, in monitor mode.
     pub monitored: u64,
+    /// Of the frames sent, those that were injected.
+    pub injected: u64,
+    /// Of those, frames that the device did not take: its receiver's queue was full, or it refuses them.
+    pub inject_lost: u64,
+    /// System calls that they took.
+    pub inject_calls: u64,
     /// Frames now in: `free`, `fill`, `rx`, `tx`, `mailbox`; their sum is the worker's share of the UMEM.
     pub frames: Vec<Named<u64>>,
-    /// Time from the batch's arrival in user space to its submission to a TX ring.
+    /// Time from the batch's arrival in user space to its submission to a TX ring, or to the call that injects it.
     pub latency: Latency,
 }
 

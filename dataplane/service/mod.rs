@@ -7,7 +7,7 @@ mod place;
 mod queues;
 mod spec;
 
-pub use model::{Mac, Service, ServiceState, ServiceStatus};
+pub use model::{Mac, Service, ServiceState, ServiceStatus, WayOut};
 pub use netlink::{Link, Neighbour, Netlink, NetlinkError};
 pub use peer::Peer;
 pub use place::{Placement, place};

@@ -4,6 +4,7 @@ mod budget;
 mod command;
 mod core;
 mod error;
+mod injecting;
 mod latency;
 mod set;
 mod shared;

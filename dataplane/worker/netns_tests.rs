@@ -295,7 +295,7 @@ fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
         assert_eq!((ingress.mode, ingress.worker), (Mode::Copy, 0));
         assert!(ingress.reason.contains("no AF_XDP zero-copy"), "{}", ingress.reason);
         let egress = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
-        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id], None).unwrap();
         redirect.set(0, ingress.fd);
         assert_eq!(workers.frames().fill, 256, "an open port can receive at once");
 
@@ -336,7 +336,7 @@ fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
         assert!(matches!(workers.close(egress.id), Err(WorkerError::UnknownPort(_))));
         // The queue can be bound again, at once or after the kernel let go of it.
         let again = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
-        workers.set_egress(EgressId(0), &[again.id]).unwrap();
+        workers.set_egress(EgressId(0), &[again.id], None).unwrap();
         sender.send(&packet(to, 80, 7));
         assert_eq!(reader.read(1, Duration::from_secs(5)).len(), 1);
     });
@@ -365,7 +365,7 @@ fn vanish(queue: u32) {
         let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
         let egress = workers.open(&spec("wrk-c", queue, None), ModeRequest::Copy).unwrap();
         assert_eq!((ingress.worker, egress.worker), (0, queue));
-        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id], None).unwrap();
         redirect.set(0, ingress.fd);
         let to = mac("wrk-b");
         sender.send(&packet(to, 80, 0));
@@ -421,7 +421,7 @@ fn a_worker_without_traffic_sleeps() {
         let workers = start(1);
         workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
         let egress = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
-        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id], None).unwrap();
         eventually("it is at rest", || workers.frames().fill == 256);
         let (before, start) = (switches(), Instant::now());
         thread::sleep(Duration::from_secs(1));

@@ -16,12 +16,13 @@ use crossbeam_utils::CachePadded;
 
 use super::{
     WorkerError,
-    command::{Command, Egress},
+    command::{Command, Egress, Ring},
     core::Core,
     latency,
     shared::Shared,
 };
 use crate::{
+    egress::Inject,
     flow::HashKey,
     plane::{Count, Latency, Mode, ModeRequest, SocketStatus, WorkerStatus},
     process::{EgressId, Inspect, Processor, Snapshot},
@@ -269,13 +270,14 @@ impl Workers {
         Ok(())
     }
 
-    /// Let `egress` stand for `ports`, the sockets on the queues of one device. A worker that owns one of them uses it,
-    /// the others share them out; no ports forget the egress. Packets on their way to a worker are not lost by a change.
-    /// When this returns every worker goes by it, so a route to it may be published.
+    /// Let `egress` stand for `ports`, the sockets on the queues of one device, and for `device`, its index, where it
+    /// takes injected packets. A worker that owns one of the ports uses it, the others share them out; without ports and
+    /// device the egress is forgotten. Packets on their way to a worker are not lost by a change. When this returns
+    /// every worker goes by it, so a route to it may be published.
     ///
     /// # Errors
     /// A number out of range, an unknown port, or a worker that takes no commands.
-    pub fn set_egress(&self, egress: EgressId, ports: &[PortId]) -> Result<(), WorkerError> {
+    pub fn set_egress(&self, egress: EgressId, ports: &[PortId], device: Option<u32>) -> Result<(), WorkerError> {
         if egress.0 >= EgressId::LIMIT {
             return Err(WorkerError::Egress(egress));
         }
@@ -287,13 +289,14 @@ impl Workers {
         let owners = ports.iter().map(owner).collect::<Result<Vec<_>, WorkerError>>()?;
         let (reply, answers) = bounded(self.handles.len());
         for worker in 0..self.count() {
-            let own = owners.iter().find(|(_, owner)| *owner == worker).map(|(port, _)| Egress::Local(*port));
+            let own = owners.iter().find(|(_, owner)| *owner == worker).map(|(port, _)| Ring::Local(*port));
             let other = || {
                 let (port, owner) = owners.get(worker as usize % owners.len().max(1))?;
-                Some(Egress::Remote { worker: u16::try_from(*owner).ok()?, port: *port })
+                Some(Ring::Remote { worker: u16::try_from(*owner).ok()?, port: *port })
             };
             let reply = reply.clone();
-            self.tell(worker, Command::Egress { id: egress, egress: own.or_else(other), reply })?;
+            let way = Egress { ring: own.or_else(other), device };
+            self.tell(worker, Command::Egress { id: egress, egress: way, reply })?;
         }
         drop(reply);
         for worker in 0..self.count() {
@@ -310,6 +313,22 @@ impl Workers {
         let (reply, answer) = bounded(1);
         self.tell(worker, Command::Inspect { inspect, reply })?;
         answer.recv_timeout(ANSWER).map(drop).map_err(|_| WorkerError::Unresponsive(worker))
+    }
+
+    /// Let `worker` inject by `lane` from now on, for every egress that has a device.
+    ///
+    /// # Errors
+    /// A worker that does not answer.
+    pub fn set_lane(&self, worker: u32, lane: Box<dyn Inject>) -> Result<(), WorkerError> {
+        let (reply, answer) = bounded(1);
+        self.tell(worker, Command::Lane { lane: Some(lane), reply })?;
+        answer.recv_timeout(ANSWER).map(drop).map_err(|_| WorkerError::Unresponsive(worker))
+    }
+
+    /// Injecting calls that the kernel refused; the worker injects no more until it is given its egresses anew.
+    #[must_use]
+    pub fn broken_calls(&self) -> u64 {
+        self.all.iter().map(|shared| shared.stats.broken_calls()).sum()
     }
 
     /// Every worker's counters.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::latency::{self, Recorder};
 use crate::{
     counter::{Pair, add},
+    egress::Injected,
     plane::{Count, Named, WorkerStatus},
     process::{DropReason, Tally},
 };
@@ -26,6 +27,10 @@ pub(super) struct Stats {
     reclassified: AtomicU64,
     monitored: AtomicU64,
     panics: AtomicU64,
+    injected: AtomicU64,
+    inject_lost: AtomicU64,
+    inject_calls: AtomicU64,
+    inject_broken: AtomicU64,
     frames: [AtomicU64; PLACES.len()],
     services: Box<[Pair]>,
     pub(super) latency: Recorder,
@@ -42,6 +47,10 @@ impl Stats {
             reclassified: AtomicU64::new(0),
             monitored: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            injected: AtomicU64::new(0),
+            inject_lost: AtomicU64::new(0),
+            inject_calls: AtomicU64::new(0),
+            inject_broken: AtomicU64::new(0),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
             latency: Recorder::new(),
@@ -63,7 +72,20 @@ impl Stats {
         self.drops[reason.index()].add(1, bytes.into());
     }
 
-    /// A packet was put on a TX ring toward `service`.
+    /// A call sent packets that were counted as sent.
+    pub(super) fn injected(&self, injected: &Injected) {
+        add(&self.injected, injected.packets);
+        add(&self.inject_lost, injected.lost);
+        add(&self.inject_calls, 1);
+        add(&self.inject_broken, injected.broken.into());
+    }
+
+    /// Calls that the kernel refused.
+    pub(super) fn broken_calls(&self) -> u64 {
+        self.inject_broken.load(Relaxed)
+    }
+
+    /// A packet was put on a TX ring toward `service`, or into a lane.
     pub(super) fn sent(&self, service: u16, bytes: u16) {
         self.tx.add(1, bytes.into());
         if let Some(pair) = self.services.get(usize::from(service)) {
@@ -104,6 +126,9 @@ impl Stats {
             checksums_repaired: self.checksums_repaired.load(Relaxed),
             reclassified: self.reclassified.load(Relaxed),
             monitored: self.monitored.load(Relaxed),
+            injected: self.injected.load(Relaxed),
+            inject_lost: self.inject_lost.load(Relaxed),
+            inject_calls: self.inject_calls.load(Relaxed),
             frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
             latency: latency::merge([&self.latency]),
         }
