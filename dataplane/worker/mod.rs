@@ -12,6 +12,8 @@ mod stats;
 mod thread;
 
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod netns_tests;

@@ -52,10 +52,10 @@ impl Inspect for NoEvil {
 }
 
 /// A network namespace with two veth pairs; removed on drop.
-struct Lab(String);
+pub(super) struct Lab(String);
 
 impl Lab {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let lab = Self(format!("worker-{name}-{}", std::process::id()));
         ip(&["netns", "add", &lab.0]);
         for (a, b) in [("wrk-a", "wrk-b"), ("wrk-c", "wrk-d")] {
@@ -71,7 +71,7 @@ impl Lab {
     }
 
     /// Run `test` on a thread that lives in the namespace, as the threads it starts do.
-    fn run(&self, test: impl FnOnce() + Send) {
+    pub(super) fn run(&self, test: impl FnOnce() + Send) {
         let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
         thread::scope(|scope| {
             let inside = scope.spawn(move || {
@@ -91,12 +91,12 @@ impl Drop for Lab {
     }
 }
 
-fn ip(args: &[&str]) {
+pub(super) fn ip(args: &[&str]) {
     let output = Command::new("ip").args(args).output().unwrap();
     assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn ifindex(dev: &str) -> i32 {
+pub(super) fn ifindex(dev: &str) -> i32 {
     i32::try_from(nix::net::if_::if_nametoindex(dev).unwrap()).unwrap()
 }
 
@@ -145,49 +145,56 @@ impl Raw {
     }
 }
 
+/// An XDP program of these instructions: opcode, destination and source register, offset, immediate.
+pub(super) fn load(name: &str, code: &[(u8, u8, i16, i32)]) -> OwnedFd {
+    const XDP: u32 = 6;
+    let bytes: Vec<u8> = code
+        .iter()
+        .flat_map(|(op, regs, off, imm)| [&[*op, *regs][..], &off.to_ne_bytes(), &imm.to_ne_bytes()].concat())
+        .collect();
+    let name = std::ffi::CString::new(name).unwrap();
+    // SAFETY: `bytes` holds as many instructions of eight bytes as `code`; strings end in a zero; options may be null.
+    let program = unsafe {
+        libbpf_sys::bpf_prog_load(
+            XDP,
+            name.as_ptr(),
+            c"GPL".as_ptr(),
+            bytes.as_ptr().cast(),
+            code.len() as libbpf_sys::size_t,
+            std::ptr::null_mut(),
+        )
+    };
+    assert!(program >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: checked above, owned by nobody else.
+    unsafe { OwnedFd::from_raw_fd(program) }
+}
+
 /// The least XDP program: `return bpf_redirect_map(map, rx_queue_index, XDP_PASS)`, attached natively.
-struct Redirect {
+pub(super) struct Redirect {
     map: OwnedFd,
     _program: OwnedFd,
     ifindex: i32,
 }
 
 impl Redirect {
-    fn attach(dev: &str) -> Self {
+    pub(super) fn attach(dev: &str) -> Self {
         const XSKMAP: u32 = 17;
-        const XDP: u32 = 6;
         // SAFETY: name and options may be null.
         let map = unsafe { libbpf_sys::bpf_map_create(XSKMAP, std::ptr::null(), 4, 4, 4, std::ptr::null()) };
         assert!(map >= 0, "{}", io::Error::last_os_error());
         // SAFETY: checked above, owned by nobody else.
         let map = unsafe { OwnedFd::from_raw_fd(map) };
-        // opcode, destination and source register, offset, immediate
-        let code: [(u8, u8, i16, i32); 6] = [
-            (0x61, 0x12, 16, 0),              // r2 = ctx->rx_queue_index
-            (0x18, 0x11, 0, map.as_raw_fd()), // r1 = map
-            (0x00, 0x00, 0, 0),
-            (0xb7, 0x03, 0, 2),  // r3 = XDP_PASS
-            (0x85, 0x00, 0, 51), // bpf_redirect_map
-            (0x95, 0x00, 0, 0),  // exit
-        ];
-        let bytes: Vec<u8> = code
-            .iter()
-            .flat_map(|(op, regs, off, imm)| [&[*op, *regs][..], &off.to_ne_bytes(), &imm.to_ne_bytes()].concat())
-            .collect();
-        // SAFETY: `bytes` holds six instructions of eight bytes; strings end in a zero; options may be null.
-        let program = unsafe {
-            libbpf_sys::bpf_prog_load(
-                XDP,
-                c"redirect".as_ptr(),
-                c"GPL".as_ptr(),
-                bytes.as_ptr().cast(),
-                6,
-                std::ptr::null_mut(),
-            )
-        };
-        assert!(program >= 0, "{}", io::Error::last_os_error());
-        // SAFETY: checked above, owned by nobody else.
-        let program = unsafe { OwnedFd::from_raw_fd(program) };
+        let program = load(
+            "redirect",
+            &[
+                (0x61, 0x12, 16, 0),              // r2 = ctx->rx_queue_index
+                (0x18, 0x11, 0, map.as_raw_fd()), // r1 = map
+                (0x00, 0x00, 0, 0),
+                (0xb7, 0x03, 0, 2),  // r3 = XDP_PASS
+                (0x85, 0x00, 0, 51), // bpf_redirect_map
+                (0x95, 0x00, 0, 0),  // exit
+            ],
+        );
         let ifindex = ifindex(dev);
         // SAFETY: no pointers but null options.
         let status = unsafe {
@@ -197,7 +204,7 @@ impl Redirect {
         Self { map, _program: program, ifindex }
     }
 
-    fn set(&self, queue: u32, socket: RawFd) {
+    pub(super) fn set(&self, queue: u32, socket: RawFd) {
         // SAFETY: key and value are four bytes, as the map was made for, and live until the call returns.
         let status = unsafe {
             libbpf_sys::bpf_map_update_elem(
@@ -218,7 +225,7 @@ impl Drop for Redirect {
     }
 }
 
-fn mac(dev: &str) -> Mac {
+pub(super) fn mac(dev: &str) -> Mac {
     std::fs::read_to_string(format!("/sys/class/net/{dev}/address")).map_or_else(
         |_| {
             // This thread's namespace is not the one that /sys shows.
@@ -230,7 +237,7 @@ fn mac(dev: &str) -> Mac {
     )
 }
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let mut routes = HashMap::default();
     let route = Route { service: 0, egress: EgressId(0), dst_mac: mac("wrk-d"), src_mac: mac("wrk-c"), mtu: 1500 };
     routes.insert(IpAddr::from(SERVICE), route);
@@ -246,7 +253,7 @@ fn snapshot() -> Snapshot {
 }
 
 /// A UDP packet to the service, number `n`.
-fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
+pub(super) fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
     let mut bytes = vec![0; 14 + 20 + 8 + 16];
     bytes[..6].copy_from_slice(&to.0);
     bytes[6] = 2;
@@ -271,7 +278,7 @@ fn start(workers: u32) -> Workers {
     Workers::start(options, snapshot(), runners).unwrap()
 }
 
-fn spec(dev: &str, queue: u32, ingress: Option<u16>) -> PortSpec {
+pub(super) fn spec(dev: &str, queue: u32, ingress: Option<u16>) -> PortSpec {
     PortSpec { dev: dev.into(), queue, ingress }
 }
 
