@@ -12,7 +12,7 @@ use secuxflow::{
         ProbeReport, RuleCount, SocketStatus, TableMemory, WorkerStatus,
     },
     rules::Ruleset,
-    service::{Service, ServiceState, ServiceStatus},
+    service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 
 use crate::backend::{Backend, Names};
@@ -79,6 +79,8 @@ impl Backend for LabBackend {
             service: service.clone(),
             state: ServiceState::Up,
             resolved_mac: None,
+            way: Some(WayOut::Both),
+            way_reason: String::new(),
             tx_packets: 1,
             tx_bytes: 60,
         };
@@ -170,6 +172,8 @@ pub(crate) fn full_status() -> PlaneStatus {
             service,
             state: ServiceState::Up,
             resolved_mac: None,
+            way: Some(WayOut::Both),
+            way_reason: String::new(),
             tx_packets: 1,
             tx_bytes: 60,
         }],

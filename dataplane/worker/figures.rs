@@ -30,7 +30,8 @@ use crate::{
 const LAYOUT: UmemLayout = UmemLayout { frames: 8192, frame_size: 4096, ring: 2048 };
 const LENGTHS: [usize; 2] = [64, 1400];
 const ROUNDS: usize = 3;
-const SECONDS: Duration = Duration::from_secs(2);
+const BATCHES: [u32; 6] = [16, 32, 48, 64, 256, 512];
+const SECONDS: Duration = Duration::from_secs(1);
 
 /// Lets everything through.
 struct PassAll;
@@ -126,7 +127,7 @@ fn what_a_worker_forwards() {
         println!("way     bytes  batch |   Mpps  packets a batch  lost");
         for len in LENGTHS {
             for (way, ring, inject) in [("tx", true, false), ("inject", false, true), ("both", true, true)] {
-                for batch in [64, 256, 512] {
+                for batch in BATCHES {
                     let figures: Vec<_> =
                         (0..ROUNDS).map(|_| forwarded(len, batch, ring, inject, &generator)).collect();
                     let of = |value: fn(&(f64, f64, f64)) -> f64| median(figures.iter().map(value).collect());
@@ -147,7 +148,7 @@ fn injected(lane: &mut Lane, umem: &Umem, frames: &[xsk::Frame], count: usize, d
         for frame in frames.by_ref().take(count) {
             assert!(lane.push(device, umem.bytes(frame)));
         }
-        assert_eq!(lane.run().lost, 0);
+        assert!(!lane.run().broken);
     }
     begin.elapsed().as_nanos() as f64 / (calls * count) as f64
 }

@@ -22,9 +22,10 @@ use secuxflow_abi::{Packet, verdict};
 
 use super::{OpenError, Options, WorkerError, Workers};
 use crate::{
+    egress::{Injection, turn_on},
     plane::{FailPolicy, Mode, ModeRequest, UmemLayout},
     process::{Classified, Classify, EgressId, Ingress, Inspect, Route, Snapshot},
-    service::Mac,
+    service::{Mac, Netlink},
     wire,
     xsk::{PortSpec, Umem, XskError},
 };
@@ -134,7 +135,7 @@ impl Raw {
         let mut buffer = vec![0; 4096];
         while packets.len() < count && Instant::now() < until {
             match nix::sys::socket::recv(self.0.as_raw_fd(), &mut buffer, nix::sys::socket::MsgFlags::empty()) {
-                Ok(len) if len > 42 && buffer[12..14] == [8, 0] && buffer[30..34] == SERVICE => {
+                Ok(len) if len > 42 && buffer[12..14] == [8, 0] && buffer[30..33] == SERVICE[..3] => {
                     packets.push(buffer[..len].to_vec());
                 }
                 Ok(_) => {}
@@ -346,6 +347,77 @@ fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
         workers.set_egress(EgressId(0), &[again.id], None).unwrap();
         sender.send(&packet(to, 80, 7));
         assert_eq!(reader.read(1, Duration::from_secs(5)).len(), 1);
+    });
+}
+
+/// Lets everything through, and takes its time over the first packet, so that those behind it become one batch.
+struct SlowStart(bool);
+
+impl Inspect for SlowStart {
+    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+        if !std::mem::replace(&mut self.0, true) {
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn one_call_injects_a_batch_for_two_services_and_small_ones_take_the_ring() {
+    const OTHER: [u8; 4] = [10, 0, 0, 2];
+    let lab = Lab::new("inject");
+    let name = lab.0.clone();
+    lab.run(|| {
+        ip(&["-n", &name, "link", "add", "wrk-e", "type", "veth", "peer", "name", "wrk-f"]);
+        for dev in ["wrk-e", "wrk-f"] {
+            ip(&["-n", &name, "link", "set", dev, "addrgenmode", "none", "up"]);
+        }
+        let redirect = Redirect::attach("wrk-b");
+        let readers = [Raw::new("wrk-d"), Raw::new("wrk-f")];
+        let sender = Raw::new("wrk-a");
+        let workers = start(1);
+        let mut first = snapshot();
+        let route = Route { service: 1, egress: EgressId(1), ..first.routes[&IpAddr::from(SERVICE)] };
+        first.routes.insert(OTHER.into(), route);
+        workers.publish(first);
+        let mut injection = Injection::load(1).unwrap();
+        workers.set_lane(0, Box::new(injection.take_lanes().remove(0))).unwrap();
+        let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
+        for (n, dev) in [(0, "wrk-c"), (1, "wrk-e")] {
+            let port = workers.open(&spec(dev, 0, None), ModeRequest::Copy).unwrap();
+            let device = ifindex(dev).cast_unsigned();
+            injection.admit(device).unwrap();
+            turn_on(&mut Netlink::open().unwrap(), device).unwrap();
+            workers.set_egress(EgressId(n), &[port.id], Some(device)).unwrap();
+        }
+        redirect.set(0, ingress.fd);
+        workers.set_inspect(0, Box::new(SlowStart(false))).unwrap();
+        let to = mac("wrk-b");
+        for n in 0..100 {
+            let mut packet = packet(to, 80, n);
+            packet[30..34].copy_from_slice(if n % 2 == 0 { &SERVICE } else { &OTHER });
+            sender.send(&packet);
+        }
+        for (parity, reader) in (0..).zip(&readers) {
+            let seen = reader.read(50, Duration::from_secs(5));
+            let numbers: Vec<u32> = seen.iter().map(|p| u32::from_be_bytes(p[42..46].try_into().unwrap())).collect();
+            let all: Vec<u32> = (0..100).filter(|n| n % 2 == parity).collect();
+            assert_eq!(numbers, all, "each exactly once, in order, whichever way it took");
+        }
+        let status = &workers.status()[0];
+        assert_eq!((workers.service(0).packets, workers.service(1).packets), (50, 50));
+        assert!(status.injected >= 64, "{status:?}");
+        assert!(status.inject_calls < 10, "{status:?}");
+        assert_eq!((status.inject_lost, status.tx.packets, status.latency.count), (0, 100, 100));
+        eventually("all frames are home", || {
+            let frames = workers.frames();
+            (frames.free, frames.fill) == (1024 - 256, 256)
+        });
+        // One packet alone is not worth a call.
+        let calls = workers.status()[0].inject_calls;
+        sender.send(&packet(to, 80, 7));
+        assert_eq!(readers[0].read(1, Duration::from_secs(5)).len(), 1);
+        assert_eq!(workers.status()[0].inject_calls, calls);
     });
 }
 

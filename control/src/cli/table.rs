@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use secuxflow::{
     plane::{FailPolicy, Mode, ModuleStatus, PlaneStatus, ProbeReport},
-    service::{Service, ServiceState, ServiceStatus},
+    service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +128,8 @@ fn oddities(plane: &PlaneStatus) -> String {
             ("tx_invalid_descs", socket.tx_invalid_descs),
         ]
     });
+    let lost = plane.workers.iter().map(|worker| ("inject_lost", worker.inject_lost));
+    let rings = rings.chain(lost);
     let mut text = String::new();
     for (title, counts) in [("events", sums(events)), ("dropped", sums(drops)), ("rings", sums(rings))] {
         if !counts.is_empty() {
@@ -227,20 +229,21 @@ impl Show for Removed {
     }
 }
 
-fn service_head(name: &str) -> [&str; 8] {
-    [name, "IP", "DEV", "MAC", "STATE", "PACKETS", "BYTES", "REASON"]
+fn service_head(name: &str) -> [&str; 9] {
+    [name, "IP", "DEV", "MAC", "STATE", "WAY", "PACKETS", "BYTES", "REASON"]
 }
 
-fn service_row(status: &ServiceStatus) -> [String; 8] {
+fn service_row(status: &ServiceStatus) -> [String; 9] {
     let (state, reason) = match &status.state {
-        ServiceState::Up => ("up", String::new()),
+        ServiceState::Up => ("up", status.way_reason.clone()),
         ServiceState::Pending { reason } => ("pending", reason.clone()),
         ServiceState::Down { reason } => ("down", reason.clone()),
     };
     let mac = status.resolved_mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
     let Service { name, ip, dev, .. } = &status.service;
-    let packets = status.tx_packets.to_string();
-    [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), packets, status.tx_bytes.to_string(), reason]
+    let (packets, bytes) = (status.tx_packets.to_string(), status.tx_bytes.to_string());
+    let way = status.way.map_or("-", WayOut::word);
+    [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), way.into(), packets, bytes, reason]
 }
 
 impl Show for Services {
@@ -468,7 +471,7 @@ mod tests {
         let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
         assert_eq!(cells(&modules)[1], row, "{modules}");
         let services = Services { services: plane.services.clone() }.show();
-        assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "1", "60"], "{services}");
+        assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"], "{services}");
         let status = Status {
             version: "1.2.3".into(),
             pid: 9,
@@ -490,7 +493,7 @@ mod tests {
         );
         assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
-        assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "1", "60"]), "{text}");
+        assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"]), "{text}");
         assert!(lines.contains(&row.to_vec()), "{text}");
         assert!(text.contains("\nevents   neighbour 5\n") && text.contains("\ndropped  verdict 3\n"), "{text}");
         assert!(!text.contains("rings"), "nought is not shown: {text}");

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     AlertConfig, Config, ConfigError, DEFAULT_SOCKET, Fault, SocketConfig,
-    file::{DefaultAction, RawConfig, RawUmem},
+    file::{DefaultAction, EgressName, RawConfig, RawUmem},
     modules,
 };
 
@@ -76,6 +76,9 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
     if socket.path.as_os_str().len() > 107 {
         faults.add("socket.path", "longer than the 107 bytes that the kernel allows for a socket");
     }
+    if raw.workers.set_gro && raw.workers.egress == EgressName::Tx {
+        faults.add("workers.set_gro", "only injection needs it, which workers.egress = \"tx\" switches off");
+    }
     let plane = PlaneConfig {
         interfaces: raw.interfaces,
         mode: raw.mode.into(),
@@ -87,6 +90,8 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         cores: cores(raw.workers.cores, &mut faults),
         batch: faults.range("workers.batch", raw.workers.batch, 64, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
         busy_poll: raw.workers.busy_poll,
+        egress: raw.workers.egress.into(),
+        set_gro: raw.workers.set_gro,
         alert_queue: faults.range("alerts.queue", raw.alerts.queue, 4096, 1, 1 << 20),
         bpffs: raw.bpffs.unwrap_or_else(|| "/run/secuxflow/bpf".into()),
     };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use secuxflow::plane::{FailPolicy, ModeRequest};
+use secuxflow::plane::{EgressRequest, FailPolicy, ModeRequest};
 use serde::{Deserialize, Serialize};
 
 use super::Overrides;
@@ -30,6 +30,29 @@ impl From<ModeName> for ModeRequest {
             ModeName::ZeroCopy => Self::ZeroCopy,
             ModeName::Copy => Self::Copy,
             ModeName::Skb => Self::Skb,
+        }
+    }
+}
+
+/// `workers.egress`: how packets leave toward services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EgressName {
+    /// By whichever way is cheaper.
+    #[default]
+    Auto,
+    /// By AF_XDP TX only.
+    Tx,
+    /// By injection only, or not at all.
+    Inject,
+}
+
+impl From<EgressName> for EgressRequest {
+    fn from(name: EgressName) -> Self {
+        match name {
+            EgressName::Auto => Self::Auto,
+            EgressName::Tx => Self::Tx,
+            EgressName::Inject => Self::Inject,
         }
     }
 }
@@ -148,6 +171,8 @@ pub(super) struct RawWorkers {
     pub(super) cores: Vec<usize>,
     pub(super) batch: Option<i64>,
     pub(super) busy_poll: bool,
+    pub(super) egress: EgressName,
+    pub(super) set_gro: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secuxflow::{
-    plane::{FailPolicy, ModeRequest, UmemLayout},
+    plane::{EgressRequest, FailPolicy, ModeRequest, UmemLayout},
     rules::Action,
 };
 
@@ -84,6 +84,8 @@ fn every_value_arrives() {
         cores = [1, 0]
         batch = 512
         busy_poll = true
+        egress = "inject"
+        set_gro = true
         [[module]]
         name = "a"
         path = "a.wat"
@@ -104,6 +106,7 @@ fn every_value_arrives() {
     assert_eq!(plane.default_action, Action::Inspect { chain: "waf".into() });
     assert_eq!(plane.umem, UmemLayout { frames: 1024, frame_size: 2048, ring: 256 });
     assert_eq!((plane.cores.as_slice(), plane.batch, plane.busy_poll), (&[1, 0][..], 512, true));
+    assert_eq!((plane.egress, plane.set_gro), (EgressRequest::Inject, true));
     assert_eq!((config.alerts.ring, plane.alert_queue), (5, 6));
     assert_eq!((config.metrics, config.alerts.file.clone()), (None, None));
     assert_eq!(plane.modules[0].on_failure, FailPolicy::Closed);
@@ -160,6 +163,7 @@ fn each_broken_rule_names_its_key() {
         (&with("[umem]\nframes = 4096"), "umem.frames"),
         (&with("[workers]\nbatch = 0"), "workers.batch"),
         (&with("[workers]\nbatch = 513"), "workers.batch"),
+        (&with("[workers]\negress = \"tx\"\nset_gro = true"), "workers.set_gro"),
         (&with("[workers]\ncores = [1, 1]"), "workers.cores[1]"),
         (&with("[alerts]\nqueue = 0"), "alerts.queue"),
         (&with("[alerts]\nring = 0"), "alerts.ring"),

@@ -123,6 +123,9 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
         sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
+        sink.set(&t::WORKER_INJECTED, &[&index], worker.injected);
+        sink.set(&t::WORKER_INJECT_LOST, &[&index], worker.inject_lost);
+        sink.set(&t::WORKER_INJECT_CALLS, &[&index], worker.inject_calls);
         for Named { name, value } in &worker.frames {
             sink.set(&t::UMEM_FRAMES, &[&index, name], *value);
         }
@@ -176,6 +179,9 @@ fn services(sink: &Sink, status: &Status) {
     for service in &status.plane.services {
         let name = &*service.service.name;
         sink.set(&t::SERVICE_UP, &[name], matches!(service.state, ServiceState::Up).into());
+        if let Some(way) = service.way {
+            sink.set(&t::SERVICE_WAY, &[name, way.word()], 1);
+        }
         sink.set(&t::SERVICE_PACKETS, &[name], service.tx_packets);
         sink.set(&t::SERVICE_BYTES, &[name], service.tx_bytes);
     }

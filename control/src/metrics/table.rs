@@ -86,7 +86,7 @@ metrics_table! {
     WORKER_RX_BYTES: Counter Bytes "secuxflow_worker_rx_bytes_total" ["worker"]
         "Bytes of those packets.";
     WORKER_TX_PACKETS: Counter Count "secuxflow_worker_tx_packets_total" ["worker"]
-        "Packets a worker handed to TX rings.";
+        "Packets a worker handed to TX rings or injected.";
     WORKER_TX_BYTES: Counter Bytes "secuxflow_worker_tx_bytes_total" ["worker"]
         "Bytes of those packets.";
     WORKER_DROP_PACKETS: Counter Count "secuxflow_worker_drop_packets_total" ["worker", "reason"]
@@ -103,10 +103,16 @@ metrics_table! {
         "Packets whose rule the kernel could not hand over, classified by the worker.";
     WORKER_MONITORED: Counter Count "secuxflow_worker_monitored_total" ["worker"]
         "Packets that a module would have dropped; forwarded, in monitor mode.";
+    WORKER_INJECTED: Counter Count "secuxflow_worker_injected_packets_total" ["worker"]
+        "Of the packets a worker sent, those that it injected.";
+    WORKER_INJECT_LOST: Counter Count "secuxflow_worker_inject_lost_packets_total" ["worker"]
+        "Injected packets that the device did not take: its receiver's queue was full, or it refuses them.";
+    WORKER_INJECT_CALLS: Counter Count "secuxflow_worker_inject_calls_total" ["worker"]
+        "System calls that injected packets.";
     UMEM_FRAMES: Gauge Count "secuxflow_umem_frames" ["worker", "place"]
         "UMEM frames by where they are now: free, fill, rx, tx, mailbox; the sum is the worker's share.";
     LATENCY: Summary Seconds "secuxflow_latency_seconds" ["worker", "quantile"]
-        "Time from a batch's arrival in user space to its submission to a TX ring, since the worker's start.";
+        "Time from a batch's arrival in user space to its submission to a TX ring or its injection, since the worker's start.";
     LATENCY_SUM: Part Seconds "secuxflow_latency_seconds_sum" ["worker"]
         "Sum of all latencies.";
     LATENCY_COUNT: Part Count "secuxflow_latency_seconds_count" ["worker"]
@@ -151,6 +157,8 @@ metrics_table! {
         "0 once a module was taken out of service after too many failures.";
     SERVICE_UP: Gauge Count "secuxflow_service_up" ["service"]
         "1 while inspected traffic can reach the service.";
+    SERVICE_WAY: Gauge Count "secuxflow_service_way" ["service", "way"]
+        "1 for the way that packets leave toward the service: tx, inject, or both, whichever is cheaper for a batch.";
     SERVICE_PACKETS: Counter Count "secuxflow_service_tx_packets_total" ["service"]
         "Packets the workers sent toward the service.";
     SERVICE_BYTES: Counter Bytes "secuxflow_service_tx_bytes_total" ["service"]
