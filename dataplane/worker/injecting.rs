@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Packets of a batch from which one call costs less than as many packets on a TX ring: docs/decisions/0008.
-pub(super) const WORTH: usize = 24;
+pub(super) const WORTH: usize = 32;
 
 /// See the module.
 #[derive(Debug)]

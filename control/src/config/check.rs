@@ -88,7 +88,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         chains,
         umem,
         cores: cores(raw.workers.cores, &mut faults),
-        batch: faults.range("workers.batch", raw.workers.batch, 64, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
+        batch: faults.range("workers.batch", raw.workers.batch, 512, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
         busy_poll: raw.workers.busy_poll,
         egress: raw.workers.egress.into(),
         set_gro: raw.workers.set_gro,
