@@ -59,10 +59,12 @@ impl Lab {
     pub(super) fn new(name: &str) -> Self {
         let lab = Self(format!("worker-{name}-{}", std::process::id()));
         ip(&["netns", "add", &lab.0]);
-        for (a, b) in [("wrk-a", "wrk-b"), ("wrk-c", "wrk-d")] {
-            let two = ["numtxqueues", "2", "numrxqueues", "2"];
+        // What is sent comes in by queue 0, whatever its hash, which is another one after each boot: wrk-a has one queue.
+        for (a, queues, b) in [("wrk-a", "1", "wrk-b"), ("wrk-c", "2", "wrk-d")] {
+            let near = ["numtxqueues", queues, "numrxqueues", queues];
+            let far = ["numtxqueues", "2", "numrxqueues", "2"];
             let pair = ["-n", &lab.0, "link", "add", a];
-            ip(&[&pair[..], &two, &["type", "veth", "peer", "name", b], &two].concat());
+            ip(&[&pair[..], &near, &["type", "veth", "peer", "name", b], &far].concat());
             for dev in [a, b] {
                 ip(&["-n", &lab.0, "link", "set", dev, "addrgenmode", "none"]);
                 ip(&["-n", &lab.0, "link", "set", dev, "up"]);
