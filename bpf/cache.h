@@ -14,7 +14,7 @@
 #include <bpf/bpf_helpers.h>
 
 enum {
-        CACHE_BITS = 11,
+        CACHE_BITS = 12,
         /* Fields behind ports and protocol in the last word of a key. */
         CACHE_FLAGS_AT = 8,
         CACHE_VLAN_AT = 16,

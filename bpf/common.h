@@ -221,7 +221,7 @@ enum sxf_blocklists {
 /* How the exact-match cache is cut. */
 enum sxf_cache_shape {
         /* Of each CPU. */
-        SXF_CACHE_ENTRIES = 2048,
+        SXF_CACHE_ENTRIES = 4096,
         SXF_KEY_WORDS = 5,
 };
 
