@@ -87,13 +87,14 @@ impl Filter {
         set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
+        let lasting = array_bytes(&shared.rule_counts) + array_bytes(&shared.cache);
         Ok(Self {
             entry,
             live: None,
             rule_counts: RuleCounts::of(&shared.rule_counts)?,
             shared,
             sets: SetTables::none(),
-            memory: TableMemory::default(),
+            memory: TableMemory { shared: lasting, ..TableMemory::default() },
             slots: Slots::new(),
             generation: 0,
             caching: !is_realtime(),
@@ -129,7 +130,7 @@ impl Filter {
         self.slots = slots;
         self.live = Some(generation);
         let [rules, sets] = [tables::total(&contents), sets.bytes()].map(|bytes| bytes as u64);
-        self.memory = TableMemory { rules, sets };
+        self.memory = TableMemory { rules, sets, ..self.memory };
         if let Some(changed) = changed {
             self.sets = changed;
         }
@@ -167,7 +168,7 @@ impl Filter {
         self.generation
     }
 
-    /// Memory of the live generation's tables and of the sets'.
+    /// Memory of the live generation's tables, of the sets', and of what all generations share.
     #[must_use]
     pub fn memory(&self) -> TableMemory {
         self.memory
@@ -381,8 +382,7 @@ impl Filter {
     #[cfg(test)]
     pub(super) fn cache(&self) -> super::sys::Mapping {
         let cache = &self.shared.cache;
-        let bytes = cache.max_entries() as usize * cache.value_size() as usize;
-        super::sys::Mapping::new(cache.as_fd(), bytes).unwrap()
+        super::sys::Mapping::new(cache.as_fd(), usize::try_from(array_bytes(cache)).unwrap()).unwrap()
     }
 
     /// The kernel's number of the map that the live generation looks sets up in.
@@ -516,6 +516,11 @@ pub(super) fn no_map(name: &str) -> BpfError {
 fn program<'a>(object: &'a Object, name: &str) -> Result<Program<'a>, BpfError> {
     let missing = || BpfError::Object(format!("no program {name}"));
     object.progs().find(|program| program.name() == name).ok_or_else(missing)
+}
+
+/// Size of an array map.
+fn array_bytes(map: &MapHandle) -> u64 {
+    u64::from(map.max_entries()) * u64::from(map.value_size())
 }
 
 fn update(map: &MapHandle, key: &[u8], value: &[u8], doing: &str) -> Result<(), BpfError> {
