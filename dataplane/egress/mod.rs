@@ -5,7 +5,7 @@
 //!   worker ── copy ──► lane ── BPF_PROG_RUN, live frames ──► sxf_inject ── devmap ──► veth ──► the container's NAPI
 //! ```
 //!
-//! What the receiving end has to have for that, and when it is cheaper than a TX ring: docs/decisions/0008.
+//! What the receiving end has to have for that, and when it is cheaper than a TX ring: docs/decisions/0009.
 
 mod gro;
 mod injection;

@@ -1,4 +1,4 @@
-//! What the ways out toward a veth cost: the figures of docs/decisions/0008. Run it on a quiet machine, built with
+//! What the ways out toward a veth cost: the figures of docs/decisions/0009. Run it on a quiet machine, built with
 //! optimisation: `cargo test --release -p secuxflow worker::figures -- --ignored --nocapture`.
 //!
 //! ```text

@@ -5,7 +5,7 @@ use crate::{
     worker::latency::Recorder,
 };
 
-/// Packets of a batch from which one call costs less than as many packets on a TX ring: docs/decisions/0008.
+/// Packets of a batch from which one call costs less than as many packets on a TX ring: docs/decisions/0009.
 pub(super) const WORTH: usize = 32;
 
 /// See the module.
