@@ -14,19 +14,22 @@ use super::types::{RawLane, RawSlot, Shape};
 
 /// Longest packet in bytes that can be injected: a live frame is one page.
 pub const LONGEST: usize = Shape::SXF_LANE_LONGEST.0 as usize;
-const SLOTS: usize = Shape::SXF_LANE_SLOTS.0 as usize;
-const BYTES: usize = Shape::SXF_LANE_BYTES.0 as usize;
+const SLOTS: u32 = Shape::SXF_LANE_SLOTS.0;
+/// Bytes up to which the longest packet still fits in.
+const ROOM: u32 = Shape::SXF_LANE_BYTES.0 - Shape::SXF_LANE_LONGEST.0;
 /// Packets begin at cache lines.
-const LINE: usize = 64;
+const LINE: u32 = 64;
 /// Frames that the kernel makes at a time, before the receiver has its turn. The queue of a veth holds 256, which as many
 /// at a time overflow now and then: 2 in 1,000 were lost, and are not with half of it.
-const AT_A_TIME: usize = 128;
+const AT_A_TIME: u32 = 128;
+/// Bytes of `struct xdp_md`.
+const CONTEXT_LEN: u32 = 24;
 /// Longest frame that a call begins with.
-const CALL: usize = Shape::SXF_LANE_CALL.0 as usize + 256;
+const FRAME: usize = Shape::SXF_LANE_CALL.0 as usize + 256;
 /// Most lanes.
 pub(super) const MAX_LANES: u32 = 257;
 /// Times that a call which a signal ended is taken up again; each gets on by [`AT_A_TIME`] packets or ends.
-const TRIES: usize = 2 * SLOTS / AT_A_TIME;
+const TRIES: u32 = 2 * SLOTS / AT_A_TIME;
 
 /// Has the kernel send copies of packets. Implemented by [`Lane`] and, in tests, by a simulation.
 pub trait Inject: fmt::Debug + Send {
@@ -70,7 +73,7 @@ impl Lanes {
     /// Map the `count` entries of the array map `lanes`.
     pub(super) fn map(map: BorrowedFd<'_>, count: u32) -> io::Result<Self> {
         // The kernel rounds an entry up to 8 bytes, which the struct is a multiple of.
-        const { assert!(size_of::<RawLane>() % 8 == 0) };
+        const { assert!(size_of::<RawLane>().is_multiple_of(8)) };
         let len = size_of::<RawLane>() * count as usize;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
@@ -95,7 +98,7 @@ impl Drop for Lanes {
 
 /// One lane and the right to use it.
 ///
-/// Invariants: it is the only one of its number; `count <= SLOTS` slots and `used <= BYTES` bytes are filled, and
+/// Invariants: it is the only one of its number; `count <= SLOTS` slots and `used <= ROOM + LONGEST` bytes are filled, and
 /// `used` is a multiple of [`LINE`].
 pub struct Lane {
     lane: NonNull<RawLane>,
@@ -104,8 +107,8 @@ pub struct Lane {
     program: OwnedFd,
     /// Device that the frames seem to come from.
     spare: u32,
-    count: usize,
-    used: usize,
+    count: u32,
+    used: u32,
     _lanes: Arc<Lanes>,
 }
 
@@ -132,20 +135,19 @@ impl Lane {
     }
 
     /// Have the program run `repeat` times.
-    pub(super) fn call(&mut self, repeat: usize) -> io::Result<()> {
-        let frame = [0_u8; CALL];
+    pub(super) fn call(&mut self, repeat: u32) -> io::Result<()> {
+        let frame = [0_u8; FRAME];
         let length = Shape::SXF_LANE_CALL.0 + self.number;
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let context: [u32; 6] = [0, length, 0, self.spare, 0, 0];
-        let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        let context: [u32; CONTEXT_LEN as usize / 4] = [0, length, 0, self.spare, 0, 0];
         let mut options = libbpf_sys::bpf_test_run_opts {
             sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
             data_in: frame.as_ptr().cast(),
             data_size_in: length,
             ctx_in: context.as_ptr().cast(),
-            ctx_size_in: size_of_val(&context) as u32,
-            repeat: int(repeat),
-            batch_size: repeat.min(AT_A_TIME) as u32,
+            ctx_size_in: CONTEXT_LEN,
+            repeat: i32::try_from(repeat).unwrap_or(i32::MAX),
+            batch_size: repeat.min(AT_A_TIME),
             flags: libbpf_sys::BPF_F_TEST_XDP_LIVE_FRAMES,
             ..Default::default()
         };
@@ -166,27 +168,27 @@ impl Lane {
 
 impl Inject for Lane {
     fn push(&mut self, ifindex: u32, packet: &[u8]) -> bool {
-        if self.count == SLOTS || self.used > BYTES - LONGEST || packet.len() > LONGEST {
+        let Ok(len) = u32::try_from(packet.len()) else { return false };
+        if self.count == SLOTS || self.used > ROOM || packet.len() > LONGEST {
             return false;
         }
-        let (offset, len) = (self.used as u32, packet.len() as u32);
-        let slot = RawSlot { ifindex, offset, len, reserved: 0 };
+        let slot = RawSlot { ifindex, offset: self.used, len, reserved: 0 };
         let lane = self.words();
-        // SAFETY: `count < SLOTS`, and `used + len <= BYTES` by the check, so both writes stay inside the lane. Nobody
+        // SAFETY: `count < SLOTS`, and `used + len <= ROOM + LONGEST` by the check, the size of `bytes`, so both writes stay inside the lane. Nobody
         // else has a pointer to it (the struct's first invariant), the kernel looks at it during calls only, and `packet`
         // is no part of it, for no reference into a lane is ever made.
         unsafe {
-            (&raw mut (*lane).slots).cast::<RawSlot>().add(self.count).write(slot);
-            let to = (&raw mut (*lane).bytes).cast::<u8>().add(self.used);
+            (&raw mut (*lane).slots).cast::<RawSlot>().add(self.count as usize).write(slot);
+            let to = (&raw mut (*lane).bytes).cast::<u8>().add(self.used as usize);
             to.copy_from_nonoverlapping(packet.as_ptr(), packet.len());
         }
         self.count += 1;
-        self.used += packet.len().next_multiple_of(LINE);
+        self.used += len.next_multiple_of(LINE);
         true
     }
 
     fn pushed(&self) -> usize {
-        self.count
+        self.count as usize
     }
 
     fn run(&mut self) -> Injected {
@@ -198,7 +200,7 @@ impl Inject for Lane {
         let lane = self.words();
         // SAFETY: the words lie in the lane, which is ours alone between calls.
         unsafe {
-            (&raw mut (*lane).count).write_volatile(count as u32);
+            (&raw mut (*lane).count).write_volatile(count);
             (&raw mut (*lane).next).write_volatile(0);
             (&raw mut (*lane).refused).write_volatile(0);
             (&raw mut (*lane).sent).write_volatile(0);
@@ -210,7 +212,7 @@ impl Inject for Lane {
                 Ok(()) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     // SAFETY: as above; the call is over.
-                    let next = unsafe { (&raw const (*lane).next).read_volatile() } as usize;
+                    let next = unsafe { (&raw const (*lane).next).read_volatile() };
                     rest = count.saturating_sub(next);
                     if rest == 0 {
                         break;
@@ -227,7 +229,7 @@ impl Inject for Lane {
             (&raw mut (*lane).count).write_volatile(0);
             ((&raw const (*lane).sent).read_volatile(), (&raw const (*lane).refused).read_volatile())
         };
-        let packets = count as u64;
+        let packets = u64::from(count);
         Injected { packets, lost: packets.saturating_sub(sent), refused: (refused != 0).then_some(refused), broken }
     }
 }

@@ -69,10 +69,10 @@ fn numbered_datagrams_arrive_by_injection() {
     assert!(reason(&service).contains("gro turned on"), "{service}");
     let sent = numbered(&lab);
     assert!(workers(&daemon, "injected") >= sent);
+    assert_eq!(workers(&daemon, "inject_lost"), 0);
     upload(&lab, WEB, 5_000_000).expect("an upload, every byte compared");
     assert!(page_arrives(&lab, WEB));
     assert_eq!(workers(&daemon, "injected"), workers(&daemon, "tx/packets"), "nothing left otherwise");
-    assert_eq!(workers(&daemon, "inject_lost"), 0);
     let devices: Vec<_> = daemon.json("status")["sockets"].as_array().expect("a list").to_vec();
     assert!(devices.iter().all(|socket| socket["dev"] != "veth-web"), "no socket toward the service: {devices:?}");
     assert!(daemon.cli("status").contains("inject"), "people see it");
