@@ -99,7 +99,7 @@ impl Drop for Lanes {
 /// One lane and the right to use it.
 ///
 /// Invariants: it is the only one of its number; `count <= SLOTS` slots and `used <= ROOM + LONGEST` bytes are filled, and
-/// `used` is a multiple of [`LINE`].
+/// `used` is a multiple of a cache line.
 pub struct Lane {
     lane: NonNull<RawLane>,
     number: u32,

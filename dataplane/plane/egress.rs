@@ -17,6 +17,8 @@ use crate::{
 
 /// Pause between two looks at a device that does not take injected packets.
 const TRY_EVERY: Duration = Duration::from_secs(5);
+/// Such devices at one look: to find a container's namespace takes a look at every process.
+const TRIES_PER_LOOK: usize = 8;
 
 /// A way out that is open.
 #[derive(Debug)]
@@ -229,15 +231,15 @@ impl Hands<'_> {
     pub(super) fn look_again(&mut self, now: Instant) {
         let broken = self.workers.broken_calls();
         let all = std::mem::replace(&mut self.egresses.broken, broken) != broken;
-        let due = |open: &Open| {
-            let refusals = self.egresses.refusals(open.ifindex);
-            if open.injects.takes {
-                all || refusals != open.refusals
-            } else {
-                now.duration_since(open.tried) >= TRY_EVERY && self.egresses.injection.is_ok()
-            }
+        let refused =
+            |open: &Open| open.injects.takes && (all || self.egresses.refusals(open.ifindex) != open.refusals);
+        let hopeful = |open: &Open| {
+            !open.injects.takes && self.egresses.injection.is_ok() && now.duration_since(open.tried) >= TRY_EVERY
         };
-        let due: Vec<u16> = self.egresses.open.iter().filter(|(_, open)| due(open)).map(|(n, _)| *n).collect();
+        let open = || self.egresses.open.iter();
+        let due = open().filter(|(_, open)| refused(open));
+        let due = due.chain(open().filter(|(_, open)| hopeful(open)).take(TRIES_PER_LOOK));
+        let due: Vec<u16> = due.map(|(number, _)| *number).collect();
         for number in due {
             self.try_again(number, now);
         }
@@ -247,11 +249,10 @@ impl Hands<'_> {
         let Some(mut open) = self.egresses.open.remove(&number) else { return };
         let before = open.way();
         let injects = self.egresses.consider(self.netlink, &open.dev, open.ifindex);
-        // What was said of the sockets stays true.
-        open.injects = Verdict {
-            reason: if injects.takes && open.injects.takes { open.injects.reason } else { injects.reason },
-            ..injects
-        };
+        // What was said of the sockets stays true while nothing changes.
+        if injects.takes != open.injects.takes || !injects.takes {
+            open.injects = injects;
+        }
         (open.tried, open.refusals) = (now, self.egresses.refusals(open.ifindex));
         if let Err(error) = self.workers.set_egress(EgressId(number), &open.ports, open.device()) {
             tracing::error!(dev = open.dev, %error, "the workers cannot be told of a way out");
