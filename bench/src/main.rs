@@ -13,6 +13,7 @@ mod plot;
 mod results;
 mod rounds;
 mod traffic;
+mod wire;
 
 use std::process::ExitCode;
 
