@@ -120,6 +120,10 @@ impl Load {
         for size in &self.sizes {
             ensure!((shortest..=LONGEST).contains(size), "a frame of {size} bytes: {shortest} to {LONGEST} are possible");
         }
+        for (one, other) in self.sizes.iter().flat_map(|one| self.sizes.iter().map(move |other| (one, other))) {
+            let apart = one == other || one.abs_diff(*other) >= STAMP;
+            ensure!(apart, "frames of {one} and of {other} bytes in one load: sizes are equal, or {STAMP} bytes apart");
+        }
         ensure!(!self.sources.is_empty() && !self.sizes.is_empty(), "a load of no flows, or of no sizes");
         let payload = self.payload_bytes();
         let (flows, sizes) = (self.sources.len(), self.sizes.len());
@@ -226,5 +230,7 @@ mod tests {
         }
         let error = Load::plain(Family::Ipv6, 64, 1).frames(MACS).unwrap_err().to_string();
         assert_eq!(error, "a frame of 64 bytes: 82 to 1514 are possible");
+        let near = Load { sizes: vec![90, 101], ..Load::plain(Family::Ipv4, 64, 1) };
+        assert!(near.frames(MACS).unwrap_err().to_string().contains("20 bytes apart"));
     }
 }
