@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{
     figure::{Cell, Figure, Topic},
@@ -43,6 +43,7 @@ pub(super) fn measure(network: &Network, plan: &Plan) -> Result<Vec<Figure>> {
             say(&format!("latency, round {}: {}", round + 1, subject.name()));
             let _running = subject.start(plan, &wire)?;
             wire.aim(&plan.load(size, flows).frames(wire.macs(subject.is_bridging())?)?)?;
+            wire.wait().with_context(|| subject.name())?;
             for (place, rate) in RATES.iter().enumerate() {
                 let outcome = wire.run(Pace::Rate(rate * 1e6), plan.warm, plan.time)?;
                 outcomes.entry((place, number)).or_default().push(outcome);
@@ -58,6 +59,7 @@ pub(super) fn measure(network: &Network, plan: &Plan) -> Result<Vec<Figure>> {
         say(&format!("{} s at {CALM} Mpps: {}", plan.long.as_secs(), subject.name()));
         let running = subject.start(plan, &wire)?;
         wire.aim(&plan.load(size, flows).frames(wire.macs(false)?)?)?;
+        wire.wait().with_context(|| subject.name())?;
         let outcome = wire.run(Pace::Rate(CALM * 1e6), Duration::from_millis(100), plan.long)?;
         if outcome.arrived.packets < outcome.sent.frames
             && let Some(daemon) = &running.daemon

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{
     figure::{Cell, Figure, Topic},
@@ -57,6 +57,8 @@ pub(super) fn measure(network: &Network, plan: &Plan, notes: &mut Vec<String>) -
                 }
                 Err(error) => return Err(error),
             };
+            wire.aim(&plan.load(plan.smallest(), 1).frames(wire.macs(subject.is_bridging())?)?)?;
+            wire.wait().with_context(|| subject.name())?;
             for (place, (size, flows)) in loads.iter().enumerate() {
                 wire.aim(&plan.load(*size, *flows).frames(wire.macs(subject.is_bridging())?)?)?;
                 let outcome = wire.run(Pace::Flood, plan.warm, plan.time)?;

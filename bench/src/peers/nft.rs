@@ -63,8 +63,9 @@ impl Nft {
     pub(crate) fn drop_from(tool: &Tool, device: &str, addresses: &[Ipv4Addr]) -> Result<Self> {
         let elements: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         tool.run(&format!(
-            "table netdev {TABLE} {{ set listed {{ type ipv4_addr; elements = {{ {} }} }}\n\
-             chain in {{ type filter hook ingress device \"{device}\" priority 0; policy accept; ip saddr @listed drop }} }}\n",
+            "table netdev {TABLE} {{\nset listed {{\ntype ipv4_addr\nelements = {{ {} }}\n}}\n\
+             chain in {{\ntype filter hook ingress device \"{device}\" priority 0; policy accept;\n\
+             ip saddr @listed drop\n}}\n}}\n",
             elements.join(", ")
         ))?;
         Ok(Self { tool: tool.clone() })

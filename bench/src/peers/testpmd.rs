@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 /// Longest time for a start, and for an end.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What it prints when it forwards.
-const READY: &str = "Press enter to exit";
+/// The last that it prints before it forwards; what follows stays in its buffer.
+const READY: &str = "Checking link statuses";
 
 /// By which it receives and sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,27 +53,32 @@ pub(crate) fn find(unpacked: &Path) -> Option<Tool> {
 }
 
 impl Tool {
-    /// The drivers' folder: where they are unpacked they are named one by one, for the program looks in the system's.
+    /// What the program is not linked with: the driver, and the memory pool that it takes by default. Installed ones it
+    /// finds by itself.
     fn drivers(&self, driver: Driver) -> Result<Vec<PathBuf>> {
         let Some(libraries) = &self.libraries else { return Ok(Vec::new()) };
         let wanted = match driver {
-            Driver::Xdp => "librte_net_af_xdp.so",
-            Driver::Packet => "librte_net_af_packet.so",
+            Driver::Xdp => "librte_net_af_xdp.so.",
+            Driver::Packet => "librte_net_af_packet.so.",
         };
-        // What the program is not linked with: the driver, and the memory pool that it takes by default.
-        for entry in fs::read_dir(libraries.join("dpdk")).context("the folder of DPDK's drivers")? {
-            let folder = entry?.path();
-            let files: Vec<PathBuf> = [wanted, "librte_mempool_ring.so"].iter().map(|name| folder.join(name)).collect();
-            if files.iter().all(|file| file.exists()) {
-                return Ok(files);
-            }
-        }
-        bail!("no {wanted} below {}", libraries.display())
+        [wanted, "librte_mempool_ring.so."].iter().map(|start| library(libraries, start)).collect()
     }
 }
 
+/// The file in `folder` whose name begins so.
+fn library(folder: &Path, start: &str) -> Result<PathBuf> {
+    for entry in fs::read_dir(folder).context("the folder of DPDK's libraries")? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(start) {
+            return Ok(entry.path());
+        }
+    }
+    bail!("no {start} in {}", folder.display())
+}
+
 impl Testpmd {
-    /// Forward from `from` to `to` and back, on `core`; its main thread, which only waits, is on `main`.
+    /// Forward from `from` to `to` and back, on `core`; its main thread, which only waits, is on `main`. It forwards a
+    /// moment after it is started.
     pub(crate) fn start(tool: &Tool, driver: Driver, from: &str, to: &str, core: usize, main: usize) -> Result<Self> {
         let files = tempfile::Builder::new().prefix("secuxflow-bench-").tempdir().context("making a folder")?;
         let (output, doing) = (files.path().join("output"), || format!("starting {}", tool.program.display()));
@@ -81,19 +86,21 @@ impl Testpmd {
         let name = if driver == Driver::Xdp { "net_af_xdp" } else { "net_af_packet" };
         // It goes with this process, whatever ends that.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(&tool.program);
+        command.args(["--pdeathsig", "KILL", "--", "env"]);
+        if let Some(libraries) = &tool.libraries {
+            command.arg(format!("LD_LIBRARY_PATH={}", libraries.display()));
+            // Not by its argument -d, which refuses files below folders that everybody may write to.
+            let drivers: Vec<String> = tool.drivers(driver)?.iter().map(|file| file.display().to_string()).collect();
+            command.arg(format!("LD_PRELOAD={}", drivers.join(":")));
+            command.arg(format!("LIBXDP_OBJECT_PATH={}", libraries.join("bpf").display()));
+        }
+        command.arg(&tool.program);
         command.args(["--no-huge", "-m", "1024", "--no-pci", "--no-telemetry", "--no-shconf"]);
         command.arg(format!("--lcores=0@{main},1@{core}"));
-        for file in tool.drivers(driver)? {
-            command.arg("-d").arg(file);
-        }
         for (number, device) in [from, to].iter().enumerate() {
             command.arg(format!("--vdev={name}{number},iface={device}"));
         }
         command.args(["--", "--total-num-mbufs=32768", "--nb-cores=1", "--forward-mode=io", "--no-mlockall"]);
-        if let Some(libraries) = &tool.libraries {
-            command.env("LD_LIBRARY_PATH", libraries).env("LIBXDP_OBJECT_PATH", libraries.join("bpf"));
-        }
         let child = command
             // The kernel's own way to share a device among programs needs a bpf file system, and nobody shares here.
             .env("LIBXDP_SKIP_DISPATCHER", "1")
@@ -113,7 +120,7 @@ impl Testpmd {
             }
             if testpmd.child.try_wait()?.is_some() || begin.elapsed() > PATIENCE {
                 let end: Vec<&str> = text.lines().rev().take(5).collect();
-                bail!("{}: it ended, or does not forward: {}", doing(), end.join(" | "));
+                bail!("{}: it ended, or does not come up: {}", doing(), end.join(" | "));
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -31,8 +31,10 @@ pub(crate) const GENERATOR_CORE: usize = 0;
 /// Core of the forwarder.
 pub(crate) const WORKER_CORE: usize = 1;
 
-/// Longest time for a thread of the kernel to appear.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time for a thread of the kernel to appear, and for a forwarder to forward.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Frames a second by which one sees whether it does.
+const PROBE: Pace = Pace::Rate(10_000.0);
 /// Frames on their way are waited for until none came for this long.
 const QUIET: Duration = Duration::from_millis(30);
 
@@ -119,6 +121,15 @@ impl Wire {
     /// Take over what to send.
     pub(crate) fn aim(&mut self, frames: &Frames) -> Result<()> {
         self.generator.aim(frames)
+    }
+
+    /// Wait until something comes through.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        while self.round(&[], PROBE, Duration::from_millis(2))?.arrived.packets == 0 {
+            ensure!(begin.elapsed() < PATIENCE, "nothing comes through");
+        }
+        Ok(())
     }
 
     /// Send, first for `warm` without counting, then for `time`; wait for what is on its way.
