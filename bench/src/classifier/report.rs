@@ -109,7 +109,8 @@ fn panels(figures: &[Figure], section: &Section) -> Vec<Panel> {
                 };
                 figures.iter().filter(here).collect()
             };
-            let series = section.subjects.iter().map(|name| Series { name: (*name).to_owned(), points: points(&of(name)) });
+            let series =
+                section.subjects.iter().map(|name| Series { name: (*name).to_owned(), points: points(&of(name)) });
             let series: Vec<Series> = series.filter(|series| !series.points.is_empty()).collect();
             if !series.is_empty() {
                 panels.push(Panel { title: format!("{family}, {} traffic", mix.name()), series });

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bars::Bar,
     daemon::{Daemon, Memory, Setup},
-    lab,
-    lists,
+    lab, lists,
     machine::Machine,
     results::Results,
     rounds::Spread,

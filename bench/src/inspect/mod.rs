@@ -168,7 +168,11 @@ fn task(
 }
 
 fn module(path: &Path, config: &str) -> Result<ModuleConfig> {
-    ensure!(path.is_file(), "{} is missing: run scripts/compile_wasm.sh, or name its folder with --modules", path.display());
+    ensure!(
+        path.is_file(),
+        "{} is missing: run scripts/compile_wasm.sh, or name its folder with --modules",
+        path.display()
+    );
     Ok(ModuleConfig {
         name: "module".to_owned(),
         path: path.to_owned(),

@@ -44,9 +44,8 @@ pub(super) fn throughput(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
 }
 
 pub(super) fn drop(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
-    let of = |start: &str| {
-        figures.iter().find(|figure| figure.topic == Topic::Drop && figure.subject.starts_with(start))
-    };
+    let of =
+        |start: &str| figures.iter().find(|figure| figure.topic == Topic::Drop && figure.subject.starts_with(start));
     let ours = of("secuxflow").filter(|figure| (figure.size, figure.flows) == (SIZE, RULES));
     let mut bars = vec![faster("drop by 10,000 rules", ours, of("XDP drop"), 0.4)];
     let name = "drop by 10,000 rules, beside a set";
@@ -61,9 +60,9 @@ pub(super) fn latency(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
     let ours = Subject::Ours { modules: 1, egress: plan.egress[0] }.name();
     let peer = Subject::Testpmd(Driver::Xdp).name();
     let of = |topic, subject: &str| {
-        figures.iter().find(|figure| {
-            (figure.topic, figure.subject.as_str(), figure.pace) == (topic, subject, Some(CALM))
-        })
+        figures
+            .iter()
+            .find(|figure| (figure.topic, figure.subject.as_str(), figure.pace) == (topic, subject, Some(CALM)))
     };
     let name = "99th percentile at 0.2 Mpps";
     let late = |figure: Option<&Figure>| figure.and_then(|figure| figure.late).map(|late| late.p99.median);
@@ -75,8 +74,10 @@ pub(super) fn latency(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
     let name = format!("lost in {} s at 0.2 Mpps", plan.long.as_secs());
     let second = match of(Topic::Loss, &ours) {
         Some(figure) => {
-            let theirs = of(Topic::Loss, &peer).map_or_else(String::new, |peer| format!(", {} {}", peer.subject, peer.lost));
-            Bar::most(name, figure.lost as f64, 0.0, "frames").with_figures(format!("secuxflow {}{theirs}", figure.lost))
+            let theirs =
+                of(Topic::Loss, &peer).map_or_else(String::new, |peer| format!(", {} {}", peer.subject, peer.lost));
+            Bar::most(name, figure.lost as f64, 0.0, "frames")
+                .with_figures(format!("secuxflow {}{theirs}", figure.lost))
         }
         None => Bar::unmeasured(name, "no long load"),
     };

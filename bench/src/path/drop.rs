@@ -55,7 +55,12 @@ pub(super) fn measure(network: &Network, plan: &Plan) -> Result<Vec<Figure>> {
             say(&format!("drop, round {}: {}", round + 1, subject.name()));
             let _running = subject.start(plan, &wire)?;
             let outcome = wire.run(Pace::Flood, plan.warm, plan.time)?;
-            ensure!(outcome.arrived.packets == 0, "{}: {} packets came through", subject.name(), outcome.arrived.packets);
+            ensure!(
+                outcome.arrived.packets == 0,
+                "{}: {} packets came through",
+                subject.name(),
+                outcome.arrived.packets
+            );
             outcomes.push(outcome);
         }
     }

@@ -115,7 +115,13 @@ impl Figure {
 }
 
 /// The figure of a subject for a load.
-pub(super) fn find<'a>(figures: &'a [Figure], topic: Topic, subject: &str, size: usize, flows: u32) -> Option<&'a Figure> {
+pub(super) fn find<'a>(
+    figures: &'a [Figure],
+    topic: Topic,
+    subject: &str,
+    size: usize,
+    flows: u32,
+) -> Option<&'a Figure> {
     figures.iter().find(|figure| {
         (figure.topic, figure.subject.as_str(), figure.size, figure.flows) == (topic, subject, size, flows)
     })

@@ -57,7 +57,8 @@ pub(crate) struct Options {
     /// Seconds that a load lasts.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]
     seconds: Option<u32>,
-    /// Bytes of a frame, without its check sequence; may be given several times. Unless given: 64, 512, 1400.
+    /// Bytes of a frame, without its check sequence; may be given several times. Unless given: 64, 512, 1400, and
+    /// 353, which stands for the internet mix of 64, 570 and 1514 with that mean.
     #[arg(long)]
     size: Vec<usize>,
     /// Flows; may be given several times. Unless given: 1, 10000.

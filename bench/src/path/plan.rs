@@ -11,7 +11,7 @@ use super::{Options, subject::Egress};
 use crate::{
     daemon,
     peers::{nft, testpmd},
-    wire::frames::{Family, Load, Payload},
+    wire::frames::{Family, IMIX, IMIX_MEAN, Load, Payload},
 };
 
 /// Where `scripts/bench.sh` unpacks what is not installed.
@@ -28,6 +28,8 @@ pub(super) struct Plan {
     /// Of the load of which nothing may be lost.
     pub(super) long: Duration,
     pub(super) sizes: Vec<usize>,
+    /// Sizes of the internet mix that the family can have.
+    mix: Vec<usize>,
     pub(super) flows: Vec<u32>,
     pub(super) family: Family,
     pub(super) payload: Payload,
@@ -74,13 +76,14 @@ impl Plan {
         let milliseconds = Duration::from_millis;
         let or = |given: &[usize], all: &[usize]| if given.is_empty() { all.to_vec() } else { given.to_vec() };
         let smallest = if options.family == Family::Ipv4 { 64 } else { 82 };
-        let sizes = or(&options.size, if options.quick { &[64, 1400] } else { &[64, 512, 1400] });
+        let sizes = or(&options.size, if options.quick { &[64, 1400] } else { &[64, IMIX_MEAN, 512, 1400] });
         Ok(Self {
             rounds: options.rounds.unwrap_or(rounds),
             warm: milliseconds(warm),
             time: options.seconds.map_or(milliseconds(time), |seconds| Duration::from_secs(seconds.into())),
             long: milliseconds(long),
             sizes: sizes.into_iter().map(|size| size.max(smallest)).collect(),
+            mix: IMIX.iter().map(|size| (*size).max(smallest)).collect(),
             flows: match (options.flows.is_empty(), options.quick) {
                 (false, _) => options.flows.clone(),
                 (true, true) => vec![1],
@@ -101,6 +104,12 @@ impl Plan {
     /// Frames of one size in some flows.
     pub(super) fn load(&self, size: usize, flows: u32) -> Load {
         Load { payload: self.payload, ..Load::plain(self.family, size, flows) }
+    }
+
+    /// Frames of one size, or of the internet mix, which stands for its mean.
+    pub(super) fn load_or_mix(&self, size: usize, flows: u32) -> Load {
+        let load = self.load(size, flows);
+        if size == IMIX_MEAN { Load { sizes: self.mix.clone(), ..load } } else { load }
     }
 
     /// Smallest size that is measured: bars are about it.

@@ -123,7 +123,9 @@ impl Subject {
     fn try_start(&self, plan: &Plan, wire: &Wire) -> Result<Running> {
         let mut running = Running::default();
         match self {
-            Self::Ours { modules, egress } => running.daemon = Some(inspecting(plan, wire, *modules, *egress, &[WORKER_CORE])?),
+            Self::Ours { modules, egress } => {
+                running.daemon = Some(inspecting(plan, wire, *modules, *egress, &[WORKER_CORE])?)
+            }
             Self::Workers(cores) => running.daemon = Some(inspecting(plan, wire, 1, plan.egress[0], cores)?),
             Self::Offload => running.daemon = Some(offloading(plan, wire)?),
             Self::Rules(sources) => running.daemon = Some(dropping(plan, sources)?),

@@ -60,7 +60,7 @@ pub(super) fn measure(network: &Network, plan: &Plan, notes: &mut Vec<String>) -
             wire.aim(&plan.load(plan.smallest(), 1).frames(wire.macs(subject.is_bridging())?)?)?;
             wire.wait().with_context(|| subject.name())?;
             for (place, (size, flows)) in loads.iter().enumerate() {
-                wire.aim(&plan.load(*size, *flows).frames(wire.macs(subject.is_bridging())?)?)?;
+                wire.aim(&plan.load_or_mix(*size, *flows).frames(wire.macs(subject.is_bridging())?)?)?;
                 let outcome = wire.run(Pace::Flood, plan.warm, plan.time)?;
                 outcomes.entry((place, number)).or_default().push(outcome);
             }

@@ -27,7 +27,8 @@ const TABLE: &str = "sxf-bench";
 
 /// The installed one, or the one that `scripts/bench.sh` unpacked below `unpacked`.
 pub(crate) fn find(unpacked: &Path) -> Option<Tool> {
-    let installed = env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nft")).find(|file| file.is_file());
+    let installed =
+        env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nft")).find(|file| file.is_file());
     if let Some(program) = installed {
         return Some(Tool { program, libraries: None });
     }

@@ -45,7 +45,8 @@ impl Cores {
             let all = user + nice + system + idle + wait + irq + softirq + stolen;
             Ok(Ticks { all, idle: idle + wait, softirq, stolen })
         };
-        let one = |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let one =
+            |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         text.lines().filter(one).map(line).collect::<Result<_>>().map(Self)
     }
 
@@ -71,7 +72,9 @@ mod tests {
     #[test]
     fn a_processor_is_busy_when_it_is_not_idle() {
         let text = |user: u32, idle: u32, softirq: u32| {
-            format!("cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 {user} 0 0 {idle} 0 0 {softirq} 0 0 0\ncpu1 5 0 0 5 0 0 0 0 0 0\nintr 1\n")
+            format!(
+                "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 {user} 0 0 {idle} 0 0 {softirq} 0 0 0\ncpu1 5 0 0 5 0 0 0 0 0 0\nintr 1\n"
+            )
         };
         let (then, now) = (Cores::parse(&text(10, 10, 0)).unwrap(), Cores::parse(&text(40, 30, 50)).unwrap());
         let busy = then.until(&now);

@@ -38,15 +38,6 @@ const PROBE: Pace = Pace::Rate(10_000.0);
 /// Frames on their way are waited for until none came for this long.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// Who receives from the veth that the generator sends to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Receive {
-    /// The core that sends, in its soft interrupts: what a veth does unless told otherwise.
-    Sender,
-    /// A thread of the kernel on the forwarder's core.
-    Worker,
-}
-
 /// A network of our own.
 #[derive(Debug)]
 pub(crate) struct Network {
@@ -202,7 +193,8 @@ impl Drop for Wire {
     }
 }
 
-/// A thread of the kernel receives for the forwarder, on its core. Dropping it gives that back to the sender's.
+/// A thread of the kernel receives for the forwarder, on its core. Without, a veth is received from by the core that sends,
+/// in its soft interrupts; dropping it gives that back.
 #[derive(Debug)]
 pub(crate) struct Threaded(());
 

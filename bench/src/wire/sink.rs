@@ -61,7 +61,10 @@ impl Sink {
 
     /// Forget everything, and count the frames of `run` from now on.
     pub(crate) fn arm(&self, run: u16) -> Result<()> {
-        self.program.walk()?.update(&0_u32.to_ne_bytes(), &walk(0, 0, run), MapFlags::ANY).context("setting the run")?;
+        self.program
+            .walk()?
+            .update(&0_u32.to_ne_bytes(), &walk(0, 0, run), MapFlags::ANY)
+            .context("setting the run")?;
         for map in [&self.arrivals, &self.latencies] {
             let zeros = vec![0; map.value_size() as usize];
             for queue in 0..QUEUES {

@@ -225,9 +225,13 @@ mod tests {
         assert_eq!(change(udp6(), 21, 0), Flaw::Expired);
         assert_eq!(change(udp6(), 22, 0xff), Flaw::Source);
         assert_eq!(change(udp6(), 22 + 15, 2), Flaw::Land);
-        for (flags, offset, flaw) in
-            [(0, 5, Flaw::TcpFlags), (3, 5, Flaw::TcpFlags), (6, 5, Flaw::TcpFlags), (2, 4, Flaw::Length), (2, 6, Flaw::Length)]
-        {
+        for (flags, offset, flaw) in [
+            (0, 5, Flaw::TcpFlags),
+            (3, 5, Flaw::TcpFlags),
+            (6, 5, Flaw::TcpFlags),
+            (2, 4, Flaw::Length),
+            (2, 6, Flaw::Length),
+        ] {
             let (packet, frame) = tcp4(flags, offset);
             assert_eq!(check(&packet, &frame), Err(flaw));
         }
