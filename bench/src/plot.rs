@@ -10,11 +10,11 @@ const PANEL: (u32, u32) = (560, 400);
 /// Distinguishable also without colour vision.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(120, 120, 120),
     RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
 ];

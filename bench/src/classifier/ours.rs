@@ -24,6 +24,17 @@ impl Ours {
     pub(crate) fn load(ruleset: &Ruleset, counting: bool) -> Result<Self> {
         let mut filter = Filter::load(FailPolicy::Open)?;
         filter.count_rules(counting);
+        Self::publish(filter, ruleset)
+    }
+
+    /// Publish `ruleset`, without the cache of verdicts.
+    pub(crate) fn uncached(ruleset: &Ruleset) -> Result<Self> {
+        let mut filter = Filter::load(FailPolicy::Open)?;
+        filter.cache_verdicts(false);
+        Self::publish(filter, ruleset)
+    }
+
+    fn publish(mut filter: Filter, ruleset: &Ruleset) -> Result<Self> {
         filter.publish(ruleset, &[]).context("publishing a ruleset")?;
         Ok(Self { program: filter.entry_program()?, filter })
     }
@@ -34,8 +45,8 @@ impl Ours {
     }
 
     /// Packets by the rule that decided; `None` is the default action.
-    pub(crate) fn counts(&self) -> Result<HashMap<Option<RuleId>, u64>> {
-        let rules = self.filter.rule_counts()?.into_iter().map(|rule| (Some(rule.id), rule.count.packets));
-        Ok(rules.chain([(None, self.filter.default_count()?.packets)]).collect())
+    pub(crate) fn counts(&self) -> HashMap<Option<RuleId>, u64> {
+        let rules = self.filter.rule_counts().into_iter().map(|rule| (Some(rule.id), rule.count.packets));
+        rules.chain([(None, self.filter.default_count().packets)]).collect()
     }
 }
