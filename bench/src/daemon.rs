@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Setup {
     /// Device that it filters.
     pub(crate) interface: &'static str,
-    /// Keys of the configuration that stand before all tables, each with a line end.
-    pub(crate) keys: String,
     /// Tables of the configuration.
     pub(crate) tables: String,
 }
@@ -57,9 +55,9 @@ impl Daemon {
         })?;
         let dir = tempfile::Builder::new().prefix("secuxflow-bench-").tempdir().context("making a folder")?;
         let config = dir.path().join("secuxflow.toml");
-        let Setup { interface, keys, tables } = setup;
+        let Setup { interface, tables } = setup;
         let text = format!(
-            "interfaces = [\"{interface}\"]\nstate = \"state.json\"\nbpffs = \"bpf\"\nlog = \"warn\"\n{keys}\
+            "interfaces = [\"{interface}\"]\nstate = \"state.json\"\nbpffs = \"bpf\"\nlog = \"warn\"\n\
              [socket]\npath = \"s.sock\"\n[metrics]\nlisten = \"off\"\n[alerts]\nfile = \"off\"\n{tables}"
         );
         fs::write(&config, text).context("writing the configuration")?;

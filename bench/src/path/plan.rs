@@ -68,7 +68,7 @@ impl Plan {
         };
         note(testpmd.is_none(), "dpdk-testpmd NOT MEASURED: it was not found (package dpdk-dev, or scripts/bench.sh)");
         note(nft.is_none(), "nftables NOT MEASURED: it was not found (package nftables, or scripts/bench.sh)");
-        let inject = daemon::knows(&binary, "egress = \"auto\"\n")?;
+        let inject = daemon::knows(&binary, "[workers]\negress = \"auto\"\n")?;
         note(!inject, "injection NOT MEASURED: this daemon has only one way out, AF_XDP TX");
         let offload = daemon::knows(&binary, "[flows]\nforward = \"service\"\n")?;
         note(!offload, "offloaded flows NOT MEASURED: modules of this daemon cannot clear flows");

@@ -1,6 +1,7 @@
 //! Who forwards: each is put between the two veths, and taken away when it drops.
 
 use std::{
+    fmt::Debug,
     fs,
     net::Ipv4Addr,
     path::Path,
@@ -65,15 +66,13 @@ pub(super) enum Subject {
     Nft(Vec<Ipv4Addr>),
 }
 
-/// One that is running. Fields go in this order.
+/// One that is running; it ends when it drops, its fields in this order.
 #[derive(Debug, Default)]
 pub(super) struct Running {
-    _threaded: Option<Threaded>,
-    _testpmd: Option<Testpmd>,
-    _nft: Option<Nft>,
+    threaded: Option<Threaded>,
     pub(super) daemon: Option<Daemon>,
-    _programs: Vec<Attached>,
-    _bridge: Option<Bridge>,
+    /// Processes, programs and devices.
+    others: Vec<Box<dyn Debug>>,
 }
 
 /// Removed when it drops.
@@ -124,36 +123,38 @@ impl Subject {
         let mut running = Running::default();
         match self {
             Self::Ours { modules, egress } => {
-                running.daemon = Some(inspecting(plan, wire, *modules, *egress, &[WORKER_CORE])?)
+                running.daemon = Some(inspecting(plan, wire, *modules, *egress, &[WORKER_CORE])?);
             }
             Self::Workers(cores) => running.daemon = Some(inspecting(plan, wire, 1, plan.egress[0], cores)?),
             Self::Offload => running.daemon = Some(offloading(plan, wire)?),
             Self::Rules(sources) => running.daemon = Some(dropping(plan, sources)?),
             Self::Testpmd(driver) => {
                 if *driver == Driver::Packet {
-                    running._programs.push(attach(Program::Pass)?);
+                    running.others.push(Box::new(attach(Program::Pass)?));
                 }
                 let tool = plan.testpmd.as_ref().context("it was not found")?;
-                running._testpmd = Some(Testpmd::start(tool, *driver, IN, OUT, WORKER_CORE, GENERATOR_CORE)?);
+                let testpmd = Testpmd::start(tool, *driver, IN, OUT, WORKER_CORE, GENERATOR_CORE)?;
+                running.others.insert(0, Box::new(testpmd));
             }
             Self::Bridge => {
-                running._programs.push(attach(Program::Pass)?);
-                running._bridge = Some(Bridge);
+                running.others.push(Box::new(attach(Program::Pass)?));
+                running.others.push(Box::new(Bridge));
                 ip(&["link", "add", BRIDGE, "type", "bridge"])?;
                 for device in [IN, OUT] {
                     ip(&["link", "set", device, "master", BRIDGE])?;
                 }
                 ip(&["link", "set", BRIDGE, "up"])?;
             }
-            Self::Redirect => running._programs.push(attach(Program::Redirect(lab::index(OUT)?))?),
-            Self::Drop => running._programs.push(attach(Program::Drop)?),
+            Self::Redirect => running.others.push(Box::new(attach(Program::Redirect(lab::index(OUT)?))?)),
+            Self::Drop => running.others.push(Box::new(attach(Program::Drop)?)),
             Self::Nft(sources) => {
-                running._programs.push(attach(Program::Pass)?);
-                running._nft = Some(Nft::drop_from(plan.nft.as_ref().context("it was not found")?, IN, sources)?);
+                running.others.push(Box::new(attach(Program::Pass)?));
+                let tool = plan.nft.as_ref().context("it was not found")?;
+                running.others.push(Box::new(Nft::drop_from(tool, IN, sources)?));
             }
         }
         if self.is_in_the_kernel() {
-            running._threaded = Some(Threaded::begin()?);
+            running.threaded = Some(Threaded::begin()?);
         }
         Ok(running)
     }
@@ -188,17 +189,17 @@ fn inspecting(plan: &Plan, wire: &Wire, count: usize, egress: Egress, cores: &[u
     ];
     let used = &all[..count];
     let names: Vec<&str> = used.iter().map(|(name, ..)| *name).collect();
-    let mut tables = format!("[workers]\ncores = {cores:?}\n");
-    for (name, file, config) in used {
-        tables.push_str(&module(name, &plan.modules.join(file), config));
-    }
-    tables.push_str(&format!("[[chain]]\nname = \"default\"\nmodules = {names:?}\n"));
-    let keys = match egress {
+    let way = match egress {
         Egress::Only => "",
         Egress::Auto => "egress = \"auto\"\n",
         Egress::Tx => "egress = \"tx\"\n",
     };
-    forwarding(plan, wire, &Setup { interface: IN, keys: keys.to_owned(), tables })
+    let mut tables = format!("[workers]\ncores = {cores:?}\n{way}");
+    for (name, file, config) in used {
+        tables.push_str(&module(name, &plan.modules.join(file), config));
+    }
+    tables.push_str(&format!("[[chain]]\nname = \"default\"\nmodules = {names:?}\n"));
+    forwarding(plan, wire, &Setup { interface: IN, tables })
 }
 
 /// A daemon whose module clears every flow at its first packet.
@@ -209,7 +210,7 @@ fn offloading(plan: &Plan, wire: &Wire) -> Result<Daemon> {
     let mut tables = format!("[workers]\ncores = [{WORKER_CORE}]\n[flows]\nforward = \"service\"\n");
     tables.push_str(&module("clear", &file, ""));
     tables.push_str("[[chain]]\nname = \"default\"\nmodules = [\"clear\"]\n");
-    forwarding(plan, wire, &Setup { interface: IN, keys: String::new(), tables })
+    forwarding(plan, wire, &Setup { interface: IN, tables })
 }
 
 /// A daemon with the sink as its service, and a rule that inspects all traffic toward it.
