@@ -69,19 +69,14 @@ output=$(sh "$here/pktgen.sh" lossless pkt0 pkt1 --to "$mac" --seconds 1 --rate 
 echo "$output" | sed 's/^/   /'
 check "without loss the search ends at once" [ "$(field 'lossless \([0-9]*\) pps, which.*')" -ge 2000 ]
 
-# The other core takes packets from a queue of 4, so that a flood is lost in part: the search has to find a lower rate.
-if [ "$(nproc)" -ge 2 ] && echo 2 >/sys/class/net/pkt1/queues/rx-0/rps_cpus 2>/dev/null; then
-    backlog=$(cat /proc/sys/net/core/netdev_max_backlog)
-    echo 4 >/proc/sys/net/core/netdev_max_backlog
-    output=$(sh "$here/pktgen.sh" lossless pkt0 pkt1 --to "$mac" --seconds 1 --resolution 20 --tolerance 1000) ||
+# Between two cards, where there are: what comes through depends on the machine, that the search ends does not.
+if [ -e /run/netns/client ] && ip -n client link set client0 netns 1; then
+    ip link set client0 up
+    mac=$(cat /sys/class/net/nic0/address)
+    output=$(sh "$here/pktgen.sh" lossless client0 nic0 --to "$mac" --seconds 1 --resolution 25) ||
         output="failed: $output"
-    echo "$backlog" >/proc/sys/net/core/netdev_max_backlog
     echo "$output" | sed 's/^/   /'
-    all=$(field 'trial: asked for all, .* at \([0-9]*\) pps.*')
-    found=$(field 'lossless \([0-9]*\) pps')
-    check "a flood is lost in part" [ "$(field 'trial: asked for all, .* lost \([0-9]*\)')" -gt 0 ]
-    check "the rate found is below that: ${found:-none}" [ "${found:-$all}" -lt "$all" ]
-    check "but above nothing" [ "${found:-0}" -gt 0 ]
+    check "a rate without loss is found" [ "$(field 'lossless \([0-9]*\) pps.*')" -gt 0 ]
 fi
 for bad in "--to 2 --size 59" "--size 64" "--to 2 --flows 0" "--to 2 --rate x" "--to 2 --what 1"; do
     # shellcheck disable=SC2086 # they are words
