@@ -3,6 +3,7 @@
  *
  * The parser's bpf_loop() makes a generation need Linux 5.17. */
 #include "classify.h"
+#include "flows.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -25,6 +26,9 @@ struct sxf_types {
         enum sxf_set_shape set_shape;
         enum sxf_set_family set_family;
         enum sxf_blocklists blocklists;
+        enum sxf_offload offload;
+        enum sxf_offload_table offload_table;
+        enum sxf_flow_verdict flow_verdict;
         struct sxf_entries entries;
         struct sxf_runs runs;
 };
@@ -53,6 +57,8 @@ static __always_inline void attach_metadata(struct xdp_md *ctx, const struct sxf
         metadata->magic = SXF_MAGIC;
         metadata->chain = verdict->chain;
         metadata->rule = verdict->rule;
+        metadata->generation = config.generation;
+        metadata->slot = verdict->slot;
 }
 
 static __always_inline int inspect(struct xdp_md *ctx, const struct packet *packet, const struct sxf_verdict *verdict,
@@ -118,17 +124,21 @@ static __always_inline void tell_blocked(struct xdp_md *ctx, const struct packet
 
 static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, __u64 bytes) {
         struct sxf_verdict verdict = config.default_verdict;
-        bool blocked;
+        bool blocked, told;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
         blocked = is_blocked(packet);
         if (blocked && drop_blocked(bytes))
                 return XDP_DROP;
-        if (!find_verdict(ctx, packet, &verdict) && blocked)
+        told = find_verdict(ctx, packet, &verdict);
+        if (!told && blocked)
                 tell_blocked(ctx, packet);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
+        /* What is told of has to be told of again: the flow must not be offloaded. */
+        if (told || blocked)
+                verdict.slot = SXF_NO_SLOT;
         return act(ctx, packet, &verdict, bytes);
 }
 
@@ -137,10 +147,12 @@ int sxf_generation(struct xdp_md *ctx) {
         const struct sxf_verdict undecided = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
         __u64 bytes = ctx->data_end - ctx->data;
         struct packet packet = {};
+        int action;
 
         switch (parse(ctx, &packet)) {
         case KIND_IP:
-                return classify(ctx, &packet, bytes);
+                action = before_rules(ctx, &packet);
+                return action == TO_RULES ? classify(ctx, &packet, bytes) : action;
         case KIND_NEIGHBOUR:
                 count_event(SXF_NEIGHBOUR);
                 break;
@@ -151,6 +163,8 @@ int sxf_generation(struct xdp_md *ctx) {
                 count_event(SXF_UNDECIDABLE);
                 if (!packet.addressed)
                         return fail(config.fail_closed, bytes);
+                if (is_source_blocked(ctx, &packet))
+                        return XDP_DROP;
                 if (is_blocked(&packet)) {
                         if (drop_blocked(bytes))
                                 return XDP_DROP;

@@ -73,6 +73,37 @@ struct {
         __type(value, __u64);
 } sampled SEC(".maps");
 
+/* What chains said of flows; the oldest makes room. User space sizes this and sources. */
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, SXF_FLOWS);
+        __type(key, struct sxf_flow_key);
+        __type(value, struct sxf_flow);
+} flows SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, SXF_SOURCES);
+        __type(key, struct sxf_address);
+        __type(value, struct sxf_source);
+} sources SEC(".maps");
+
+/* By enum sxf_offload_table. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, SXF_OFFLOAD_TABLES);
+        __type(key, __u32);
+        __type(value, __u32);
+} offload_used SEC(".maps");
+
+/* By the index of a service. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, SXF_SERVICES);
+        __type(key, __u32);
+        __type(value, struct sxf_exit);
+} exits SEC(".maps");
+
 static __always_inline void count_event(__u32 event) {
         __u64 *count = bpf_map_lookup_elem(&events, &event);
 

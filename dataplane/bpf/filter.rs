@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use bytemuck::bytes_of;
@@ -14,12 +14,14 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject,
 use super::{
     BpfError,
     attach::{self, Attached},
-    counters, mount,
+    counters,
+    flows::{FlowCache, Offload},
+    mount,
     samples::{self, Sample},
     set_tables::SetTables,
     slots::Slots,
     tables::{self, Content},
-    types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry},
+    types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry, Uses},
 };
 use crate::{
     plane::{Count, FailPolicy, Named, RuleCount, TableMemory},
@@ -46,6 +48,8 @@ pub struct Filter {
     slots: Slots,
     generation: u64,
     fail_policy: FailPolicy,
+    offload: Offload,
+    flow_cache: Arc<FlowCache>,
     attached: Vec<Attached>,
     /// Where links are, or were to be, pinned.
     bpffs: BTreeSet<PathBuf>,
@@ -63,6 +67,10 @@ struct Shared {
     events: MapHandle,
     samples: MapHandle,
     sampled: MapHandle,
+    flows: MapHandle,
+    sources: MapHandle,
+    offload_used: MapHandle,
+    exits: MapHandle,
 }
 
 impl Filter {
@@ -72,11 +80,22 @@ impl Filter {
     /// # Errors
     /// The kernel refuses, for lack of capabilities or features.
     pub fn load(fail_policy: FailPolicy) -> Result<Self, BpfError> {
+        Self::with_offload(fail_policy, Offload::default())
+    }
+
+    /// As [`Filter::load`], with verdicts of modules on whole flows and sources looked up before the rules, as far as
+    /// `offload` says so.
+    ///
+    /// # Errors
+    /// As [`Filter::load`], or the kernel has no memory for the entries.
+    pub fn with_offload(fail_policy: FailPolicy, offload: Offload) -> Result<Self, BpfError> {
         quiet();
         let mut open = open(ENTRY_OBJECT, "sxf_entry")?;
+        offload.size(&mut open)?;
         set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
+        let flow_cache = Arc::new(FlowCache::new(&shared.flows, &shared.sources, &shared.offload_used, &shared.exits)?);
         Ok(Self {
             entry,
             live: None,
@@ -86,6 +105,8 @@ impl Filter {
             slots: Slots::new(),
             generation: 0,
             fail_policy,
+            offload,
+            flow_cache,
             attached: Vec::new(),
             bpffs: BTreeSet::new(),
         })
@@ -114,6 +135,7 @@ impl Filter {
         let generation = self.load_generation(&tables, &contents, sets)?;
         let fd = program(&generation, "sxf_generation")?.as_fd().as_raw_fd();
         update(&self.shared.programs, &0_u32.to_ne_bytes(), &fd.to_ne_bytes(), "publishing the generation")?;
+        self.flow_cache.set_generation(self.number(), tables.extras.uses & Uses::SXF_USES_TCP_FLAGS.0 != 0);
         self.slots = slots;
         self.live = Some(generation);
         let [rules, sets] = [tables::total(&contents), sets.bytes()].map(|bytes| bytes as u64);
@@ -147,6 +169,23 @@ impl Filter {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Number of the next generation, as the kernel's entries have it: after 2^32 publications it begins anew.
+    fn number(&self) -> u32 {
+        self.stamp().wrapping_add(1)
+    }
+
+    /// The live generation as packets' metadata has it.
+    #[must_use]
+    pub fn stamp(&self) -> u32 {
+        u32::try_from(self.generation & u64::from(u32::MAX)).unwrap_or_default()
+    }
+
+    /// The verdicts on flows and sources that are looked up before the rules, to be written and read beside this.
+    #[must_use]
+    pub fn flow_cache(&self) -> Arc<FlowCache> {
+        Arc::clone(&self.flow_cache)
     }
 
     /// Memory of the live generation's tables and of the sets'.
@@ -378,6 +417,8 @@ impl Filter {
             uses: tables.extras.uses | tables.classes.uses,
             enforced: tables.extras.enforced,
             blocklists: tables.classes.blocklists,
+            generation: self.number(),
+            offload: self.offload.bits(),
         };
         set_section(&mut open, ".data", bytes_of(&Data { config }))?;
         self.shared.lend(&mut open)?;
@@ -406,6 +447,10 @@ impl Shared {
             events: handle("events")?,
             samples: handle("samples")?,
             sampled: handle("sampled")?,
+            flows: handle("flows")?,
+            sources: handle("sources")?,
+            offload_used: handle("offload_used")?,
+            exits: handle("exits")?,
         })
     }
 
@@ -422,6 +467,10 @@ impl Shared {
                 Some("events") => &self.events,
                 Some("samples") => &self.samples,
                 Some("sampled") => &self.sampled,
+                Some("flows") => &self.flows,
+                Some("sources") => &self.sources,
+                Some("offload_used") => &self.offload_used,
+                Some("exits") => &self.exits,
                 _ => continue,
             };
             map.reuse_fd(handle.as_fd()).map_err(|error| BpfError::libbpf("sharing a map", &error))?;
@@ -492,7 +541,7 @@ pub(super) fn socket_index(port: u32, queue: u32) -> Result<u32, BpfError> {
     Ok(port * MAX_QUEUES + queue)
 }
 
-fn address(ip: IpAddr) -> Address {
+pub(super) fn address(ip: IpAddr) -> Address {
     let bytes = match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
         IpAddr::V6(ip) => ip.octets(),

@@ -4,6 +4,7 @@ mod attach;
 mod counters;
 mod error;
 mod filter;
+mod flows;
 mod mount;
 mod samples;
 mod set_tables;
@@ -17,6 +18,8 @@ mod differential;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod monitor_tests;
 #[cfg(test)]
 mod set_figures;
@@ -29,5 +32,6 @@ mod tests;
 
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
+pub use flows::{BlockedSource, CachedFlow, Exit, FlowCache, Offload};
 pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};

@@ -69,6 +69,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         cores: Vec::new(),
         batch: 64,
         busy_poll: false,
+        flows: super::FlowConfig::default(),
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }

@@ -88,6 +88,7 @@ fn snapshot() -> Snapshot {
         routes,
         ingress: vec![Ingress { mac: HOST, repair_checksums: true }],
         classifier: Arc::new(ByPort),
+        generation: 1,
         chains: 2,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
@@ -112,7 +113,7 @@ fn packet(host: u8, port: u16, ttl: u8, len: u8) -> Vec<u8> {
 }
 
 fn said(chain: u16) -> Option<Metadata> {
-    Some(Metadata { chain, rule: 5 })
+    Some(Metadata::of(chain, 5))
 }
 
 fn run(snapshot: &Snapshot, frames: Vec<(Vec<u8>, Option<Metadata>)>) -> (Vec<Outcome>, Recorder, super::Tally) {
@@ -272,7 +273,7 @@ proptest! {
         frames in prop::collection::vec((frame(), any::<Option<(u16, u32)>>()), 0..64), ingress in 0u16..3
     ) {
         let frames: Vec<_> =
-            frames.into_iter().map(|(bytes, said)| (bytes, said.map(|(chain, rule)| Metadata { chain: chain % 4, rule }))).collect();
+            frames.into_iter().map(|(bytes, said)| (bytes, said.map(|(chain, rule)| Metadata::of(chain % 4, rule)))).collect();
         let before = frames.clone();
         let (mut plain, mut recorder) = (Plain { ingress, frames }, Recorder::default());
         let mut processor = Processor::new(HashKey::fixed(1, 2));

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::latency::{self, Recorder};
 use crate::{
     counter::{Pair, add},
-    plane::{Count, Named, WorkerStatus},
+    flow::TableCounts,
+    plane::{Count, FlowTableStatus, Named, WorkerStatus},
     process::{DropReason, Tally},
 };
 
@@ -26,6 +27,10 @@ pub(super) struct Stats {
     reclassified: AtomicU64,
     monitored: AtomicU64,
     panics: AtomicU64,
+    cleared: AtomicU64,
+    granted: AtomicU64,
+    /// Flows now, entered, expired, evicted.
+    flows: [AtomicU64; 4],
     frames: [AtomicU64; PLACES.len()],
     services: Box<[Pair]>,
     pub(super) latency: Recorder,
@@ -42,6 +47,9 @@ impl Stats {
             reclassified: AtomicU64::new(0),
             monitored: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            granted: AtomicU64::new(0),
+            flows: Default::default(),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
             latency: Recorder::new(),
@@ -56,6 +64,16 @@ impl Stats {
         add(&self.reclassified, tally.reclassified);
         add(&self.monitored, tally.monitored);
         add(&self.panics, tally.panics);
+        add(&self.cleared, tally.cleared);
+        add(&self.granted, tally.granted);
+    }
+
+    /// What the flow table counts.
+    pub(super) fn set_flows(&self, counts: &TableCounts) {
+        let counts = [counts.flows, counts.entered, counts.expired, counts.evicted];
+        for (gauge, count) in self.flows.iter().zip(counts) {
+            gauge.store(count, Relaxed);
+        }
     }
 
     /// A packet was discarded.
@@ -88,6 +106,12 @@ impl Stats {
         self.panics.load(Relaxed)
     }
 
+    fn flow_table(&self) -> FlowTableStatus {
+        let [flows, entered, expired, evicted] = [0, 1, 2, 3].map(|at| self.flows[at].load(Relaxed));
+        let (cleared, granted) = (self.cleared.load(Relaxed), self.granted.load(Relaxed));
+        FlowTableStatus { flows, entered, expired, evicted, cleared, granted }
+    }
+
     /// Everything, as status has it.
     pub(super) fn read(&self, index: u32, core: Option<u32>) -> WorkerStatus {
         let drops =
@@ -105,6 +129,7 @@ impl Stats {
             reclassified: self.reclassified.load(Relaxed),
             monitored: self.monitored.load(Relaxed),
             frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
+            flows: self.flow_table(),
             latency: latency::merge([&self.latency]),
         }
     }

@@ -1,0 +1,490 @@
+//! The kernel's entries for flows and sources: written in batches, read and deleted beside the packets' way.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+};
+
+use bytemuck::{Zeroable, bytes_of};
+use libbpf_rs::{ErrorKind, MapCore, MapFlags, MapHandle, OpenObject};
+
+use super::{
+    BpfError,
+    filter::address,
+    samples::ip,
+    types::{
+        Address, ExitEntry, FlowEntry, FlowVerdict as RawVerdict, Limits, OffloadBits, OffloadTable, RawFlowKey,
+        SourceEntry,
+    },
+};
+use crate::{
+    flow::{FlowOrder, FlowTuple, FlowVerdict, Order},
+    plane::Count,
+    rules::RuleId,
+    service::Mac,
+};
+
+/// Entries that one system call writes or reads at most.
+const BATCH: u32 = 1024;
+
+/// What is looked up before the rules, and how much of it there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offload {
+    /// Verdicts of chains on whole flows.
+    pub flows: bool,
+    /// Sources that modules blocked.
+    pub sources: bool,
+    /// Cleared flows go straight to their service instead of to the kernel's stack.
+    pub forward: bool,
+    /// Entries for flows, one for each direction; when they are full the one that was not used for longest makes room.
+    pub max_flows: u32,
+    /// Entries for sources, as above.
+    pub max_sources: u32,
+}
+
+impl Default for Offload {
+    /// Nothing is looked up.
+    fn default() -> Self {
+        Self { flows: false, sources: false, forward: false, max_flows: 1, max_sources: 1 }
+    }
+}
+
+impl Offload {
+    pub(super) fn bits(&self) -> u32 {
+        let bit = |set, bit: OffloadBits| if set { bit.0 } else { 0 };
+        bit(self.flows, OffloadBits::SXF_OFFLOAD_FLOWS)
+            | bit(self.sources, OffloadBits::SXF_OFFLOAD_SOURCES)
+            | bit(self.forward, OffloadBits::SXF_OFFLOAD_FORWARD)
+    }
+
+    /// Size the maps of the entry program, which is not loaded yet.
+    pub(super) fn size(&self, open: &mut OpenObject) -> Result<(), BpfError> {
+        for mut map in open.maps_mut() {
+            let entries = match map.name().to_str() {
+                Some("flows") => self.max_flows,
+                Some("sources") => self.max_sources,
+                _ => continue,
+            };
+            map.set_max_entries(entries.max(1)).map_err(|error| BpfError::libbpf("sizing the flow tables", &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The way to a service, for flows that the kernel forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its device.
+    pub ifindex: u32,
+    /// Longest IP packet that the device takes.
+    pub mtu: u32,
+    /// The service's MAC.
+    pub dst_mac: Mac,
+    /// The device's own MAC.
+    pub src_mac: Mac,
+}
+
+/// One direction of a flow in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachedFlow {
+    /// The direction; its TCP flags are 0 unless rules look at them.
+    pub tuple: FlowTuple,
+    /// What was said of the flow.
+    pub verdict: FlowVerdict,
+    /// The chain that said it.
+    pub chain: u16,
+    /// The rule that sent it to the chain.
+    pub rule: Option<RuleId>,
+    /// Made at, `CLOCK_MONOTONIC` in nanoseconds, as are the next two.
+    pub since_ns: u64,
+    /// Last packet that it dealt with; 0 for none.
+    pub last_ns: u64,
+    /// Counts until.
+    pub until_ns: u64,
+    /// What it dealt with.
+    pub count: Count,
+}
+
+/// A source that is blocked for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockedSource {
+    /// The source.
+    pub source: IpAddr,
+    /// Blocked at, `CLOCK_MONOTONIC` in nanoseconds.
+    pub since_ns: u64,
+    /// Blocked until.
+    pub until_ns: u64,
+    /// What was dropped.
+    pub count: Count,
+}
+
+/// What a look at all entries found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Directions of cleared flows.
+    pub cleared: u64,
+    /// Directions of condemned flows.
+    pub condemned: u64,
+    /// Blocked sources.
+    pub sources: u64,
+}
+
+/// The kernel's entries. May be used from any thread; packets do not wait for it.
+#[derive(Debug)]
+pub struct FlowCache {
+    flows: MapHandle,
+    sources: MapHandle,
+    used: MapHandle,
+    exits: MapHandle,
+    /// Whoever writes entries holds it, so that a look which finds none does not race with a new one.
+    state: Mutex<State>,
+    /// The live generation, and whether its rules look at TCP flags.
+    generation: AtomicU32,
+    tcp_flags: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What `offload_used` says, by table.
+    used: [bool; 2],
+    /// Index into `exits` by the service's address.
+    services: HashMap<IpAddr, u16>,
+    /// Buffers of a batch.
+    keys: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl FlowCache {
+    pub(super) fn new(
+        flows: &MapHandle,
+        sources: &MapHandle,
+        used: &MapHandle,
+        exits: &MapHandle,
+    ) -> Result<Self, BpfError> {
+        let own = |map: &MapHandle| {
+            MapHandle::try_from(map).map_err(|error| BpfError::libbpf("sharing the flow tables", &error))
+        };
+        Ok(Self {
+            flows: own(flows)?,
+            sources: own(sources)?,
+            used: own(used)?,
+            exits: own(exits)?,
+            state: Mutex::default(),
+            generation: AtomicU32::new(0),
+            tcp_flags: AtomicBool::new(false),
+        })
+    }
+
+    /// Entries of `generation` count from now on, and of no other. `tcp_flags`: its rules look at TCP flags.
+    pub(super) fn set_generation(&self, generation: u32, tcp_flags: bool) {
+        // First, for an entry is written by its generation's flags or not at all.
+        self.tcp_flags.store(tcp_flags, Relaxed);
+        self.generation.store(generation, Release);
+    }
+
+    /// Write entries, in as few system calls as possible. What was ordered by another generation's rules is left out; of
+    /// two orders for the same thing the later one counts.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn write(&self, orders: &[Order]) -> Result<(), BpfError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in orders.chunks(BATCH as usize) {
+            self.write_flows(&mut state, part)?;
+            self.write_sources(&mut state, part)?;
+        }
+        Ok(())
+    }
+
+    fn write_flows(&self, state: &mut State, orders: &[Order]) -> Result<(), BpfError> {
+        let State { keys, values, services, .. } = state;
+        (keys.clear(), values.clear());
+        let mut count = 0;
+        for order in orders {
+            let Order::Flow(order) = order else { continue };
+            if order.generation != self.live() {
+                continue;
+            }
+            let service = services.get(&order.tuple.dst).copied().unwrap_or(u16::MAX);
+            keys.extend_from_slice(bytes_of(&self.key(&order.tuple)));
+            values.extend_from_slice(bytes_of(&entry(order, service)));
+            count += 1;
+        }
+        self.write_batch(state, &self.flows, OffloadTable::SXF_FLOW_TABLE, count)
+    }
+
+    fn write_sources(&self, state: &mut State, orders: &[Order]) -> Result<(), BpfError> {
+        let State { keys, values, .. } = state;
+        (keys.clear(), values.clear());
+        let mut count = 0;
+        for order in orders {
+            let Order::Block { source, since_ns, until_ns } = order else { continue };
+            let entry = SourceEntry { expires: *until_ns, since: *since_ns, ..SourceEntry::zeroed() };
+            keys.extend_from_slice(bytes_of(&address(*source)));
+            values.extend_from_slice(bytes_of(&entry));
+            count += 1;
+        }
+        self.write_batch(state, &self.sources, OffloadTable::SXF_SOURCE_TABLE, count)
+    }
+
+    fn write_batch(&self, state: &mut State, map: &MapHandle, table: OffloadTable, count: u32) -> Result<(), BpfError> {
+        if count == 0 {
+            return Ok(());
+        }
+        self.set_used(state, table, true)?;
+        map.update_batch(&state.keys, &state.values, count, MapFlags::ANY, MapFlags::ANY)
+            .map_err(|error| BpfError::libbpf("writing verdicts on flows and sources", &error))
+    }
+
+    /// Let packets look into a table, or not.
+    fn set_used(&self, state: &mut State, table: OffloadTable, used: bool) -> Result<(), BpfError> {
+        let known = &mut state.used[table.0 as usize];
+        if *known != used {
+            self.used
+                .update(&table.0.to_ne_bytes(), &u32::from(used).to_ne_bytes(), MapFlags::ANY)
+                .map_err(|error| BpfError::libbpf("switching a flow table on or off", &error))?;
+            *known = used;
+        }
+        Ok(())
+    }
+
+    /// Hand every direction that counts at `now` to `each`, in no order.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn flows(&self, now: u64, mut each: impl FnMut(CachedFlow)) -> Result<(), BpfError> {
+        self.each_flow(|_, key, entry| {
+            if self.counts(entry, now) {
+                each(cached(key, entry));
+            }
+        })
+    }
+
+    /// Hand every source that is blocked at `now` to `each`, in no order.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn sources(&self, now: u64, mut each: impl FnMut(BlockedSource)) -> Result<(), BpfError> {
+        self.each_source(|_, source, entry| {
+            if now < entry.expires {
+                let count = Count { packets: entry.packets, bytes: entry.bytes };
+                each(BlockedSource { source, since_ns: entry.since, until_ns: entry.expires, count });
+            }
+        })
+    }
+
+    /// Forget one direction of a flow, whatever its TCP flags; whether it was there.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget_flow(&self, tuple: &FlowTuple) -> Result<bool, BpfError> {
+        let mut there = false;
+        let wanted = self.key(tuple);
+        if wanted.tcp_flags == 0 && !self.tcp_flags.load(Relaxed) {
+            return remove(&self.flows, bytes_of(&wanted));
+        }
+        let mut keys = Vec::new();
+        self.each_flow(|bytes, key, _| {
+            if bytes_of(&RawFlowKey { tcp_flags: wanted.tcp_flags, ..*key }) == bytes_of(&wanted) {
+                keys.push(bytes.to_vec());
+            }
+        })?;
+        for key in keys {
+            there |= remove(&self.flows, &key)?;
+        }
+        Ok(there)
+    }
+
+    /// Let a source in again; whether it was blocked.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget_source(&self, source: IpAddr) -> Result<bool, BpfError> {
+        remove(&self.sources, bytes_of(&address(source)))
+    }
+
+    /// Forget all flows.
+    ///
+    /// # Errors
+    /// The kernel refuses; some may be forgotten.
+    pub fn clear_flows(&self) -> Result<(), BpfError> {
+        let mut keys = Vec::new();
+        self.each_flow(|bytes, _, _| keys.push(bytes.to_vec()))?;
+        keys.iter().try_for_each(|key| remove(&self.flows, key).map(drop))
+    }
+
+    /// Let all sources in again; how many were blocked.
+    ///
+    /// # Errors
+    /// The kernel refuses; some may be let in.
+    pub fn clear_sources(&self) -> Result<usize, BpfError> {
+        let mut keys = Vec::new();
+        self.each_source(|bytes, _, _| keys.push(bytes.to_vec()))?;
+        keys.iter().try_for_each(|key| remove(&self.sources, key).map(drop))?;
+        Ok(keys.len())
+    }
+
+    /// Delete what does not count any more at `now`, and tell what is left. An empty table is not looked into by packets.
+    ///
+    /// # Errors
+    /// The kernel refuses; the next look goes on.
+    pub fn sweep(&self, now: u64) -> Result<Swept, BpfError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut swept, mut dead) = (Swept::default(), Vec::new());
+        if state.used[OffloadTable::SXF_FLOW_TABLE.0 as usize] {
+            self.each_flow(|bytes, _, entry| match entry.verdict {
+                _ if !self.counts(entry, now) => dead.push(bytes.to_vec()),
+                verdict if verdict == RawVerdict::SXF_FLOW_CONDEMNED.0 => swept.condemned += 1,
+                _ => swept.cleared += 1,
+            })?;
+            dead.drain(..).try_for_each(|key| remove(&self.flows, &key).map(drop))?;
+            self.set_used(&mut state, OffloadTable::SXF_FLOW_TABLE, swept.cleared + swept.condemned > 0)?;
+        }
+        if state.used[OffloadTable::SXF_SOURCE_TABLE.0 as usize] {
+            self.each_source(
+                |bytes, _, entry| {
+                    if now < entry.expires { swept.sources += 1 } else { dead.push(bytes.to_vec()) }
+                },
+            )?;
+            dead.drain(..).try_for_each(|key| remove(&self.sources, &key).map(drop))?;
+            self.set_used(&mut state, OffloadTable::SXF_SOURCE_TABLE, swept.sources > 0)?;
+        }
+        Ok(swept)
+    }
+
+    /// The ways to services, by the services' index below 1024 and their address. A cleared flow whose service has none
+    /// goes through the worker.
+    ///
+    /// # Errors
+    /// The kernel refuses; some may be set.
+    pub fn set_exits(&self, ways: &[(u16, IpAddr, Exit)]) -> Result<(), BpfError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = |index: u16, entry: &ExitEntry| {
+            self.exits
+                .update(&u32::from(index).to_ne_bytes(), bytes_of(entry), MapFlags::ANY)
+                .map_err(|error| BpfError::libbpf("setting the way to a service", &error))
+        };
+        let before = std::mem::take(&mut state.services);
+        for index in before.values().filter(|index| ways.iter().all(|way| way.0 != **index)) {
+            write(*index, &ExitEntry::zeroed())?;
+        }
+        for (index, ip, exit) in ways {
+            let entry = ExitEntry {
+                address: address(*ip),
+                ifindex: exit.ifindex,
+                mtu: exit.mtu,
+                dst_mac: exit.dst_mac.0,
+                src_mac: exit.src_mac.0,
+            };
+            write(*index, &entry)?;
+            state.services.insert(*ip, *index);
+        }
+        Ok(())
+    }
+
+    /// Whether an entry counts at `now`.
+    fn counts(&self, entry: &FlowEntry, now: u64) -> bool {
+        entry.generation == self.live() && now < entry.expires
+    }
+
+    /// The live generation.
+    fn live(&self) -> u32 {
+        self.generation.load(Acquire)
+    }
+
+    fn key(&self, tuple: &FlowTuple) -> RawFlowKey {
+        let flags = if self.tcp_flags.load(Relaxed) { tuple.tcp_flags } else { 0 };
+        RawFlowKey {
+            src: address(tuple.src),
+            dst: address(tuple.dst),
+            sport: tuple.src_port,
+            port: tuple.dst_port,
+            protocol: tuple.protocol,
+            tcp_flags: flags,
+            v6: tuple.src.is_ipv6().into(),
+            reserved: 0,
+        }
+    }
+
+    fn each_flow(&self, mut each: impl FnMut(&[u8], &RawFlowKey, &FlowEntry)) -> Result<(), BpfError> {
+        each_entry(&self.flows, |bytes, value| {
+            each(bytes, &bytemuck::pod_read_unaligned(bytes), &bytemuck::pod_read_unaligned(value));
+        })
+    }
+
+    fn each_source(&self, mut each: impl FnMut(&[u8], IpAddr, &SourceEntry)) -> Result<(), BpfError> {
+        each_entry(&self.sources, |bytes, value| {
+            let address: Address = bytemuck::pod_read_unaligned(bytes);
+            each(bytes, ip(address, 0), &bytemuck::pod_read_unaligned(value));
+        })
+    }
+}
+
+/// Hand the entries of a hash map to `each`, read by the batch: entries that come or go meanwhile may be left out.
+fn each_entry(map: &MapHandle, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), BpfError> {
+    let entries = map
+        .lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY)
+        .map_err(|error| BpfError::libbpf("reading verdicts on flows and sources", &error))?;
+    for (key, value) in entries {
+        each(&key, &value);
+    }
+    Ok(())
+}
+
+/// Delete an entry; whether it was there.
+fn remove(map: &MapHandle, key: &[u8]) -> Result<bool, BpfError> {
+    match map.delete(key) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(BpfError::libbpf("deleting a verdict on a flow or source", &error)),
+    }
+}
+
+fn entry(order: &FlowOrder, service: u16) -> FlowEntry {
+    let verdict = match order.verdict {
+        FlowVerdict::Cleared => RawVerdict::SXF_FLOW_CLEARED,
+        FlowVerdict::Condemned => RawVerdict::SXF_FLOW_CONDEMNED,
+    };
+    // An index behind the last service has no way, and a way of another address is not taken.
+    let service = service.min(u16::try_from(Limits::SXF_SERVICES.0).unwrap_or(u16::MAX));
+    FlowEntry {
+        expires: order.until_ns,
+        since: order.since_ns,
+        generation: order.generation,
+        slot: order.slot,
+        rule: order.rule,
+        chain: order.chain,
+        service,
+        verdict: verdict.0,
+        ..FlowEntry::zeroed()
+    }
+}
+
+fn cached(key: &RawFlowKey, entry: &FlowEntry) -> CachedFlow {
+    let tuple = FlowTuple {
+        src: ip(key.src, key.v6),
+        dst: ip(key.dst, key.v6),
+        src_port: key.sport,
+        dst_port: key.port,
+        protocol: key.protocol,
+        tcp_flags: key.tcp_flags,
+    };
+    let condemned = entry.verdict == RawVerdict::SXF_FLOW_CONDEMNED.0;
+    CachedFlow {
+        tuple,
+        verdict: if condemned { FlowVerdict::Condemned } else { FlowVerdict::Cleared },
+        chain: entry.chain,
+        rule: (entry.rule != 0).then_some(RuleId(entry.rule)),
+        since_ns: entry.since,
+        last_ns: entry.last,
+        until_ns: entry.expires,
+        count: Count { packets: entry.packets, bytes: entry.bytes },
+    }
+}
