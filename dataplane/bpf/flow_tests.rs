@@ -149,6 +149,9 @@ impl Trial<'_> {
         let told = format!("{before:?} {decision:?} on {frame:?} {packet:02x?} of {:#?}", self.ruleset);
         let kind = match &before {
             Before::Blocked => {
+                if matches!(frame, Frame::Undecidable(..)) {
+                    self.model.event("undecidable");
+                }
                 self.count(packet, "drop", "source_blocked");
                 assert_eq!(verdict, XDP_DROP, "{told}");
                 "blocked"
@@ -235,7 +238,8 @@ impl Trial<'_> {
         let tuple = FlowTuple::of(headers);
         let Metadata { chain, rule, generation, slot } = said;
         // Some are over at once, some are of rules that are gone.
-        let until_ns = if self.random.byte() < 30 { now } else { now + HOUR };
+        let over = self.random.byte() < 30;
+        let until_ns = if over { 1 } else { now + HOUR };
         let stale = self.random.byte() < 20;
         let generation = if stale { generation.wrapping_sub(1) } else { generation };
         let order = FlowOrder { tuple, verdict, chain, rule, generation, slot, since_ns: now, until_ns };
@@ -244,7 +248,7 @@ impl Trial<'_> {
         if stale {
             return;
         }
-        if until_ns == now {
+        if over {
             self.known.flows.remove(&tuple);
         } else {
             self.known.flows.insert(tuple, FlowOrder { tuple, ..order });
@@ -531,7 +535,7 @@ fn measure(bpffs: &Path) {
     println!("rules  no offload  missed  cleared  forwarded  condemned  (ns a packet, median of 15)");
     for count in [0, 10, 1000] {
         let mut random = Random(7);
-        let mut ruleset = shapes::ruleset(Shape::Uniform, Families::V4, count, &mut random);
+        let mut ruleset = shapes::ruleset(Shape::Acl, Families::V4, count, &mut random);
         ruleset.rules.iter_mut().for_each(|rule| rule.action = Action::Pass);
         ruleset.default_action = Action::Pass;
         let cost = |with: Offload, verdict: Option<FlowVerdict>| {
@@ -571,7 +575,7 @@ fn measure(bpffs: &Path) {
     }
     let (_filter, cache) = inspecting(false);
     let until = clock::monotonic_ns() + HOUR;
-    for size in [1, 16, 64, 256, 1024] {
+    for size in [1_u32, 16, 64, 256, 1024] {
         let orders: Vec<_> =
             (0..size).map(|at| order(&data(u8::try_from(at % 256).unwrap()), FlowVerdict::Cleared, 1, until)).collect();
         let rounds = 20_000 / size;

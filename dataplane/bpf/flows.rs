@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
+    os::fd::AsFd,
     sync::{
         Mutex, PoisonError,
         atomic::{
@@ -19,6 +20,7 @@ use super::{
     BpfError,
     filter::address,
     samples::ip,
+    sys,
     types::{
         Address, ExitEntry, FlowEntry, FlowVerdict as RawVerdict, Limits, OffloadBits, OffloadTable, RawFlowKey,
         SourceEntry,
@@ -31,8 +33,8 @@ use crate::{
     service::Mac,
 };
 
-/// Entries that one system call writes or reads at most.
-const BATCH: u32 = 1024;
+/// Entries that one system call writes at most.
+const BATCH: usize = 1024;
 
 /// What is looked up before the rules, and how much of it there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +198,7 @@ impl FlowCache {
     /// The kernel refuses.
     pub fn write(&self, orders: &[Order]) -> Result<(), BpfError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for part in orders.chunks(BATCH as usize) {
+        for part in orders.chunks(BATCH) {
             self.write_flows(&mut state, part)?;
             self.write_sources(&mut state, part)?;
         }
@@ -414,28 +416,23 @@ impl FlowCache {
     }
 
     fn each_flow(&self, mut each: impl FnMut(&[u8], &RawFlowKey, &FlowEntry)) -> Result<(), BpfError> {
-        each_entry(&self.flows, |bytes, value| {
+        each_entry::<RawFlowKey, FlowEntry>(&self.flows, |bytes, value| {
             each(bytes, &bytemuck::pod_read_unaligned(bytes), &bytemuck::pod_read_unaligned(value));
         })
     }
 
     fn each_source(&self, mut each: impl FnMut(&[u8], IpAddr, &SourceEntry)) -> Result<(), BpfError> {
-        each_entry(&self.sources, |bytes, value| {
+        each_entry::<Address, SourceEntry>(&self.sources, |bytes, value| {
             let address: Address = bytemuck::pod_read_unaligned(bytes);
             each(bytes, ip(address, 0), &bytemuck::pod_read_unaligned(value));
         })
     }
 }
 
-/// Hand the entries of a hash map to `each`, read by the batch: entries that come or go meanwhile may be left out.
-fn each_entry(map: &MapHandle, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), BpfError> {
-    let entries = map
-        .lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY)
-        .map_err(|error| BpfError::libbpf("reading verdicts on flows and sources", &error))?;
-    for (key, value) in entries {
-        each(&key, &value);
-    }
-    Ok(())
+/// Hand the entries of a hash map to `each`: those that come or go meanwhile may be left out.
+fn each_entry<K, V>(map: &MapHandle, each: impl FnMut(&[u8], &[u8])) -> Result<(), BpfError> {
+    sys::each_entry(map.as_fd(), size_of::<K>(), size_of::<V>(), each)
+        .map_err(|error| BpfError::io("reading verdicts on flows and sources", error))
 }
 
 /// Delete an entry; whether it was there.

@@ -85,6 +85,55 @@ pub(super) fn fill_array(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Hand the entries of a hash map to `each`, as key and value, read by the batch; entries that come or go meanwhile may be
+/// left out. libbpf-rs' own way takes a batch that is not full for the last, which of a hash map it is not: the kernel
+/// hands out whole buckets.
+pub(super) fn each_entry(
+    map: BorrowedFd<'_>,
+    key_size: usize,
+    value_size: usize,
+    mut each: impl FnMut(&[u8], &[u8]),
+) -> io::Result<()> {
+    // Room for more entries than any bucket has, unless keys are chosen to fall together, which the kernel's seed prevents.
+    let mut room = 1024_u32;
+    let (mut at, mut begun) = (0_u32, false);
+    let mut buffers = |room: u32| (vec![0_u8; key_size * room as usize], vec![0_u8; value_size * room as usize]);
+    let (mut keys, mut values) = buffers(room);
+    loop {
+        let (mut count, mut next) = (room, 0_u32);
+        let from = if begun { (&raw mut at).cast() } else { std::ptr::null_mut() };
+        // SAFETY: the fd is borrowed and open. A hash map's position is a u32, which `from` points to or is null, and
+        // `next` is one. Both buffers have room for `count` entries of the map's own sizes, which the caller gives, and
+        // outlive the call; options may be null.
+        let code = unsafe {
+            libbpf_sys::bpf_map_lookup_batch(
+                map.as_raw_fd(),
+                from,
+                (&raw mut next).cast(),
+                keys.as_mut_ptr().cast(),
+                values.as_mut_ptr().cast(),
+                &raw mut count,
+                std::ptr::null(),
+            )
+        };
+        let end = code == -libc::ENOENT;
+        if code == -libc::ENOSPC && room < 1 << 20 {
+            room *= 2;
+            (keys, values) = buffers(room);
+            continue;
+        }
+        if !end {
+            answer(code)?;
+        }
+        let entries = keys.chunks_exact(key_size).zip(values.chunks_exact(value_size));
+        entries.take(count as usize).for_each(|(key, value)| each(key, value));
+        if end {
+            return Ok(());
+        }
+        (at, begun) = (next, true);
+    }
+}
+
 /// Instructions that the verifier processed before it accepted `program`.
 #[cfg(test)]
 pub(super) fn verified_instructions(program: BorrowedFd<'_>) -> io::Result<u32> {

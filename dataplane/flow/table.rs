@@ -327,6 +327,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn it_behaves_as_the_plain_model(
             steps in prop::collection::vec(step(), 1..200),
@@ -336,7 +337,7 @@ mod tests {
             let (mut table, mut model, mut now) = (FlowTable::new(0, IDLE), Model::default(), 5000);
             let hash = |number: u16| u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) % spread;
             for step in steps {
-                let mut touch = |number: u16, table: &mut FlowTable, model: &mut Model| {
+                let touch = |number: u16, table: &mut FlowTable, model: &mut Model| {
                     let index = table.touch(&key(number), hash(number), now);
                     let flow = table.flow_mut(index);
                     flow.ways[0].packets += 1;

@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(bench.packet(&there(16), said(1), &[]), Fate::Pass);
         assert_eq!(bench.packet(&back(), said(1), &[]), Fate::Pass);
         let orders = bench.ordered();
-        let tuples: Vec<_> = orders.iter().map(|order| match order {
+        let tuples = orders.iter().map(|order| match order {
             Order::Flow(order) => (order.tuple.src_port, order.until_ns, order.slot, order.rule),
             Order::Block { .. } => panic!("{order:?}"),
         });

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Frame, Place, PortId, Umem};
-use crate::bpf::{Metadata, types::Magic};
+use crate::bpf::types::Magic;
 
 use crate::plane::UmemLayout;
 
