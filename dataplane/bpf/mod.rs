@@ -6,6 +6,7 @@ mod error;
 mod filter;
 mod flows;
 mod mount;
+mod rule_counts;
 mod samples;
 mod set_tables;
 mod slots;
@@ -13,6 +14,8 @@ mod sys;
 mod tables;
 pub(crate) mod types;
 
+#[cfg(test)]
+mod cache_tests;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
