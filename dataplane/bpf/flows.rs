@@ -80,6 +80,15 @@ impl Offload {
     }
 }
 
+/// Whether the device with this index takes frames that XDP sends to it, as far as the kernel knows (from 6.3 on).
+///
+/// # Errors
+/// There is no such device, or the kernel refuses.
+pub fn takes_redirects(ifindex: u32) -> Result<bool, BpfError> {
+    let answer = sys::takes_redirects(i32::try_from(ifindex).unwrap_or(0));
+    answer.map_err(|error| BpfError::io("asking what a device can do with XDP", error))
+}
+
 /// The way to a service, for flows that the kernel forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {

@@ -35,6 +35,6 @@ mod tests;
 
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
-pub use flows::{BlockedSource, CachedFlow, Exit, FlowCache, Offload};
+pub use flows::{BlockedSource, CachedFlow, Exit, FlowCache, Offload, takes_redirects};
 pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};

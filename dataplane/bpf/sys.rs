@@ -41,6 +41,19 @@ pub(super) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) 
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whether the device takes frames that an XDP program redirects to it (`NETDEV_XDP_ACT_NDO_XMIT` of linux/netdev.h). A
+/// veth does while its other end has GRO on or an XDP program. Kernels before 6.3 do not tell: the answer is no.
+pub(super) fn takes_redirects(ifindex: i32) -> io::Result<bool> {
+    const NDO_XMIT: u64 = 4;
+    let mut options = libbpf_sys::bpf_xdp_query_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    // SAFETY: `options` says its own size, and the library writes into nothing else.
+    answer(unsafe { libbpf_sys::bpf_xdp_query(ifindex, 0, &raw mut options) })?;
+    Ok(options.feature_flags & NDO_XMIT != 0)
+}
+
 /// Pin a link or map at `path`, which lies on a bpf file system.
 pub(super) fn pin(object: BorrowedFd<'_>, path: &std::ffi::CStr) -> io::Result<()> {
     // SAFETY: the fd is borrowed and open during the call; `path` is nul-terminated and outlives it.
@@ -194,6 +207,51 @@ pub(super) fn run(program: BorrowedFd<'_>, packet: &[u8]) -> io::Result<u32> {
     // `data_size_in` bytes of `packet`, which outlives the call, and writes no packet as there is no `data_out`.
     answer(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })?;
     Ok(options.retval)
+}
+
+/// A program of `instructions`: opcode, registers (source in the high half), offset, immediate.
+#[cfg(test)]
+pub(super) fn assemble(instructions: &[(u8, u8, i16, i32)]) -> io::Result<OwnedFd> {
+    let code: Vec<u64> = instructions
+        .iter()
+        .map(|&(opcode, registers, offset, immediate)| {
+            let ([a, b], [c, d, e, f]) = (offset.to_ne_bytes(), immediate.to_ne_bytes());
+            u64::from_ne_bytes([opcode, registers, a, b, c, d, e, f])
+        })
+        .collect();
+    // SAFETY: the name and the licence are nul-terminated; an instruction has eight bytes, laid out as above, and the count
+    // is theirs; no options are given.
+    let fd = unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_XDP,
+            c"sxf_test".as_ptr(),
+            c"GPL".as_ptr(),
+            code.as_ptr().cast(),
+            code.len() as libbpf_sys::size_t,
+            std::ptr::null_mut(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the kernel has just made this fd for us, and nothing else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Run `program` on `count` copies of `packet` whose verdicts are carried out, as if a driver had received them.
+#[cfg(test)]
+pub(super) fn run_live(program: BorrowedFd<'_>, packet: &[u8], count: u32) -> io::Result<()> {
+    let mut options = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: packet.as_ptr().cast(),
+        data_size_in: u32::try_from(packet.len()).map_err(io::Error::other)?,
+        repeat: i32::try_from(count).map_err(io::Error::other)?,
+        batch_size: 64,
+        flags: libbpf_sys::BPF_F_TEST_XDP_LIVE_FRAMES,
+        ..Default::default()
+    };
+    // SAFETY: as in `run`.
+    answer(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })
 }
 
 /// libbpf answers 0 or a negative error number.

@@ -227,7 +227,7 @@ pub(super) fn isolated(body: impl FnOnce(&Path) + Send) {
     });
 }
 
-fn ip(arguments: &str) {
+pub(super) fn ip(arguments: &str) {
     assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
 }
 

@@ -164,7 +164,7 @@ pub struct TrackerOptions {
     pub idle_ns: u64,
     /// How long verdicts count.
     pub lifetimes: Lifetimes,
-    /// Where orders for the kernel go; none when it is asked for nothing.
+    /// Where orders for the kernel go. Without it modules may not decide of whole flows and sources.
     pub orders: Option<Arc<OrderQueue>>,
 }
 
@@ -234,6 +234,9 @@ impl Tracker {
     /// Take up what a module asked for on a packet that was met as `index`. `enforced` is whether what would drop
     /// packets may. The answer is whether anything came of it.
     pub fn take(&mut self, index: Option<Index>, packet: &Seen<'_>, asked: &Asked, enforced: bool, now: u64) -> bool {
+        if self.orders.is_none() {
+            return false;
+        }
         let until_ns = now.saturating_add(self.lifetimes.of(asked.seconds));
         let verdict = match asked.ask {
             Ask::Block => return enforced && self.block(packet.headers.src, now, until_ns),
@@ -247,8 +250,8 @@ impl Tracker {
         }
         let Metadata { chain, generation, .. } = packet.said;
         let flow = self.table.flow_mut(index);
-        let current = |said: &Said| said.generation == generation && said.chain == chain && now < said.until_ns;
-        let before = flow.said.filter(current);
+        let live = flow.said.filter(|said| said.generation == generation && now < said.until_ns);
+        let before = live.filter(|said| said.chain == chain || said.verdict == Some(FlowVerdict::Condemned));
         let all = u64::MAX >> (MAX_STEPS - asked.steps);
         let said = match before.map(|said| said.verdict) {
             // Until its time is over nothing else is said of it, but that a cleared flow may yet be condemned.
@@ -423,6 +426,25 @@ mod tests {
         assert_eq!(bench.packet(&there(2), said(1), &[CLEAR]), Fate::Drop);
         assert_eq!(bench.packet(&there(16), said(1), &[CLEAR]), Fate::Drop, "and cannot be cleared meanwhile");
         bench.now += 5 * SECOND;
+        assert_eq!(bench.packet(&there(16), said(1), &[]), Fate::Inspect);
+    }
+
+    #[test]
+    fn a_chain_does_not_clear_what_another_has_condemned() {
+        let mut bench = Bench::new();
+        bench.packet(&there(16), said(1), &[CONDEMN]);
+        let other = Metadata { chain: 1, ..said(1) };
+        // It was in the same batch, so that its chain saw it.
+        assert_eq!(bench.packet(&back(), other, &[CLEAR]), Fate::Drop);
+        assert_eq!(bench.packet(&back(), other, &[]), Fate::Drop);
+    }
+
+    #[test]
+    fn where_nothing_may_be_offloaded_nothing_is_decided() {
+        let mut bench = Bench::new();
+        bench.tracker.orders = None;
+        bench.packet(&there(16), said(1), &[CLEAR]);
+        assert_eq!(bench.packet(&there(16), said(1), &[CONDEMN]), Fate::Inspect);
         assert_eq!(bench.packet(&there(16), said(1), &[]), Fate::Inspect);
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue},
-    bpf::{Exit, Filter, Offload, Sample},
+    bpf::{self, Exit, Filter, Offload, Sample},
     flow::{FlowKey, HashKey},
     process::{EgressId, Ingress, Route, Snapshot},
     rules::{Classifier, Monitored, Ruleset},
@@ -63,6 +63,8 @@ pub(super) struct Running {
     /// Writes what workers order; none when no module may ask for it.
     pub(super) offloader: Option<Offloader>,
     pub(super) offload: Offload,
+    /// Ways to services by which XDP forwards cleared flows.
+    exits: Vec<(u16, IpAddr, Exit)>,
 }
 
 /// What [`Running::new`] is made of, beside the parts that start empty.
@@ -104,6 +106,7 @@ impl Running {
             policy_alert: None,
             offloader: parts.offloader,
             offload: parts.offload,
+            exits: Vec::new(),
         }
     }
 
@@ -176,6 +179,7 @@ impl Running {
             self.publish_services()?;
             self.untold = false;
         }
+        self.publish_exits()?;
         let (registry, mut hands) = self.hands();
         registry.release(&mut hands);
         self.tell_policy()
@@ -264,16 +268,29 @@ impl Running {
                 self.handed.insert(ip);
             }
         }
-        self.publish_exits()
+        Ok(())
     }
 
-    /// Let XDP know the ways to services, when it forwards cleared flows.
-    fn publish_exits(&self) -> Result<(), PlaneError> {
-        if !self.offload.forward {
+    /// Let XDP know the ways to services, when it forwards cleared flows: those whose device takes frames just now.
+    fn publish_exits(&mut self) -> Result<(), PlaneError> {
+        if !(self.offload.flows && self.offload.forward) {
             return Ok(());
         }
-        let ways: Vec<_> = self.registry.entries().iter().filter_map(exit).collect();
-        Ok(self.filter.flow_cache().set_exits(&ways)?)
+        let takes = |way: &(u16, IpAddr, Exit)| {
+            bpf::takes_redirects(way.2.ifindex).unwrap_or_else(|error| {
+                // A device that is on its way out; the service will be down at the next look.
+                tracing::debug!(%error, service = %way.1, "it is not known whether its device takes frames from xdp");
+                false
+            })
+        };
+        let ways: Vec<_> = self.registry.entries().iter().filter_map(exit).filter(takes).collect();
+        if ways != self.exits {
+            self.filter.flow_cache().set_exits(&ways)?;
+            let services: Vec<String> = ways.iter().map(|(_, ip, _)| ip.to_string()).collect();
+            tracing::info!(?services, "cleared flows are forwarded in xdp to these; to others by the worker");
+            self.exits = ways;
+        }
+        Ok(())
     }
 
     fn publish_snapshot(&self) {
