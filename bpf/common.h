@@ -310,16 +310,26 @@ enum sxf_offload_table {
         SXF_OFFLOAD_TABLES,
 };
 
-/* One direction of a flow, as its packets have it. */
-struct sxf_flow_key {
+/* One direction of a flow, as its packets have it, IPv4. */
+struct sxf_flow4_key {
+        __be32 src;
+        __be32 dst;
+        __u16 sport;
+        __u16 port;
+        __u8 protocol;
+        __u8 tcp_flags; /* 0 unless rules look at them. */
+        __u8 reserved[2];
+};
+
+/* The same for IPv6: a hash of an IPv4 key in this form would take half as long again. */
+struct sxf_flow6_key {
         struct sxf_address src;
         struct sxf_address dst;
         __u16 sport;
         __u16 port;
         __u8 protocol;
-        __u8 tcp_flags; /* 0 unless rules look at them. */
-        __u8 v6;
-        __u8 reserved;
+        __u8 tcp_flags;
+        __u8 reserved[2];
 };
 
 enum sxf_flow_verdict {
@@ -332,7 +342,7 @@ struct sxf_flow {
         __u64 expires;
         __u64 since;
         __u64 last;
-        __u64 packets;
+        __u64 packets; /* Some are missed when two CPUs deal with one direction at once. */
         __u64 bytes;
         __u32 generation;
         __u32 slot; /* Of the rule, whose counter goes on. */

@@ -17,7 +17,7 @@
 #include <bpf/bpf_helpers.h>
 
 enum {
-        /* Answer of before_rules(), besides an XDP action. */
+        /* Answer of flow_action(), besides an XDP action. */
         TO_RULES = -1,
         TCP_SYN = 2,
         /* Where TCP and UDP headers have their checksum. */
@@ -68,16 +68,21 @@ static __always_inline bool same_mac(const __u8 *a, const __u8 *b) {
 }
 
 /* The way to the flow's service, where the packet fits through it. */
-static __always_inline const struct sxf_exit *exit_of(struct xdp_md *ctx, const struct sxf_flow_key *key,
+static __always_inline const struct sxf_exit *exit_of(struct xdp_md *ctx, const struct packet *packet,
                                                       const struct sxf_flow *flow) {
         __u32 service = flow->service;
         const struct sxf_exit *way = bpf_map_lookup_elem(&exits, &service);
-        const __u64 *is = (const __u64 *)&key->dst, *wanted;
+        const __be32 *is;
 
         if (!way || !way->ifindex || ctx->data_end - ctx->data > sizeof(struct ethhdr) + way->mtu)
                 return NULL;
-        wanted = (const __u64 *)&way->address;
-        return is[0] == wanted[0] && is[1] == wanted[1] ? way : NULL;
+        is = (const __be32 *)&way->address;
+        if (packet->v6)
+                return is[0] == packet->dst[0] && is[1] == packet->dst[1] && is[2] == packet->dst[2] &&
+                                       is[3] == packet->dst[3]
+                               ? way
+                               : NULL;
+        return is[3] == packet->dst[0] && is[2] == bpf_htonl(0xffff) ? way : NULL;
 }
 
 /* One hop less, and the service's MAC; as the worker does it. False, and nothing changed, for what the worker has to do. */
@@ -113,27 +118,59 @@ static __always_inline bool readdress(struct xdp_md *ctx, const struct packet *p
         return true;
 }
 
+/* The key of a packet, and what is known of its direction. Deletes it when `forget` is set: the answer is then NULL. */
+static __always_inline struct sxf_flow *flow4(const struct packet *packet, bool forget) {
+        struct sxf_flow4_key key = {
+            .src = packet->src[0],
+            .dst = packet->dst[0],
+            .sport = packet->sport,
+            .port = packet->port,
+            .protocol = packet->protocol,
+            .tcp_flags = config.uses & SXF_USES_TCP_FLAGS ? packet->tcp_flags : 0,
+        };
+
+        if (!forget)
+                return bpf_map_lookup_elem(&flows4, &key);
+        bpf_map_delete_elem(&flows4, &key);
+        return NULL;
+}
+
+static __always_inline struct sxf_flow *flow6(const struct packet *packet, bool forget) {
+        struct sxf_flow6_key key = {
+            .sport = packet->sport,
+            .port = packet->port,
+            .protocol = packet->protocol,
+            .tcp_flags = config.uses & SXF_USES_TCP_FLAGS ? packet->tcp_flags : 0,
+        };
+
+        __builtin_memcpy(&key.src, packet->src, sizeof(key.src));
+        __builtin_memcpy(&key.dst, packet->dst, sizeof(key.dst));
+        if (!forget)
+                return bpf_map_lookup_elem(&flows6, &key);
+        bpf_map_delete_elem(&flows6, &key);
+        return NULL;
+}
+
 /* What becomes of a packet of a cleared flow: the XDP action, or TO_RULES. */
-static __always_inline int let_go(struct xdp_md *ctx, const struct packet *packet, const struct sxf_flow_key *key,
-                                  const struct sxf_flow *flow) {
+static __always_inline int let_go(struct xdp_md *ctx, const struct packet *packet, const struct sxf_flow *flow) {
         const struct sxf_exit *way;
 
         /* A new connection: it is inspected again. */
         if (packet->protocol == IPPROTO_TCP && packet->tcp_flags & TCP_SYN) {
-                bpf_map_delete_elem(&flows, key);
+                packet->v6 ? flow6(packet, true) : flow4(packet, true);
                 return TO_RULES;
         }
         if (!(config.offload & SXF_OFFLOAD_FORWARD))
                 return XDP_PASS;
-        way = exit_of(ctx, key, flow);
+        way = exit_of(ctx, packet, flow);
         if (!way || !readdress(ctx, packet, way))
                 return TO_RULES;
         return bpf_redirect(way->ifindex, 0);
 }
 
 static __always_inline void count_flow(struct sxf_flow *flow, int action, __u64 bytes, __u64 now) {
-        __sync_fetch_and_add(&flow->packets, 1);
-        __sync_fetch_and_add(&flow->bytes, bytes);
+        flow->packets += 1;
+        flow->bytes += bytes;
         flow->last = now;
         if (flow->slot != SXF_NO_SLOT)
                 count_rule(flow->slot, bytes);
@@ -144,31 +181,21 @@ static __always_inline void count_flow(struct sxf_flow *flow, int action, __u64 
 /* The XDP action for a packet of a flow that a chain has spoken on, counted; TO_RULES for every other. Global, as is the
  * one below, so that the verifier checks it once. */
 __noinline int take_offload(struct xdp_md *ctx, const struct packet *packet) {
-        struct sxf_flow_key key = {};
         struct sxf_flow *flow;
-        __u64 bytes, now;
+        __u64 now;
         int action;
 
         if (!packet)
                 return TO_RULES;
-        write_address(&key.src, packet, packet->src);
-        write_address(&key.dst, packet, packet->dst);
-        key.sport = packet->sport;
-        key.port = packet->port;
-        key.protocol = packet->protocol;
-        key.v6 = packet->v6;
-        if (config.uses & SXF_USES_TCP_FLAGS)
-                key.tcp_flags = packet->tcp_flags;
-        flow = bpf_map_lookup_elem(&flows, &key);
+        flow = packet->v6 ? flow6(packet, false) : flow4(packet, false);
         if (!flow || flow->generation != config.generation)
                 return TO_RULES;
         now = bpf_ktime_get_coarse_ns();
         if (now >= flow->expires)
                 return TO_RULES;
-        bytes = ctx->data_end - ctx->data;
-        action = flow->verdict == SXF_FLOW_CONDEMNED ? XDP_DROP : let_go(ctx, packet, &key, flow);
+        action = flow->verdict == SXF_FLOW_CONDEMNED ? XDP_DROP : let_go(ctx, packet, flow);
         if (action != TO_RULES)
-                count_flow(flow, action, bytes, now);
+                count_flow(flow, action, ctx->data_end - ctx->data, now);
         return action;
 }
 
@@ -185,8 +212,8 @@ __noinline int drop_source(struct xdp_md *ctx, const struct packet *packet) {
         if (!source || bpf_ktime_get_coarse_ns() >= source->expires)
                 return 0;
         bytes = ctx->data_end - ctx->data;
-        __sync_fetch_and_add(&source->packets, 1);
-        __sync_fetch_and_add(&source->bytes, bytes);
+        source->packets += 1;
+        source->bytes += bytes;
         count_event(SXF_SOURCE_BLOCKED);
         count_action(SXF_DROP, bytes);
         return 1;
@@ -196,10 +223,8 @@ static __always_inline bool is_source_blocked(struct xdp_md *ctx, const struct p
         return config.offload & SXF_OFFLOAD_SOURCES && is_used(SXF_SOURCE_TABLE) && drop_source(ctx, packet);
 }
 
-/* What modules decided of an IP packet before: the XDP action, or TO_RULES. */
-static __always_inline int before_rules(struct xdp_md *ctx, const struct packet *packet) {
-        if (is_source_blocked(ctx, packet))
-                return XDP_DROP;
+/* What a chain decided of the packet's flow before: the XDP action, or TO_RULES. */
+static __always_inline int flow_action(struct xdp_md *ctx, const struct packet *packet) {
         if (!(config.offload & SXF_OFFLOAD_FLOWS) || !packet->plain || !is_used(SXF_FLOW_TABLE))
                 return TO_RULES;
         return take_offload(ctx, packet);

@@ -133,13 +133,21 @@ static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, _
         struct sxf_verdict verdict = config.default_verdict;
         struct sxf_cached *entry = NULL;
         struct cache_key key;
-        bool blocked, sure = true;
+        bool blocked, cached, sure = true;
+        int action;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
         else
                 entry = cache_entry(packet, &key);
-        if (entry && is_cached(entry, &key, packet->v6)) {
+        cached = entry && is_cached(entry, &key, packet->v6);
+        /* No chain has spoken of flows that the rules pass or drop. */
+        if (!cached || entry->verdict.action == SXF_INSPECT) {
+                action = flow_action(ctx, packet);
+                if (action != TO_RULES)
+                        return action;
+        }
+        if (cached) {
                 verdict = entry->verdict;
                 blocked = entry->blocked;
         } else {
@@ -162,12 +170,12 @@ int sxf_generation(struct xdp_md *ctx) {
         const struct sxf_verdict undecided = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
         __u64 bytes = ctx->data_end - ctx->data;
         struct packet packet = {};
-        int action;
 
         switch (parse(ctx, &packet)) {
         case KIND_IP:
-                action = before_rules(ctx, &packet);
-                return action == TO_RULES ? classify(ctx, &packet, bytes) : action;
+                if (is_source_blocked(ctx, &packet))
+                        return XDP_DROP;
+                return classify(ctx, &packet, bytes);
         case KIND_NEIGHBOUR:
                 count_event(SXF_NEIGHBOUR);
                 break;

@@ -76,13 +76,20 @@ struct {
         __type(value, __u64);
 } sampled SEC(".maps");
 
-/* What chains said of flows; the oldest makes room. User space sizes this and sources. */
+/* What chains said of flows; the oldest makes room. User space sizes these and sources. */
 struct {
         __uint(type, BPF_MAP_TYPE_LRU_HASH);
         __uint(max_entries, SXF_FLOWS);
-        __type(key, struct sxf_flow_key);
+        __type(key, struct sxf_flow4_key);
         __type(value, struct sxf_flow);
-} flows SEC(".maps");
+} flows4 SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, SXF_FLOWS);
+        __type(key, struct sxf_flow6_key);
+        __type(value, struct sxf_flow);
+} flows6 SEC(".maps");
 
 struct {
         __uint(type, BPF_MAP_TYPE_LRU_HASH);

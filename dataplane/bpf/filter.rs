@@ -64,7 +64,7 @@ pub struct Filter {
 
 /// Maps that every generation uses.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     programs: MapHandle,
     xsks: MapHandle,
     ports: MapHandle,
@@ -74,10 +74,11 @@ struct Shared {
     events: MapHandle,
     samples: MapHandle,
     sampled: MapHandle,
-    flows: MapHandle,
-    sources: MapHandle,
-    offload_used: MapHandle,
-    exits: MapHandle,
+    pub(super) flows4: MapHandle,
+    pub(super) flows6: MapHandle,
+    pub(super) sources: MapHandle,
+    pub(super) offload_used: MapHandle,
+    pub(super) exits: MapHandle,
     cache: MapHandle,
 }
 
@@ -105,7 +106,7 @@ impl Filter {
         set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
-        let flow_cache = Arc::new(FlowCache::new(&shared.flows, &shared.sources, &shared.offload_used, &shared.exits)?);
+        let flow_cache = Arc::new(FlowCache::new(&shared)?);
         Ok(Self {
             entry,
             live: None,
@@ -484,7 +485,8 @@ impl Shared {
             events: handle("events")?,
             samples: handle("samples")?,
             sampled: handle("sampled")?,
-            flows: handle("flows")?,
+            flows4: handle("flows4")?,
+            flows6: handle("flows6")?,
             sources: handle("sources")?,
             offload_used: handle("offload_used")?,
             exits: handle("exits")?,
@@ -505,7 +507,8 @@ impl Shared {
                 Some("events") => &self.events,
                 Some("samples") => &self.samples,
                 Some("sampled") => &self.sampled,
-                Some("flows") => &self.flows,
+                Some("flows4") => &self.flows4,
+                Some("flows6") => &self.flows6,
                 Some("sources") => &self.sources,
                 Some("offload_used") => &self.offload_used,
                 Some("exits") => &self.exits,

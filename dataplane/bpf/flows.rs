@@ -18,12 +18,12 @@ use libbpf_rs::{ErrorKind, MapCore, MapFlags, MapHandle, OpenObject};
 
 use super::{
     BpfError,
-    filter::address,
+    filter::{Shared, address},
     samples::ip,
     sys,
     types::{
-        Address, ExitEntry, FlowEntry, FlowVerdict as RawVerdict, Limits, OffloadBits, OffloadTable, RawFlowKey,
-        SourceEntry,
+        Address, ExitEntry, Flow4Key, Flow6Key, FlowEntry, FlowVerdict as RawVerdict, Limits, OffloadBits,
+        OffloadTable, SourceEntry,
     },
 };
 use crate::{
@@ -45,7 +45,7 @@ pub struct Offload {
     pub sources: bool,
     /// Cleared flows go straight to their service instead of to the kernel's stack.
     pub forward: bool,
-    /// Entries for flows, one for each direction; when they are full the one that was not used for longest makes room.
+    /// Entries for flows of each family, one for each direction; when they are full the one that was not used for longest makes room.
     pub max_flows: u32,
     /// Entries for sources, as above.
     pub max_sources: u32,
@@ -70,7 +70,7 @@ impl Offload {
     pub(super) fn size(&self, open: &mut OpenObject) -> Result<(), BpfError> {
         for mut map in open.maps_mut() {
             let entries = match map.name().to_str() {
-                Some("flows") => self.max_flows,
+                Some("flows4" | "flows6") => self.max_flows,
                 Some("sources") => self.max_sources,
                 _ => continue,
             };
@@ -150,7 +150,8 @@ pub struct Swept {
 /// The kernel's entries. May be used from any thread; packets do not wait for it.
 #[derive(Debug)]
 pub struct FlowCache {
-    flows: MapHandle,
+    flows4: MapHandle,
+    flows6: MapHandle,
     sources: MapHandle,
     used: MapHandle,
     exits: MapHandle,
@@ -173,20 +174,16 @@ struct State {
 }
 
 impl FlowCache {
-    pub(super) fn new(
-        flows: &MapHandle,
-        sources: &MapHandle,
-        used: &MapHandle,
-        exits: &MapHandle,
-    ) -> Result<Self, BpfError> {
+    pub(super) fn new(shared: &Shared) -> Result<Self, BpfError> {
         let own = |map: &MapHandle| {
             MapHandle::try_from(map).map_err(|error| BpfError::libbpf("sharing the flow tables", &error))
         };
         Ok(Self {
-            flows: own(flows)?,
-            sources: own(sources)?,
-            used: own(used)?,
-            exits: own(exits)?,
+            flows4: own(&shared.flows4)?,
+            flows6: own(&shared.flows6)?,
+            sources: own(&shared.sources)?,
+            used: own(&shared.offload_used)?,
+            exits: own(&shared.exits)?,
             state: Mutex::default(),
             generation: AtomicU32::new(0),
             tcp_flags: AtomicBool::new(false),
@@ -208,32 +205,36 @@ impl FlowCache {
     pub fn write(&self, orders: &[Order]) -> Result<(), BpfError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for part in orders.chunks(BATCH) {
-            self.write_flows(&mut state, part)?;
+            self.write_flows(&mut state, part, false)?;
+            self.write_flows(&mut state, part, true)?;
             self.write_sources(&mut state, part)?;
         }
         Ok(())
     }
 
-    fn write_flows(&self, state: &mut State, orders: &[Order]) -> Result<(), BpfError> {
+    /// Write those of one family.
+    fn write_flows(&self, state: &mut State, orders: &[Order], v6: bool) -> Result<(), BpfError> {
         let State { keys, values, services, .. } = state;
-        (keys.clear(), values.clear());
+        keys.clear();
+        values.clear();
         let mut count = 0;
         for order in orders {
             let Order::Flow(order) = order else { continue };
-            if order.generation != self.live() {
+            if order.generation != self.live() || order.tuple.src.is_ipv6() != v6 {
                 continue;
             }
             let service = services.get(&order.tuple.dst).copied().unwrap_or(u16::MAX);
-            keys.extend_from_slice(bytes_of(&self.key(&order.tuple)));
+            self.with_key(&order.tuple, |key| keys.extend_from_slice(key));
             values.extend_from_slice(bytes_of(&entry(order, service)));
             count += 1;
         }
-        self.write_batch(state, &self.flows, OffloadTable::SXF_FLOW_TABLE, count)
+        self.write_batch(state, self.flows_of(v6), OffloadTable::SXF_FLOW_TABLE, count)
     }
 
     fn write_sources(&self, state: &mut State, orders: &[Order]) -> Result<(), BpfError> {
         let State { keys, values, .. } = state;
-        (keys.clear(), values.clear());
+        keys.clear();
+        values.clear();
         let mut count = 0;
         for order in orders {
             let Order::Block { source, since_ns, until_ns } = order else { continue };
@@ -271,9 +272,9 @@ impl FlowCache {
     /// # Errors
     /// The kernel refuses.
     pub fn flows(&self, now: u64, mut each: impl FnMut(CachedFlow)) -> Result<(), BpfError> {
-        self.each_flow(|_, key, entry| {
+        self.each_flow(|_, tuple, entry| {
             if self.counts(entry, now) {
-                each(cached(key, entry));
+                each(cached(tuple, entry));
             }
         })
     }
@@ -296,21 +297,17 @@ impl FlowCache {
     /// # Errors
     /// The kernel refuses.
     pub fn forget_flow(&self, tuple: &FlowTuple) -> Result<bool, BpfError> {
-        let mut there = false;
-        let wanted = self.key(tuple);
-        if wanted.tcp_flags == 0 && !self.tcp_flags.load(Relaxed) {
-            return remove(&self.flows, bytes_of(&wanted));
+        let map = self.flows_of(tuple.src.is_ipv6());
+        if !self.tcp_flags.load(Relaxed) {
+            return self.with_key(tuple, |key| remove(map, key));
         }
         let mut keys = Vec::new();
-        self.each_flow(|bytes, key, _| {
-            if bytes_of(&RawFlowKey { tcp_flags: wanted.tcp_flags, ..*key }) == bytes_of(&wanted) {
-                keys.push(bytes.to_vec());
+        self.each_flow(|key, found, _| {
+            if (FlowTuple { tcp_flags: tuple.tcp_flags, ..found }) == *tuple {
+                keys.push(key.to_vec());
             }
         })?;
-        for key in keys {
-            there |= remove(&self.flows, &key)?;
-        }
-        Ok(there)
+        keys.iter().try_fold(false, |there, key| Ok(there | remove(map, key)?))
     }
 
     /// Let a source in again; whether it was blocked.
@@ -327,8 +324,8 @@ impl FlowCache {
     /// The kernel refuses; some may be forgotten.
     pub fn clear_flows(&self) -> Result<(), BpfError> {
         let mut keys = Vec::new();
-        self.each_flow(|bytes, _, _| keys.push(bytes.to_vec()))?;
-        keys.iter().try_for_each(|key| remove(&self.flows, key).map(drop))
+        self.each_flow(|key, tuple, _| keys.push((tuple.src.is_ipv6(), key.to_vec())))?;
+        self.remove_flows(&keys)
     }
 
     /// Let all sources in again; how many were blocked.
@@ -348,23 +345,25 @@ impl FlowCache {
     /// The kernel refuses; the next look goes on.
     pub fn sweep(&self, now: u64) -> Result<Swept, BpfError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut swept, mut dead) = (Swept::default(), Vec::new());
+        let mut swept = Swept::default();
         if state.used[OffloadTable::SXF_FLOW_TABLE.0 as usize] {
-            self.each_flow(|bytes, _, entry| match entry.verdict {
-                _ if !self.counts(entry, now) => dead.push(bytes.to_vec()),
+            let mut dead = Vec::new();
+            self.each_flow(|key, tuple, entry| match entry.verdict {
+                _ if !self.counts(entry, now) => dead.push((tuple.src.is_ipv6(), key.to_vec())),
                 verdict if verdict == RawVerdict::SXF_FLOW_CONDEMNED.0 => swept.condemned += 1,
                 _ => swept.cleared += 1,
             })?;
-            dead.drain(..).try_for_each(|key| remove(&self.flows, &key).map(drop))?;
+            self.remove_flows(&dead)?;
             self.set_used(&mut state, OffloadTable::SXF_FLOW_TABLE, swept.cleared + swept.condemned > 0)?;
         }
         if state.used[OffloadTable::SXF_SOURCE_TABLE.0 as usize] {
+            let mut dead = Vec::new();
             self.each_source(
                 |bytes, _, entry| {
                     if now < entry.expires { swept.sources += 1 } else { dead.push(bytes.to_vec()) }
                 },
             )?;
-            dead.drain(..).try_for_each(|key| remove(&self.sources, &key).map(drop))?;
+            dead.iter().try_for_each(|key| remove(&self.sources, key).map(drop))?;
             self.set_used(&mut state, OffloadTable::SXF_SOURCE_TABLE, swept.sources > 0)?;
         }
         Ok(swept)
@@ -410,23 +409,57 @@ impl FlowCache {
         self.generation.load(Acquire)
     }
 
-    fn key(&self, tuple: &FlowTuple) -> RawFlowKey {
-        let flags = if self.tcp_flags.load(Relaxed) { tuple.tcp_flags } else { 0 };
-        RawFlowKey {
-            src: address(tuple.src),
-            dst: address(tuple.dst),
-            sport: tuple.src_port,
-            port: tuple.dst_port,
-            protocol: tuple.protocol,
-            tcp_flags: flags,
-            v6: tuple.src.is_ipv6().into(),
-            reserved: 0,
+    fn flows_of(&self, v6: bool) -> &MapHandle {
+        if v6 { &self.flows6 } else { &self.flows4 }
+    }
+
+    /// Do `work` with the key of a direction.
+    fn with_key<T>(&self, tuple: &FlowTuple, work: impl FnOnce(&[u8]) -> T) -> T {
+        let FlowTuple { src, dst, src_port, dst_port, protocol, .. } = *tuple;
+        let tcp_flags = if self.tcp_flags.load(Relaxed) { tuple.tcp_flags } else { 0 };
+        match (src, dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let [src, dst] = [src, dst].map(|address| u32::from_ne_bytes(address.octets()));
+                let key = Flow4Key { src, dst, sport: src_port, port: dst_port, protocol, tcp_flags, reserved: [0; 2] };
+                work(bytes_of(&key))
+            }
+            (src, dst) => {
+                let [src, dst] = [src, dst].map(address);
+                let key = Flow6Key { src, dst, sport: src_port, port: dst_port, protocol, tcp_flags, reserved: [0; 2] };
+                work(bytes_of(&key))
+            }
         }
     }
 
-    fn each_flow(&self, mut each: impl FnMut(&[u8], &RawFlowKey, &FlowEntry)) -> Result<(), BpfError> {
-        each_entry::<RawFlowKey, FlowEntry>(&self.flows, |bytes, value| {
-            each(bytes, &bytemuck::pod_read_unaligned(bytes), &bytemuck::pod_read_unaligned(value));
+    /// Delete flows: whether each is IPv6, and its key.
+    fn remove_flows(&self, keys: &[(bool, Vec<u8>)]) -> Result<(), BpfError> {
+        keys.iter().try_for_each(|(v6, key)| remove(self.flows_of(*v6), key).map(drop))
+    }
+
+    fn each_flow(&self, mut each: impl FnMut(&[u8], FlowTuple, &FlowEntry)) -> Result<(), BpfError> {
+        each_entry::<Flow4Key, FlowEntry>(&self.flows4, |bytes, value| {
+            let key: Flow4Key = bytemuck::pod_read_unaligned(bytes);
+            let tuple = FlowTuple {
+                src: IpAddr::from(key.src.to_ne_bytes()),
+                dst: IpAddr::from(key.dst.to_ne_bytes()),
+                src_port: key.sport,
+                dst_port: key.port,
+                protocol: key.protocol,
+                tcp_flags: key.tcp_flags,
+            };
+            each(bytes, tuple, &bytemuck::pod_read_unaligned(value));
+        })?;
+        each_entry::<Flow6Key, FlowEntry>(&self.flows6, |bytes, value| {
+            let key: Flow6Key = bytemuck::pod_read_unaligned(bytes);
+            let tuple = FlowTuple {
+                src: ip(key.src, 1),
+                dst: ip(key.dst, 1),
+                src_port: key.sport,
+                dst_port: key.port,
+                protocol: key.protocol,
+                tcp_flags: key.tcp_flags,
+            };
+            each(bytes, tuple, &bytemuck::pod_read_unaligned(value));
         })
     }
 
@@ -473,15 +506,7 @@ fn entry(order: &FlowOrder, service: u16) -> FlowEntry {
     }
 }
 
-fn cached(key: &RawFlowKey, entry: &FlowEntry) -> CachedFlow {
-    let tuple = FlowTuple {
-        src: ip(key.src, key.v6),
-        dst: ip(key.dst, key.v6),
-        src_port: key.sport,
-        dst_port: key.port,
-        protocol: key.protocol,
-        tcp_flags: key.tcp_flags,
-    };
+fn cached(tuple: FlowTuple, entry: &FlowEntry) -> CachedFlow {
     let condemned = entry.verdict == RawVerdict::SXF_FLOW_CONDEMNED.0;
     CachedFlow {
         tuple,

@@ -146,7 +146,7 @@ pub(super) fn each_entry(
     // Room for more entries than any bucket has, unless keys are chosen to fall together, which the kernel's seed prevents.
     let mut room = 1024_u32;
     let (mut at, mut begun) = (0_u32, false);
-    let mut buffers = |room: u32| (vec![0_u8; key_size * room as usize], vec![0_u8; value_size * room as usize]);
+    let buffers = |room: u32| (vec![0_u8; key_size * room as usize], vec![0_u8; value_size * room as usize]);
     let (mut keys, mut values) = buffers(room);
     loop {
         let (mut count, mut next) = (room, 0_u32);

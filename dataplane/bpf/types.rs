@@ -26,12 +26,13 @@ mod skeleton {
 pub(crate) use skeleton::types::{
     rodata_config as ConfigSection, sxf_action as Act, sxf_address as Address, sxf_blocklists as Blocklists,
     sxf_cache_shape as CacheShape, sxf_class as ClassEntry, sxf_config as Config, sxf_count as CountEntry,
-    sxf_entry as Entry, sxf_event as Event, sxf_exit as ExitEntry, sxf_flow as FlowEntry, sxf_flow_key as RawFlowKey,
-    sxf_flow_verdict as FlowVerdict, sxf_limits as Limits, sxf_line as Line, sxf_magic as Magic,
-    sxf_metadata as RawMetadata, sxf_node as Node, sxf_offload as OffloadBits, sxf_offload_table as OffloadTable,
-    sxf_port as Port, sxf_port_table as PortTable, sxf_rule as RuleEntry, sxf_runs as Runs, sxf_sample as RawSample,
-    sxf_service as ServiceEntry, sxf_set_family as SetFamily, sxf_set_shape as SetShape, sxf_shape as Shape,
-    sxf_skip as Skip, sxf_source as SourceEntry, sxf_trie as Trie, sxf_uses as Uses, sxf_verdict as VerdictEntry,
+    sxf_entry as Entry, sxf_event as Event, sxf_exit as ExitEntry, sxf_flow as FlowEntry,
+    sxf_flow_verdict as FlowVerdict, sxf_flow4_key as Flow4Key, sxf_flow6_key as Flow6Key, sxf_limits as Limits,
+    sxf_line as Line, sxf_magic as Magic, sxf_metadata as RawMetadata, sxf_node as Node, sxf_offload as OffloadBits,
+    sxf_offload_table as OffloadTable, sxf_port as Port, sxf_port_table as PortTable, sxf_rule as RuleEntry,
+    sxf_runs as Runs, sxf_sample as RawSample, sxf_service as ServiceEntry, sxf_set_family as SetFamily,
+    sxf_set_shape as SetShape, sxf_shape as Shape, sxf_skip as Skip, sxf_source as SourceEntry, sxf_trie as Trie,
+    sxf_uses as Uses, sxf_verdict as VerdictEntry,
 };
 
 /// The entry program's object file.
@@ -69,7 +70,8 @@ plain! {
     ServiceEntry { up },
     RawSample { src, dst, rule, slot, ifindex, bytes, sport, port, protocol, v6, reserved },
     RawMetadata { magic, chain, rule, generation, slot },
-    RawFlowKey { src, dst, sport, port, protocol, tcp_flags, v6, reserved },
+    Flow4Key { src, dst, sport, port, protocol, tcp_flags, reserved },
+    Flow6Key { src, dst, sport, port, protocol, tcp_flags, reserved },
     FlowEntry { expires, since, last, packets, bytes, generation, slot, rule, chain, service, verdict, reserved },
     SourceEntry { expires, since, packets, bytes },
     ExitEntry { address, ifindex, mtu, dst_mac, src_mac },

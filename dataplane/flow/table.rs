@@ -90,7 +90,7 @@ impl FlowTable {
         if let Some(found) = self.find(key, hash) {
             let idle = now.saturating_sub(self.flow(found).last_ns) >= self.idle_ns;
             if !idle {
-                self.to_front(found.0);
+                self.move_front(found.0);
                 self.flow_mut(found).last_ns = now;
                 return found;
             }
@@ -220,7 +220,7 @@ impl FlowTable {
         }
     }
 
-    fn to_front(&mut self, at: u32) {
+    fn move_front(&mut self, at: u32) {
         if self.newest != at {
             self.take_out(at);
             self.push_front(at);

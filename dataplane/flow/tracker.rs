@@ -221,13 +221,14 @@ impl Tracker {
             flow.said = None;
         }
         let fate = match flow.verdict(packet.said.chain, packet.said.generation, now) {
-            None => return (Some(index), Fate::Inspect),
             Some(FlowVerdict::Condemned) => Fate::Drop,
-            // What the kernel would not let pass by its flow alone is looked at here as well.
             Some(FlowVerdict::Cleared) if is_plain(headers) => Fate::Pass,
-            Some(FlowVerdict::Cleared) => return (Some(index), Fate::Inspect),
+            // What the kernel would not let pass by its flow alone is looked at here as well.
+            Some(FlowVerdict::Cleared) | None => Fate::Inspect,
         };
-        self.order(index, packet, now);
+        if fate != Fate::Inspect {
+            self.order(index, packet, now);
+        }
         (Some(index), fate)
     }
 

@@ -19,7 +19,7 @@ use crate::{
     flow::{Ask, Lifetimes, OrderQueue, TrackerOptions},
     inspect::{Inspector, Region},
     plane::InterfaceStatus,
-    process::Inspect,
+    process::{Inspect, Snapshot},
     rules::{Classifier, Ruleset},
     service::{Netlink, Service, ServiceStatus},
     worker::{MAX_SERVICES, Options, Workers},
@@ -67,8 +67,11 @@ impl Plane {
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
         let pinned: Vec<String> = names.filter(|name| Filter::is_pinned(&config.bpffs, name)).collect();
-        let started =
-            Self::attach(config, &mut filter, &mut interfaces, umem, runners, &classifier, rules, orders.clone());
+        let (cores, batch, busy_poll) = (config.cores.clone(), config.batch, config.busy_poll);
+        let flows = Some(tracker(&config.flows, orders.clone()));
+        let options = Options { umem, workers: count, cores, batch, busy_poll, flows };
+        let first = snapshot(&interfaces, &classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
+        let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
         let workers = started.inspect_err(|_| {
             if let Err(error) = filter.undo(&pinned) {
                 tracing::error!(%error, "cannot detach after a failed start");
@@ -104,18 +107,10 @@ impl Plane {
         config: &PlaneConfig,
         filter: &mut Filter,
         interfaces: &mut [interfaces::Interface],
-        umem: Umem,
+        options: Options,
+        first: Snapshot,
         runners: Vec<Box<dyn Inspect + Send>>,
-        classifier: &Arc<Classifier>,
-        rules: &Ruleset,
-        orders: Option<Arc<OrderQueue>>,
     ) -> Result<Workers, PlaneError> {
-        let workers = u32::try_from(runners.len()).unwrap_or(u32::MAX);
-        let (cores, batch, busy_poll) = (config.cores.clone(), config.batch, config.busy_poll);
-        let flows = Some(tracker(&config.flows, orders));
-        let options = Options { umem, workers, cores, batch, busy_poll, flows };
-        let chains: Vec<String> = config.chains.iter().map(|chain| chain.name.clone()).collect();
-        let first = snapshot(interfaces, classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
         let workers = Workers::start(options, first, runners)?;
         interfaces::attach(filter, config, interfaces)?;
         interfaces::bind(filter, &workers, config.mode, interfaces)?;
