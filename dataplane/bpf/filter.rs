@@ -107,13 +107,16 @@ impl Filter {
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
         let flow_cache = Arc::new(FlowCache::new(&shared)?);
+        let hashes = [&shared.flows4, &shared.flows6, &shared.sources].map(hash_bytes);
+        let arrays = [&shared.rule_counts, &shared.cache].map(array_bytes);
+        let lasting = hashes.iter().chain(&arrays).sum();
         Ok(Self {
             entry,
             live: None,
             rule_counts: RuleCounts::of(&shared.rule_counts)?,
             shared,
             sets: SetTables::none(),
-            memory: TableMemory::default(),
+            memory: TableMemory { shared: lasting, ..TableMemory::default() },
             slots: Slots::new(),
             generation: 0,
             caching: !is_realtime(),
@@ -152,7 +155,7 @@ impl Filter {
         self.slots = slots;
         self.live = Some(generation);
         let [rules, sets] = [tables::total(&contents), sets.bytes()].map(|bytes| bytes as u64);
-        self.memory = TableMemory { rules, sets };
+        self.memory = TableMemory { rules, sets, ..self.memory };
         if let Some(changed) = changed {
             self.sets = changed;
         }
@@ -202,7 +205,7 @@ impl Filter {
         Arc::clone(&self.flow_cache)
     }
 
-    /// Memory of the live generation's tables and of the sets'.
+    /// Memory of the live generation's tables, of the sets', and of what all generations share.
     #[must_use]
     pub fn memory(&self) -> TableMemory {
         self.memory
@@ -416,8 +419,7 @@ impl Filter {
     #[cfg(test)]
     pub(super) fn cache(&self) -> super::sys::Mapping {
         let cache = &self.shared.cache;
-        let bytes = cache.max_entries() as usize * cache.value_size() as usize;
-        super::sys::Mapping::new(cache.as_fd(), bytes).unwrap()
+        super::sys::Mapping::new(cache.as_fd(), usize::try_from(array_bytes(cache)).unwrap()).unwrap()
     }
 
     /// The kernel's number of the map that the live generation looks sets up in.
@@ -567,6 +569,16 @@ pub(super) fn no_map(name: &str) -> BpfError {
 fn program<'a>(object: &'a Object, name: &str) -> Result<Program<'a>, BpfError> {
     let missing = || BpfError::Object(format!("no program {name}"));
     object.progs().find(|program| program.name() == name).ok_or_else(missing)
+}
+
+/// Size of an array map.
+fn array_bytes(map: &MapHandle) -> u64 {
+    u64::from(map.max_entries()) * u64::from(map.value_size())
+}
+
+/// Size of a hash map, the kernel's own records of entries apart.
+fn hash_bytes(map: &MapHandle) -> u64 {
+    u64::from(map.max_entries()) * u64::from(map.key_size() + map.value_size())
 }
 
 fn update(map: &MapHandle, key: &[u8], value: &[u8], doing: &str) -> Result<(), BpfError> {

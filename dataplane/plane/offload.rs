@@ -1,5 +1,5 @@
 //! The way of the workers' orders into the kernel: a thread empties their queue in batches, and now and then looks at all
-//! entries. docs/decisions/0008 says why the workers do not write themselves.
+//! entries. docs/decisions/0009 says why the workers do not write themselves.
 
 use std::{
     sync::{
