@@ -6,6 +6,7 @@ mod error;
 mod filter;
 mod flows;
 mod mount;
+mod offload;
 mod rule_counts;
 mod samples;
 mod set_tables;
@@ -21,6 +22,8 @@ mod differential;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod flow_figures;
+#[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
 mod monitor_tests;
@@ -35,6 +38,7 @@ mod tests;
 
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
-pub use flows::{BlockedSource, CachedFlow, Exit, FlowCache, Offload, takes_redirects};
+pub use flows::{BlockedSource, CachedFlow, FlowCache, Swept};
+pub use offload::{Exit, Offload, takes_redirects};
 pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};
