@@ -118,9 +118,9 @@ async fn remove(client: &Client, path: &str, name: Option<&str>, out: Output) ->
 /// A query as the part of an address behind the question mark.
 fn words(query: &FlowQuery) -> String {
     let fields = serde_json::to_value(query).unwrap_or_default();
-    let fields = fields.as_object().into_iter().flatten().filter_map(|(name, value)| {
+    let fields = fields.as_object().into_iter().flatten().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Some(format!("{name}={}", segment(&value)))
+        format!("{name}={}", segment(&value))
     });
     fields.collect::<Vec<_>>().join("&")
 }
