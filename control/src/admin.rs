@@ -189,6 +189,7 @@ impl Admin {
     /// # Errors
     /// The rule is not valid, its id is or was taken, there are too many, or the change cannot be made.
     pub(crate) fn add_rule(&self, request: &AddRule) -> Answer<RuleAdded> {
+        request.id.map_or(Ok(()), RuleId::check_chosen)?;
         self.change(|state| {
             let id = request.id.unwrap_or(RuleId(state.next_rule));
             if state.rules.iter().any(|rule| rule.id == id) {

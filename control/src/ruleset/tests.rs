@@ -238,12 +238,18 @@ fn a_rule_whose_end_or_monitoring_changes_keeps_its_id() {
 }
 
 #[test]
-fn fresh_ids_lie_above_those_of_the_file_and_may_run_out() {
+fn fresh_ids_lie_above_those_of_the_file_and_leave_room() {
     let found = entries(&json!([{"action": "pass"}, {"id": "rule-70", "action": "drop"}]));
     let done = plan(&[], 1, found).unwrap();
     assert_eq!((ids(&done.rules), done.next_rule), (vec![70, 71], 72));
-    let found = entries(&json!([{"id": format!("rule-{}", u32::MAX), "action": "drop"}]));
-    assert!(plan(&[], 1, found).unwrap_err().contains("no number is left"));
+    let high = check_alone(&[json!({"action": "drop"}), json!({"id": "rule-1000000000", "action": "drop"})]);
+    let told = high.unwrap_err();
+    assert_eq!((told[0].rule, told[0].field.as_deref()), (Some(1), Some("id")));
+    assert!(told[0].message.contains("999999999"), "{told:?}");
+    let found = entries(&json!([{"id": "rule-999999999", "action": "drop"}, {"action": "drop"}]));
+    let done = plan(&[], 1, found).unwrap();
+    assert_eq!((ids(&done.rules), done.next_rule), (vec![999_999_999, 1_000_000_000], 1_000_000_001));
+    assert!(plan(&[], u32::MAX, entries(&json!([{"action": "drop"}]))).unwrap_err().contains("no number is left"));
 }
 
 #[test]

@@ -151,6 +151,9 @@ async fn ids_may_be_chosen_once_and_must_be_known_to_be_deleted() {
     assert!(message.contains("rule-7"), "{message}");
     assert_eq!(server.refused(json!({"id": "rule-3", "action": "drop"})).await.0, 409);
     assert_eq!(server.refused(json!({"id": "seven", "action": "drop"})).await.0, 400);
+    let (status, _, field, message) = server.refused(json!({"id": "rule-1000000000", "action": "drop"})).await;
+    assert_eq!((status, &*field), (422, "id"));
+    assert!(message.contains("999999999"), "{message}");
     assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-8");
 
     let (status, body) = server.ask("DELETE", "/v1/rules/rule-99", "").await;
