@@ -237,6 +237,8 @@ impl Admin {
     /// Every rule that is not valid, by position and field; the rules are at another revision than the one named; the
     /// change cannot be made.
     pub(crate) fn replace_rules(&self, request: &api::Ruleset, options: ApplyOptions) -> Answer<RulesetChange> {
+        ruleset::check_count(request.rule_count, request.rules.len())
+            .map_err(|message| ApiError::invalid("rule_count", message))?;
         let sets = set_names(&self.state());
         let entries = ruleset::check(&request.rules, &self.known(&sets)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {

@@ -169,6 +169,9 @@ pub(crate) struct Ruleset {
     /// Revision that it was exported at; not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u64>,
+    /// Number of its rules; where it is given and another, the ruleset is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule_count: Option<usize>,
     /// The rules, each an [`AddRule`]; taken apart one by one, so that each mistake can be told.
     pub(crate) rules: Vec<serde_json::Value>,
 }

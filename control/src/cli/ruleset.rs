@@ -25,7 +25,7 @@ pub(super) async fn apply(client: &Client, flags: ApplyFlags, out: Output) -> Re
     if let Some(revision) = flags.if_revision {
         path.push_str(&format!("&if_revision={revision}"));
     }
-    let body = Ruleset { revision: None, rules: file.rules };
+    let body = Ruleset { revision: None, rule_count: None, rules: file.rules };
     let change: RulesetChange = client.put(&path, &body).await?;
     for warning in &change.warnings {
         out.warn(warning);

@@ -76,6 +76,8 @@ struct Raw<T> {
     /// Revision of the export; told for people and programs, not looked at.
     #[serde(rename = "revision")]
     _revision: Option<u64>,
+    /// How many rules the writer wrote, where it says so.
+    rule_count: Option<usize>,
     #[serde(alias = "rule")]
     rules: Vec<T>,
 }
@@ -86,14 +88,19 @@ impl RulesetFile {
     /// # Errors
     /// [`RulesetError::Syntax`].
     pub(crate) fn parse(name: &str, path: Option<&Path>, text: &str) -> Result<Self, RulesetError> {
-        let (rules, lines) = match Format::of(path, text) {
-            Format::Json => (from_json::<Raw<Value>>(name, text)?.rules, Vec::new()),
+        let (announced, rules, lines) = match Format::of(path, text) {
+            Format::Json => {
+                let raw: Raw<Value> = from_json(name, text)?;
+                (raw.rule_count, raw.rules, Vec::new())
+            }
             Format::Toml => {
                 let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, &e.to_string()))?;
                 let lines = lines(text, raw.rules.iter().map(|rule| rule.span().start));
-                (raw.rules.into_iter().map(|rule| times_as_text(rule.into_inner())).collect(), lines)
+                let rules: Vec<Value> = raw.rules.into_iter().map(|rule| times_as_text(rule.into_inner())).collect();
+                (raw.rule_count, rules, lines)
             }
         };
+        check_count(announced, rules.len()).map_err(|message| syntax(name, &message))?;
         Ok(Self { name: name.to_owned(), rules, lines })
     }
 
@@ -103,6 +110,20 @@ impl RulesetFile {
             fault.line = fault.rule.and_then(|rule| self.lines.get(rule).copied());
         }
         RulesetError::Invalid { name: self.name.clone(), faults }
+    }
+}
+
+/// Hold the number of rules that a ruleset announces, if it does, against those that are there.
+///
+/// # Errors
+/// They differ, in words.
+pub(crate) fn check_count(announced: Option<usize>, found: usize) -> Result<(), String> {
+    match announced {
+        Some(announced) if announced != found => {
+            let hint = if found < announced { "the file is cut short?" } else { "correct the count, or leave it out" };
+            Err(format!("rule_count: {announced} rules are announced, {found} are there: {hint}"))
+        }
+        _ => Ok(()),
     }
 }
 

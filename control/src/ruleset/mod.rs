@@ -9,7 +9,7 @@ mod warn;
 mod write;
 
 pub(crate) use check::{Entry, check, offline};
-pub(crate) use file::{RulesetError, RulesetFile, read};
+pub(crate) use file::{RulesetError, RulesetFile, check_count, read};
 pub(crate) use plan::plan;
 pub(crate) use sets::{SetFile, lacking, read_sets};
 pub(crate) use warn::{shadow_warning, shadow_warnings};

@@ -92,6 +92,21 @@ fn an_empty_or_half_written_file_is_refused() {
 }
 
 #[test]
+fn a_count_that_is_given_is_held_against_the_rules() {
+    for (text, words) in [
+        ("rule_count = 2\n[[rule]]\naction = \"drop\"\n", "2 rules are announced, 1 are there: the file is cut short?"),
+        ("rule_count = 0\n[[rule]]\naction = \"drop\"\n", "0 rules are announced, 1 are there"),
+        (r#"{"rule_count": 3, "rules": []}"#, "3 rules are announced, 0 are there"),
+        ("rule_count = -1\nrules = []\n", "line 1"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("f: ") && error.contains(words), "{text}: {error}");
+    }
+    assert_eq!(parse("rule_count = 1\n[[rule]]\naction = \"drop\"\n").unwrap().rules.len(), 1);
+    assert!(parse(r#"{"rule_count": 0, "rules": []}"#).unwrap().rules.is_empty());
+}
+
+#[test]
 fn every_mistake_is_named_by_position_and_field() {
     let found = faults(&json!([
         {"action": "drop"},
@@ -160,13 +175,13 @@ fn every_field_is_documented_and_has_its_place() {
         "proto",
         "tcp_flags",
         "vlan",
-        "action",
         "chain",
         "monitor",
         "expires",
         "comment",
         "enabled",
         "ttl",
+        "action",
     ];
     assert_eq!(written, expected);
 }
@@ -346,6 +361,32 @@ proptest! {
     fn any_text_is_answered(text in "(\\[\\[rule\\]\\]\n)?[ -~\n]{0,80}") {
         if let Ok(file) = parse(&text) {
             let _checked = check_alone(&file.rules);
+        }
+    }
+}
+
+proptest! {
+    // Every case parses once for each byte.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn an_export_cut_anywhere_is_refused(mut rules in rules(), json: bool, has_ids: bool) {
+        rules.truncate(3);
+        let format = if json { Format::Json } else { Format::Toml };
+        let records: Vec<RuleRecord> = rules.iter().cloned().map(RuleRecord::from).collect();
+        let specs: Vec<RuleSpec> = rules.iter().map(RuleSpec::from).collect();
+        let text = if has_ids { write(&records, Some(7), format) } else { write_new(&specs, format) }.unwrap();
+        let whole = check_known(&parse(&text).unwrap().rules).unwrap();
+        for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let (head, lost) = text.split_at(at);
+            let left = RulesetFile::parse("f", None, head).ok().and_then(|file| check_known(&file.rules).ok());
+            match left {
+                Some(left) => {
+                    prop_assert!(lost.trim().is_empty(), "cut before {lost:?}");
+                    prop_assert_eq!(left, whole.clone());
+                }
+                None => prop_assert!(!lost.trim().is_empty(), "only white space is lost"),
+            }
         }
     }
 }

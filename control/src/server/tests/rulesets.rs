@@ -96,6 +96,8 @@ async fn one_bad_rule_refuses_the_whole_and_every_bad_one_is_named() {
     assert_eq!((status, &body["error"]["field"]), (422, &json!("rule[0].src")));
     let (status, body) = server.ask("PUT", "/v1/rules", r#"{"rule": []}"#).await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")));
+    let (status, body) = server.ask("PUT", "/v1/rules", r#"{"rule_count": 2, "rules": [{"action": "drop"}]}"#).await;
+    assert_eq!((status, &body["error"]["field"]), (422, &json!("rule_count")), "{body}");
     assert_eq!(server.put("?dry_ran=true", json!([])).await.0, 400);
     assert_eq!(server.put("?if_revision=x", json!([])).await.0, 400);
     assert_eq!(server.lab.rule_ids(), [1]);
