@@ -211,7 +211,9 @@ impl Admin {
             if count > MAX_RULES {
                 return Err(RuleError::TooMany { count }.into());
             }
-            warnings.extend(ruleset::shadow_warning(&self.ruleset(state), &rule));
+            let rules = self.ruleset(state);
+            warnings.extend(ruleset::shadow_warning(&rules, &rule));
+            warnings.extend(ruleset::blocklist_warning(&rules, &rule));
             Ok(RuleAdded { id, warnings })
         })
     }
@@ -419,7 +421,9 @@ impl Admin {
 
     /// Everything about a whole ruleset that is allowed but probably not meant, each once.
     fn ruleset_warnings(&self, state: &State) -> Vec<String> {
-        let mut found = ruleset::shadow_warnings(&self.ruleset(state), |id| id.to_string());
+        let rules = self.ruleset(state);
+        let mut found = ruleset::order_warnings(&rules, |id| id.to_string());
+        found.extend(rules.rules.iter().filter_map(|rule| ruleset::blocklist_warning(&rules, rule)));
         let mut seen = HashSet::new();
         for rule in state.rules.iter().filter(|rule| rule.enabled) {
             found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));

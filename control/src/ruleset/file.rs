@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use secuxflow::rules::RuleId;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use toml::Spanned;
@@ -102,6 +103,14 @@ impl RulesetFile {
         };
         check_count(announced, rules.len()).map_err(|message| syntax(name, &message))?;
         Ok(Self { name: name.to_owned(), rules, lines })
+    }
+
+    /// What the rule at position `at` is called: its place and, where it has one, its id, as in `rule[1] (line 6, rule-9)`.
+    pub(crate) fn place(&self, at: usize, id: Option<RuleId>) -> String {
+        let line = self.lines.get(at).map(|line| format!("line {line}"));
+        let more: Vec<String> = line.into_iter().chain(id.map(|id| id.to_string())).collect();
+        let place = format!("rule[{at}]");
+        if more.is_empty() { place } else { format!("{place} ({})", more.join(", ")) }
     }
 
     /// `faults` of this file as one error, each with its line.

@@ -206,6 +206,15 @@ fn a_fault_in_toml_has_the_line_of_its_rule() {
 }
 
 #[test]
+fn a_rule_of_a_file_is_called_by_its_place() {
+    let file = parse("\n[[rule]]\naction = \"drop\"\n\n[[rule]]\nid = 9\naction = \"drop\"\n").unwrap();
+    assert_eq!(file.place(0, None), "rule[0] (line 2)");
+    assert_eq!(file.place(1, Some(RuleId(9))), "rule[1] (line 5, rule-9)");
+    let json = parse(r#"{"rules": [{"action": "drop"}]}"#).unwrap();
+    assert_eq!((json.place(0, None), json.place(0, Some(RuleId(9)))), ("rule[0]".into(), "rule[0] (rule-9)".into()));
+}
+
+#[test]
 fn too_many_rules_are_refused() {
     let many = vec![json!({"action": "drop"}); secuxflow::rules::MAX_RULES + 1];
     let found = check_alone(&many).unwrap_err();
@@ -273,12 +282,29 @@ fn rules_without_an_id_are_called_by_their_position() {
     let (rules, names) = offline(&found, secuxflow::rules::Action::Pass);
     let told: Vec<&str> = rules.rules.iter().map(|rule| &*names[&rule.id]).collect();
     assert_eq!(told, ["rule[0]", "rule-1", "rule[2]"]);
-    let warnings = shadow_warnings(&rules, |id| names[&id].clone());
+    let warnings = order_warnings(&rules, |id| names[&id].clone());
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(
         warnings[0].starts_with("rule[0] (pass) never matches: rule-1 (drop) comes before it by id"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn contradictions_are_told_with_who_wins_and_how_many_there_are() {
+    let found =
+        entries(&json!([{"action": "drop", "src": "10.0.0.0/8"}, {"action": "pass", "port": 22, "proto": "tcp"}]));
+    let (rules, names) = offline(&found, secuxflow::rules::Action::Pass);
+    let told = order_warnings(&rules, |id| names[&id].clone());
+    assert_eq!(told, ["rule[0] (drop) contradicts rule[1] (pass): rule[0] wins by src where both match"]);
+    let cross = |at: u32| {
+        let action = if at < 6 { "drop" } else { "pass" };
+        json!({"action": action, (if at < 6 { "src" } else { "dst" }): format!("10.0.0.{at}")})
+    };
+    let found = entries(&(0..12).map(cross).collect());
+    let told = order_warnings(&offline(&found, secuxflow::rules::Action::Pass).0, |id| id.to_string());
+    assert_eq!(told.len(), 21, "{told:?}");
+    assert_eq!(told[20], "36 pairs of rules contradict each other; the first 20 are told");
 }
 
 /// Rules as a daemon may hold them: ascending ids, all fields, any comment.
