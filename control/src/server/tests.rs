@@ -195,6 +195,44 @@ async fn a_bad_rule_is_refused_by_the_field_s_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_a_wrong_type_is_refused_by_its_name() {
+    let server = Server::start().await;
+    for (method, path, body, field) in [
+        ("POST", "/v1/rules", r#"{"action":"drop","src":5}"#, "src"),
+        ("POST", "/v1/rules", r#"{"action":"drop","priority":"high"}"#, "priority"),
+        ("POST", "/v1/rules", r#"{"action":"drop","enabled":"no"}"#, "enabled"),
+        ("POST", "/v1/rules", r#"{"action":"drop","id":7}"#, "id"),
+        ("POST", "/v1/rules", r#"{"action":"drop","port":{}}"#, "port"),
+        ("POST", "/v1/rules", r#"{"action":"drop","action":"pass"}"#, "action"),
+        ("POST", "/v1/rules", r#"{"id":"rule-1","action":"drop","id":"rule-2"}"#, "id"),
+        ("POST", "/v1/rules/explain", r#"{"src":"10.0.0.1","dst":"10.0.0.2","port":"x"}"#, "port"),
+        ("POST", "/v1/sets", r#"{"name":"a","blocklist":"yes"}"#, "blocklist"),
+        ("POST", "/v1/sets/a/entries", r#"{"prefixes":[5]}"#, "prefixes"),
+        ("POST", "/v1/sets/a/entries", r#"{"prefixes":[],"ttl":5}"#, "ttl"),
+        ("POST", "/v1/services", r#"{"name":5}"#, "name"),
+        ("PUT", "/v1/rules?if_revision=x", r#"{"rules":[]}"#, "if_revision"),
+        ("PUT", "/v1/rules?dry_run=maybe", r#"{"rules":[]}"#, "dry_run"),
+        ("PUT", "/v1/rules?dry_ran=true", r#"{"rules":[]}"#, "dry_ran"),
+        ("PUT", "/v1/rules", r#"{"rules":5}"#, "rules"),
+        ("GET", "/v1/alerts?limit=-1", "", "limit"),
+        ("GET", "/v1/sets/a?limit=x", "", "limit"),
+        ("GET", "/v1/flows?port=70000", "", "port"),
+        ("GET", "/v1/flows?state=odd", "", "state"),
+        ("POST", "/v1/sets/a/feed?strict=x", "", "strict"),
+    ] {
+        let (status, answer) = server.ask(method, path, body).await;
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"]), (400, &json!("bad_request")), "{method} {path} {body}: {answer}");
+        assert_eq!(error["field"], field, "{method} {path} {body}: {answer}");
+        assert!(error["message"].as_str().unwrap().contains(field), "{method} {path} {body}: {answer}");
+    }
+    assert_eq!(server.lab.rule_ids(), [0; 0]);
+    let (status, _) =
+        server.ask("POST", "/v1/rules/explain", r#"{"src":"10.0.0.1","dst":"10.0.0.2","proto":47}"#).await;
+    assert_eq!(status, 200, "a protocol may be a number");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_field_comes_back_as_it_is_meant() {
     let server = Server::start().await;
     let rule = json!({"src": "10.0.0.5", "port": ["443", 80, "8000-8080", 81], "sport": "1024-65535", "proto": "TCP",
