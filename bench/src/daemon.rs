@@ -20,6 +20,9 @@ use tempfile::TempDir;
 /// Longest time for a start and for a stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The variable that would name another daemon's socket, of the daemon as of its clients.
+const SOCKET: &str = "SECUXFLOW_SOCKET";
+
 /// What a daemon is started with, besides where its files are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
@@ -64,6 +67,7 @@ impl Daemon {
         let log = fs::File::create(dir.path().join("log")).context("making the log")?;
         // It goes with this process, whatever ends that.
         let child = Command::new("setpriv")
+            .env_remove(SOCKET)
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&binary)
             .args(["run", "--config"])
@@ -101,6 +105,7 @@ impl Daemon {
     /// Run a command of the client; its output, or what it says of its failure.
     pub(crate) fn command(&self, args: &[&str]) -> Result<Result<String, String>> {
         let output = Command::new(&self.binary)
+            .env_remove(SOCKET)
             .args(args)
             .arg("--socket")
             .arg(self.dir.path().join("s.sock"))
@@ -152,7 +157,12 @@ impl Daemon {
 pub(crate) fn knows(binary: &Path, setup: &str) -> Result<bool> {
     let file = tempfile::Builder::new().suffix(".toml").tempfile().context("a configuration file")?;
     fs::write(file.path(), format!("interfaces = [\"lo\"]\n{setup}")).context("writing a configuration")?;
-    let output = Command::new(binary).args(["config", "check"]).arg(file.path()).stdin(Stdio::null()).output();
+    let output = Command::new(binary)
+        .env_remove(SOCKET)
+        .args(["config", "check"])
+        .arg(file.path())
+        .stdin(Stdio::null())
+        .output();
     let output = output.with_context(|| format!("running {}", binary.display()))?;
     Ok(output.status.success() || !String::from_utf8_lossy(&output.stderr).contains("unknown field"))
 }

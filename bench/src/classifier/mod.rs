@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     let plan = options.plan()?;
     let machine = Machine::here();
     let mut notes = Vec::new();
-    if plan.xdp_filter.is_none() {
+    if plan.xdp_filter.is_none() && options.wants(Part::Rules) {
         let why = "xdp-filter was not measured, nor the bar against it: its object files were not found \
                    (install xdp-tools, or let scripts/bench.sh unpack it)";
         say(why);

@@ -199,10 +199,11 @@ pub(super) fn bars(figures: &[Figure]) -> Vec<Bar> {
             _ => &[],
         };
         for (peer, limit) in limits {
-            if let Some(theirs) = figure::find(figures, &figure.cell, peer) {
-                let name = format!("{}, against {peer}", figure.cell.words());
-                bars.push(Bar::ratio(name, figure.net, peer, theirs.net, *limit));
-            }
+            let name = format!("{}, against {peer}", figure.cell.words());
+            bars.push(match figure::find(figures, &figure.cell, peer) {
+                Some(theirs) => Bar::ratio(name, figure.net, peer, theirs.net, *limit),
+                None => Bar::unmeasured(name, format!("{peer} was not measured")),
+            });
         }
     }
     bars
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_of_hot_traffic_at_two_sizes_and_of_peers_that_were_measured() {
+    fn bars_are_of_hot_traffic_at_two_sizes_and_a_peer_that_was_not_measured_misses_its_own() {
         let figures = [
             figure(100, OURS, 500.0),
             figure(100, LPM_BV, 100.0),
@@ -231,7 +232,10 @@ mod tests {
         ];
         let met: Vec<bool> = bars(&figures).iter().map(Bar::is_met).collect();
         assert_eq!(met, [true, false, true]);
-        assert_eq!(bars(&figures[..3]), []);
+        assert_eq!(bars(&figures[..2]), [], "other sizes have none");
+        let without = bars(&figures[..6]);
+        assert_eq!(without.iter().map(Bar::is_met).collect::<Vec<_>>(), [true, false, false]);
+        assert!(without[2].to_string().contains("against xdp-filter: NOT MEASURED"), "{}", without[2]);
     }
 
     #[test]
