@@ -443,6 +443,7 @@ impl Filter {
             fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
             uses: tables.extras.uses | tables.classes.uses,
             enforced: tables.extras.enforced,
+            strict: tables.extras.strict,
             blocklists: tables.classes.blocklists,
             offload: self.offload.bits(),
         };
