@@ -71,6 +71,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         busy_poll: false,
         egress: EgressRequest::Auto,
         set_gro: false,
+        flows: super::FlowConfig::default(),
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }

@@ -6,6 +6,7 @@ use crossbeam_channel::Sender;
 
 use crate::{
     egress::Inject,
+    flow::{Flow, FlowKey},
     process::{EgressId, Inspect},
     xsk::{KernelRings, Port, PortId, Rings},
 };
@@ -28,6 +29,14 @@ pub(super) enum Ring {
     Remote { worker: u16, port: PortId },
 }
 
+/// Answer to [`Command::Flows`].
+#[derive(Debug)]
+pub(super) struct FlowsRead {
+    pub(super) flows: Vec<Flow>,
+    /// Position to go on from; none at the end.
+    pub(super) next: Option<usize>,
+}
+
 /// See the module.
 pub(super) enum Command<R = KernelRings> {
     /// Serve this port from now on; answered when its fill ring is filled.
@@ -40,6 +49,10 @@ pub(super) enum Command<R = KernelRings> {
     Lane { lane: Option<Box<dyn Inject>>, reply: Sender<Option<Box<dyn Inject>>> },
     /// Inspect by this from the next batch on; the one before is handed back, to be dropped off the hot path.
     Inspect { inspect: Box<dyn Inspect + Send>, reply: Sender<Box<dyn Inspect + Send>> },
+    /// Copy flows from position `from` of the table on into `into`, as far as it has room.
+    Flows { from: usize, into: Vec<Flow>, reply: Sender<FlowsRead> },
+    /// Forget a flow, or all.
+    Forget { flow: Option<FlowKey>, reply: Sender<()> },
     /// End.
     Stop,
     /// Panic.
@@ -55,6 +68,8 @@ impl<R: Rings> fmt::Debug for Command<R> {
             Self::Egress { id, egress, .. } => write!(f, "Egress({id:?}, {egress:?})"),
             Self::Lane { .. } => f.write_str("Lane"),
             Self::Inspect { .. } => f.write_str("Inspect"),
+            Self::Flows { from, .. } => write!(f, "Flows({from})"),
+            Self::Forget { flow, .. } => write!(f, "Forget({flow:?})"),
             Self::Stop => f.write_str("Stop"),
             #[cfg(test)]
             Self::Die => f.write_str("Die"),

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, mem, sync::Arc};
 
 use super::{
     budget::Budget,
-    command::{Command, Egress, Ring},
+    command::{Command, Egress, FlowsRead, Ring},
     injecting::{Injecting, WORTH},
     shared::{Mail, Shared},
 };
@@ -169,6 +169,14 @@ impl<R: Rings> Core<R> {
             Command::Inspect { inspect, reply } => {
                 let _ = reply.send(mem::replace(&mut self.inspect, inspect));
             }
+            Command::Flows { from, mut into, reply } => {
+                let next = self.processor.tracker().and_then(|tracker| tracker.table().read(from, &mut into));
+                let _ = reply.send(FlowsRead { flows: into, next });
+            }
+            Command::Forget { flow, reply } => {
+                self.processor.forget(flow.as_ref());
+                let _ = reply.send(());
+            }
             Command::Stop => return true,
             #[cfg(test)]
             Command::Die => panic!("told to die"),
@@ -233,9 +241,12 @@ impl<R: Rings> Core<R> {
         if count > 0 {
             let received_ns = now();
             let mut batch = Batch { umem: &self.umem, frames: &mut frames, ingress };
-            let tally = self.processor.run(snapshot, &mut batch, &mut *self.inspect);
+            let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
             self.shared().stats.batch(count, &tally);
             let inject = self.is_worth_injecting();
+            if let Some(tracker) = self.processor.tracker() {
+                self.shared().stats.set_flows(&tracker.counts());
+            }
             for (position, frame) in frames.drain(..).enumerate() {
                 match self.processor.outcomes()[position] {
                     Outcome::Forward { egress, service } => {

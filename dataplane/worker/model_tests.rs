@@ -92,6 +92,7 @@ pub(super) fn snapshot() -> Snapshot {
         routes,
         ingress: vec![ingress, ingress],
         classifier: Arc::new(InspectAll),
+        generation: 1,
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,

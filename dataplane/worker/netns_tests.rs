@@ -248,6 +248,7 @@ pub(super) fn snapshot() -> Snapshot {
         routes,
         ingress: vec![Ingress { mac: mac("wrk-b"), repair_checksums: true }],
         classifier: Arc::new(InspectAll),
+        generation: 1,
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
@@ -276,7 +277,7 @@ pub(super) fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
 
 fn start(workers: u32) -> Workers {
     let umem = Umem::create(&LAYOUT, workers).unwrap();
-    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, busy_poll: false };
+    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, busy_poll: false, flows: None };
     let runners = (0..workers).map(|_| Box::new(NoEvil) as Box<dyn Inspect + Send>).collect();
     Workers::start(options, snapshot(), runners).unwrap()
 }

@@ -16,14 +16,14 @@ use crossbeam_utils::CachePadded;
 
 use super::{
     WorkerError,
-    command::{Command, Egress, Ring},
+    command::{Command, Egress, FlowsRead, Ring},
     core::Core,
     latency,
     shared::Shared,
 };
 use crate::{
     egress::Inject,
-    flow::HashKey,
+    flow::{Flow, FlowKey, HashKey, Tracker, TrackerOptions},
     plane::{Count, Latency, Mode, ModeRequest, SocketStatus, WorkerStatus},
     process::{EgressId, Inspect, Processor, Snapshot},
     xsk::{self, Bound, FrameCounts, PortId, PortSpec, Traffic, Umem, XskError},
@@ -33,6 +33,8 @@ use crate::{
 const COMMANDS: usize = 256;
 /// How long a worker has to take or answer a command; it does so between two batches.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Flows that a worker hands out between two batches.
+const FLOWS_AT_ONCE: usize = 2048;
 /// How long a driver may use frames of a socket that was closed in zero-copy mode: it is told later, by a work queue.
 const ZERO_COPY_GRACE: Duration = Duration::from_secs(1);
 
@@ -49,6 +51,8 @@ pub struct Options {
     pub batch: u32,
     /// Never sleep.
     pub busy_poll: bool,
+    /// How each worker remembers flows; not at all for none.
+    pub flows: Option<TrackerOptions>,
 }
 
 /// A port that a worker serves.
@@ -113,7 +117,7 @@ impl Workers {
         snapshot: Snapshot,
         runners: Vec<Box<dyn Inspect + Send>>,
     ) -> Result<Self, WorkerError> {
-        let Options { umem, workers, cores, batch, busy_poll } = options;
+        let Options { umem, workers, cores, batch, busy_poll, flows } = options;
         let batch = check(workers, batch, runners.len())?;
         let mailbox = umem.layout().ring as usize;
         let all = (0..workers)
@@ -132,7 +136,10 @@ impl Workers {
         };
         let cores = Cores::new(&cores);
         for (index, inspect) in (0..).zip(runners) {
-            let processor = Processor::new(key);
+            let processor = match &flows {
+                None => Processor::new(key),
+                Some(flows) => Processor::new(key).with_tracker(Tracker::new(flows.clone())),
+            };
             let number = u16::try_from(index).unwrap_or(u16::MAX);
             let core = Core::new(number, batch, set.umem.clone(), set.all.clone(), processor, inspect);
             let handle = set.spawn(index, core, cores.of(index), busy_poll)?;
@@ -331,6 +338,42 @@ impl Workers {
         self.all.iter().map(|shared| shared.stats.broken_calls()).sum()
     }
 
+    /// Hand every flow that a worker knows to `each`, with the worker's number. A flow whose directions two workers serve
+    /// comes from both. Workers go on meanwhile, so that flows may be left out that come or go.
+    ///
+    /// # Errors
+    /// A worker that does not answer; one that has died is left out.
+    pub fn flows(&self, mut each: impl FnMut(u32, &Flow)) -> Result<(), WorkerError> {
+        let dead = self.dead();
+        for worker in (0..self.count()).filter(|worker| !dead.contains(worker)) {
+            let (mut from, mut into) = (Some(0), Vec::with_capacity(FLOWS_AT_ONCE));
+            while let Some(at) = from {
+                let (reply, answer) = bounded(1);
+                self.tell(worker, Command::Flows { from: at, into, reply })?;
+                let read = answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
+                let FlowsRead { flows, next } = read;
+                flows.iter().for_each(|flow| each(worker, flow));
+                (from, into) = (next, flows);
+                into.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Let every worker forget a flow, or all. When this returns, what chains said of it makes no worker order anything.
+    ///
+    /// # Errors
+    /// A worker that does not answer.
+    pub fn forget_flows(&self, flow: Option<FlowKey>) -> Result<(), WorkerError> {
+        let dead = self.dead();
+        for worker in (0..self.count()).filter(|worker| !dead.contains(worker)) {
+            let (reply, answer) = bounded(1);
+            self.tell(worker, Command::Forget { flow, reply })?;
+            answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
+        }
+        Ok(())
+    }
+
     /// Every worker's counters.
     #[must_use]
     pub fn status(&self) -> Vec<WorkerStatus> {
@@ -504,7 +547,7 @@ mod tests {
     #[test]
     fn port_numbers_never_run_out() {
         let umem = Umem::in_memory(&UmemLayout { frames: 256, frame_size: 2048, ring: 64 }, 1).unwrap();
-        let options = Options { umem, workers: 1, cores: vec![], batch: 64, busy_poll: false };
+        let options = Options { umem, workers: 1, cores: vec![], batch: 64, busy_poll: false, flows: None };
         let inspect = Box::new(model_tests::Picky) as Box<dyn Inspect + Send>;
         let workers = Workers::start(options, model_tests::snapshot(), vec![inspect]).unwrap();
         // A device that cannot be bound is tried again every few seconds for as long as the daemon runs.

@@ -6,7 +6,8 @@ use super::latency::{self, Recorder};
 use crate::{
     counter::{Pair, add},
     egress::Injected,
-    plane::{Count, Named, WorkerStatus},
+    flow::TableCounts,
+    plane::{Count, FlowTableStatus, Named, WorkerStatus},
     process::{DropReason, Tally},
 };
 
@@ -31,6 +32,10 @@ pub(super) struct Stats {
     inject_lost: AtomicU64,
     inject_calls: AtomicU64,
     inject_broken: AtomicU64,
+    cleared: AtomicU64,
+    granted: AtomicU64,
+    /// Flows now, entered, expired, evicted.
+    flows: [AtomicU64; 4],
     frames: [AtomicU64; PLACES.len()],
     services: Box<[Pair]>,
     pub(super) latency: Recorder,
@@ -51,6 +56,9 @@ impl Stats {
             inject_lost: AtomicU64::new(0),
             inject_calls: AtomicU64::new(0),
             inject_broken: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            granted: AtomicU64::new(0),
+            flows: Default::default(),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
             latency: Recorder::new(),
@@ -65,6 +73,16 @@ impl Stats {
         add(&self.reclassified, tally.reclassified);
         add(&self.monitored, tally.monitored);
         add(&self.panics, tally.panics);
+        add(&self.cleared, tally.cleared);
+        add(&self.granted, tally.granted);
+    }
+
+    /// What the flow table counts.
+    pub(super) fn set_flows(&self, counts: &TableCounts) {
+        let counts = [counts.flows, counts.entered, counts.expired, counts.evicted];
+        for (gauge, count) in self.flows.iter().zip(counts) {
+            gauge.store(count, Relaxed);
+        }
     }
 
     /// A packet was discarded.
@@ -110,6 +128,12 @@ impl Stats {
         self.panics.load(Relaxed)
     }
 
+    fn flow_table(&self) -> FlowTableStatus {
+        let [flows, entered, expired, evicted] = [0, 1, 2, 3].map(|at| self.flows[at].load(Relaxed));
+        let (cleared, granted) = (self.cleared.load(Relaxed), self.granted.load(Relaxed));
+        FlowTableStatus { flows, entered, expired, evicted, cleared, granted }
+    }
+
     /// Everything, as status has it.
     pub(super) fn read(&self, index: u32, core: Option<u32>) -> WorkerStatus {
         let drops =
@@ -130,6 +154,7 @@ impl Stats {
             inject_lost: self.inject_lost.load(Relaxed),
             inject_calls: self.inject_calls.load(Relaxed),
             frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
+            flows: self.flow_table(),
             latency: latency::merge([&self.latency]),
         }
     }

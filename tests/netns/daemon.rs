@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) without: Option<&'static str>,
     /// Modules of the default chain: name, file and further keys of each.
     pub(crate) modules: Vec<(&'static str, PathBuf, String)>,
+    /// Keys of the section `[flows]`.
+    pub(crate) flows: String,
 }
 
 impl Default for Setup {
@@ -48,6 +50,7 @@ impl Default for Setup {
             workers: "",
             without: None,
             modules: vec![("http_guard", guard, String::new())],
+            flows: String::new(),
         }
     }
 }
@@ -58,8 +61,8 @@ impl Setup {
         let mut text = format!(
             "interfaces = {:?}\nmode = {:?}\nfail_policy = {:?}\nstate = \"state.json\"\nbpffs = \"bpf\"\n\
              [socket]\npath = \"secuxflow.sock\"\n[alerts]\nfile = \"eve.json\"\n\
-             [umem]\nframes = {FRAMES}\nring = {}\n[workers]\n{}\n",
-            self.interfaces, self.mode, self.fail_policy, self.ring, self.workers
+             [umem]\nframes = {FRAMES}\nring = {}\n[workers]\n{}\n[flows]\n{}\n",
+            self.interfaces, self.mode, self.fail_policy, self.ring, self.workers, self.flows
         );
         for (name, path, more) in &self.modules {
             write!(text, "[[module]]\nname = {name:?}\npath = {path:?}\n{more}\n").expect("a string takes all");

@@ -13,6 +13,7 @@ mod fail;
 mod idle;
 mod inspection;
 mod modules;
+mod offload;
 mod rules;
 mod services;
 mod sets;

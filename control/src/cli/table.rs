@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use secuxflow::{
-    plane::{FailPolicy, Mode, ModuleStatus, PlaneStatus, ProbeReport},
+    plane::{FailPolicy, Mode, ModuleStatus, OffloadStatus, PlaneStatus, ProbeReport},
     service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,7 @@ impl Show for Status {
         });
         let head = ["WORKER", "CORE", "RX", "TX", "DROPPED", "P50 us", "P99 us"];
         text += &table(head, workers, &head);
+        text += &flows(plane);
         text += &oddities(plane);
         if !plane.services.is_empty() {
             text.push('\n');
@@ -122,6 +123,21 @@ impl Show for Status {
         }
         text
     }
+}
+
+/// What is known of flows, and what modules decided of them; nothing where there is nothing to tell.
+fn flows(plane: &PlaneStatus) -> String {
+    let remembered: u64 = plane.workers.iter().map(|worker| worker.flows.flows).sum();
+    let OffloadStatus { flows, sources, cleared, condemned, blocked, .. } = plane.offload;
+    if remembered == 0 && !flows && !sources {
+        return String::new();
+    }
+    let offload = if flows || sources {
+        format!("; in the kernel {cleared} directions cleared, {condemned} condemned, {blocked} sources blocked")
+    } else {
+        String::new()
+    };
+    format!("\n{remembered} flows remembered{offload}\n")
 }
 
 /// What should be nought on a quiet day, and is not: a line each for the classifier's events, the workers' reasons to
@@ -507,6 +523,8 @@ mod tests {
         assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"]), "{text}");
         assert!(lines.contains(&row.to_vec()), "{text}");
         assert!(text.contains("\nevents   neighbour 5\n") && text.contains("\ndropped  verdict 3\n"), "{text}");
+        let flows = "\n21 flows remembered; in the kernel 31 directions cleared, 32 condemned, 33 sources blocked\n";
+        assert!(text.contains(flows), "{text}");
         assert!(!text.contains("rings"), "nought is not shown: {text}");
     }
 
