@@ -3,6 +3,7 @@
 mod basic;
 mod dns;
 mod failures;
+mod guards;
 mod http;
 mod load;
 mod readme;
