@@ -62,7 +62,8 @@ struct packet {
         __u8 v6;
         /* The addresses are known: the IP header was whole. */
         __u8 addressed;
-        __u8 reserved;
+        /* Nothing between the Ethernet, IP and transport headers, and no fragment. */
+        __u8 plain;
 };
 
 /* Write an address of `packet`, which must be zero before. */
@@ -173,6 +174,7 @@ static __always_inline enum kind parse_ipv4(struct cursor *cursor, struct packet
         packet->addressed = 1;
         flags = bpf_ntohs(ip->frag_off) & 0x3fff;
         packet->fragment = flags == 0 ? FRAGMENT_NONE : flags == 0x2000 ? FRAGMENT_FIRST : FRAGMENT_LATER;
+        packet->plain = cursor->at == sizeof(struct ethhdr) && ip->ihl == 5 && packet->fragment == FRAGMENT_NONE;
         cursor->ip_end = cursor->at + bpf_ntohs(ip->tot_len);
         cursor->at += ip->ihl * 4;
         return parse_transport(cursor, packet);
@@ -229,6 +231,7 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
         packet->v6 = 1;
         packet->addressed = 1;
         packet->protocol = ip->nexthdr;
+        packet->plain = cursor->at == sizeof(struct ethhdr) && !is_extension(packet->protocol);
         cursor->at += sizeof(*ip);
         cursor->ip_end = cursor->at + bpf_ntohs(ip->payload_len);
         if (!is_extension(packet->protocol))

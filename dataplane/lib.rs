@@ -7,6 +7,7 @@ pub mod alert;
 pub mod bpf;
 pub mod clock;
 mod counter;
+pub mod egress;
 pub mod flow;
 pub mod inspect;
 pub mod plane;

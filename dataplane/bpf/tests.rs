@@ -66,7 +66,7 @@ fn an_inspected_packet_carries_its_rule_and_chain_to_the_socket() {
     let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
     assert_eq!(verdict, XDP_REDIRECT);
     let (metadata, rest) = out.split_first_chunk().unwrap();
-    assert_eq!(Metadata::read(metadata), Some(Metadata { chain: 1, rule: 7 }));
+    assert_eq!(Metadata::read(metadata), Some(Metadata { chain: 1, rule: 7, generation: 1, slot: 0 }));
     assert_eq!(rest, packet);
     let count = Count { packets: 1, bytes: packet.len() as u64 };
     assert_eq!(action(&filter, "inspect"), count);
@@ -227,7 +227,7 @@ pub(super) fn isolated(body: impl FnOnce(&Path) + Send) {
     });
 }
 
-fn ip(arguments: &str) {
+pub(super) fn ip(arguments: &str) {
     assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
 }
 

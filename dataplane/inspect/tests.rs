@@ -1,5 +1,6 @@
 //! Behaviour that workers and administrators rely on.
 
+mod asks;
 mod basic;
 mod dns;
 mod failures;
