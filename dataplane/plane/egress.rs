@@ -40,10 +40,12 @@ impl Hands<'_> {
     /// One socket for each worker, as far as the device has queues.
     fn open(&self, dev: &str) -> Result<Vec<PortId>, String> {
         let tx = queues(dev).map_err(|error| format!("device {dev}: {error}"))?.tx;
+        // What is required of the interfaces is not of the services' devices, most of which are veths.
+        let request = if self.mode == ModeRequest::ZeroCopy { ModeRequest::Auto } else { self.mode };
         let mut ports = Vec::new();
         for queue in 0..tx.min(self.workers.count()) {
             let spec = PortSpec { dev: dev.to_owned(), queue, ingress: None };
-            match self.workers.open(&spec, self.mode) {
+            match self.workers.open(&spec, request) {
                 Ok(opened) => ports.push(opened.id),
                 // A device may have more TX than RX queues; the kernel takes the ones that it can.
                 Err(OpenError::Xsk(_)) if !ports.is_empty() => break,
@@ -56,8 +58,9 @@ impl Hands<'_> {
         Ok(ports)
     }
 
+    /// Last to first: the first may be what the others' registration hangs on.
     fn close(&self, ports: &[PortId]) {
-        for port in ports {
+        for port in ports.iter().rev() {
             if let Err(error) = self.workers.close(*port) {
                 tracing::error!(%error, "cannot close a socket toward a service");
             }
