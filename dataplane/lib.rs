@@ -7,6 +7,8 @@ pub mod alert;
 pub mod bpf;
 pub mod clock;
 mod counter;
+#[cfg(test)]
+mod counting;
 pub mod flow;
 pub mod inspect;
 pub mod plane;

@@ -40,8 +40,9 @@ impl Hands<'_> {
     /// One socket for each worker, as far as the device has queues.
     fn open(&self, dev: &str) -> Result<Vec<PortId>, String> {
         let tx = queues(dev).map_err(|error| format!("device {dev}: {error}"))?.tx;
-        // What is required of the interfaces is not of the services' devices, most of which are veths.
-        let request = if self.mode == ModeRequest::ZeroCopy { ModeRequest::Auto } else { self.mode };
+        // Zero-copy would take the queue's receive buffers away from the kernel, and many drivers transmit by it only
+        // where an XDP program is attached: a card that is to send by zero-copy is named as an interface.
+        let request = if self.mode == ModeRequest::Skb { ModeRequest::Skb } else { ModeRequest::Copy };
         let mut ports = Vec::new();
         for queue in 0..tx.min(self.workers.count()) {
             let spec = PortSpec { dev: dev.to_owned(), queue, ingress: None };
@@ -66,6 +67,21 @@ impl Hands<'_> {
             }
         }
     }
+
+    /// Let a way out by an interface's own sockets use those that it has now.
+    pub(super) fn renew(&mut self, number: u16, ifindex: u32) {
+        let Some(interface) = self.interfaces.iter().find(|interface| interface.ifindex == ifindex) else { return };
+        if let Err(error) = self.workers.set_egress(EgressId(number), &interface.ports) {
+            tracing::error!(interface = interface.name, %error, "a way out cannot use the interface's new sockets");
+        }
+        self.egresses.relied_on.insert(number, relied_on(interface.ports.len(), self.workers.count()));
+    }
+}
+
+/// Workers that send for others too, by a device with sockets on this many queues.
+fn relied_on(queues: usize, workers: u32) -> Vec<u32> {
+    let queues = u32::try_from(queues).unwrap_or(u32::MAX);
+    if queues < workers { (0..queues).collect() } else { Vec::new() }
 }
 
 impl Bind for Hands<'_> {
@@ -78,9 +94,7 @@ impl Bind for Hands<'_> {
             self.close(&opened);
             return Err(error.to_string());
         }
-        let (queues, workers) = (u32::try_from(ports.len()).unwrap_or(u32::MAX), self.workers.count());
-        let relied_on = if queues < workers { (0..queues).collect() } else { Vec::new() };
-        self.egresses.relied_on.insert(number, relied_on);
+        self.egresses.relied_on.insert(number, relied_on(ports.len(), self.workers.count()));
         self.egresses.opened.insert(number, opened);
         Ok(number)
     }

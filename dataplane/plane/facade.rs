@@ -74,8 +74,7 @@ impl Plane {
             ruleset: rules.clone(),
             chains: chains.clone(),
             netlink,
-            mode: config.mode,
-            fail_policy: config.fail_policy,
+            config: config.clone(),
             alerts: Arc::clone(&alerts),
         });
         running.settle();

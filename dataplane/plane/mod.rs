@@ -4,6 +4,7 @@ mod config;
 mod egress;
 mod error;
 mod facade;
+mod follow;
 mod interfaces;
 mod packet;
 mod probe;

@@ -9,5 +9,7 @@ mod spec;
 pub use model::{Mac, Service, ServiceState, ServiceStatus};
 pub use netlink::{Link, Neighbour, Netlink, NetlinkError};
 pub use place::{Placement, place};
+#[cfg(test)]
+pub(crate) use queues::set_queues;
 pub use queues::{Queues, queues};
 pub use spec::{ServiceError, ServiceSpec};

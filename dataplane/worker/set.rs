@@ -248,8 +248,8 @@ impl Workers {
     pub fn close(&self, id: PortId) -> Result<(), WorkerError> {
         let mut ports = self.served();
         let position = ports.iter().position(|port| port.id == id).ok_or(WorkerError::UnknownPort(id))?;
-        let Served { worker, mode, .. } = ports[position];
-        if ports[position].holds_umem && !ports[position].orphaned() {
+        let Served { worker, mode, holds_umem, .. } = ports[position];
+        if holds_umem && !ports[position].orphaned() {
             return Err(WorkerError::HoldsUmem { port: id, dev: ports[position].dev.clone() });
         }
         let (reply, answer) = bounded(1);
@@ -258,6 +258,9 @@ impl Workers {
         ports.remove(position);
         drop(ports);
         drop(port);
+        if holds_umem {
+            self.umem.lose_first();
+        }
         if mode == Mode::ZeroCopy {
             thread::sleep(ZERO_COPY_GRACE);
         }

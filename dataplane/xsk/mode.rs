@@ -36,9 +36,8 @@ pub struct Bound {
 }
 
 /// Bind a socket to a queue, on the UMEM's first registration where that is bound in the same mode, else on one that the
-/// device has for itself: so each device has the mode that it can have. No XDP program is loaded. With
-/// [`ModeRequest::Auto`] a device of a service is not asked for zero-copy when the first socket has none. Blocks up to
-/// 2 seconds while the queue is busy.
+/// device has for itself: so each device has the mode that it can have. No XDP program is loaded. Blocks up
+/// to 2 seconds while the queue is busy.
 ///
 /// # Errors
 /// The kernel's refusal, explained; a mode that was required and not had.
@@ -51,10 +50,6 @@ pub fn bind(umem: &Umem, id: PortId, spec: &PortSpec, request: ModeRequest) -> R
     let (rings, zero_copy) = match request {
         ModeRequest::ZeroCopy => (open(umem, &mut registrations, spec, true)?, true),
         ModeRequest::Copy | ModeRequest::Skb => (open(umem, &mut registrations, spec, false)?, false),
-        ModeRequest::Auto if spec.ingress.is_none() && registrations.first_copies() => {
-            reason = "its traffic comes in by an interface in copy mode".into();
-            (open(umem, &mut registrations, spec, false)?, false)
-        }
         ModeRequest::Auto => match open(umem, &mut registrations, spec, true) {
             Ok(rings) => (rings, true),
             Err(error) if refuses_zero_copy(&error) => {

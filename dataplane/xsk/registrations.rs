@@ -35,9 +35,9 @@ struct Own {
 }
 
 impl Registrations {
-    /// The first registration's sockets are bound in copy mode.
-    pub(super) fn first_copies(&self) -> bool {
-        self.first == First::Bound { zero_copy: false }
+    /// The first registration's first socket is closed. Its library would take the next one for the first again.
+    pub(super) fn lose_first(&mut self) {
+        self.first = First::Gone;
     }
 
     /// Bind a socket in this mode.
@@ -58,12 +58,7 @@ impl Registrations {
         self.open_own(umem, spec, zero_copy).map(KernelRings::from)
     }
 
-    fn open_own(
-        &mut self,
-        umem: &Umem,
-        spec: &PortSpec,
-        zero_copy: bool,
-    ) -> io::Result<super::registration::OwnRings> {
+    fn open_own(&mut self, umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<super::registration::OwnRings> {
         self.own.retain(|own| own.registration.strong_count() > 0);
         let ifindex = nix::net::if_::if_nametoindex(spec.dev.as_str())?;
         let there = self.own.iter().find(|own| own.ifindex == ifindex && own.zero_copy == zero_copy);

@@ -245,6 +245,11 @@ impl Umem {
         count
     }
 
+    /// The first socket that was bound is closed: sockets go on other registrations of the UMEM from now on.
+    pub(crate) fn lose_first(&self) {
+        self.registrations().lose_first();
+    }
+
     /// xsk-rs' descriptor for what lies `at` a place, in a frame whose token the caller is giving up. Its descriptors
     /// can be kept but not made up, and begin where the kernel lets packets begin: one that lies elsewhere is moved there.
     pub(super) fn desc(&self, at: Descriptor) -> FrameDesc {

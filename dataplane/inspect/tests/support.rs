@@ -109,6 +109,21 @@ impl Bench {
             .collect()
     }
 
+    /// The same frames `times` over, written and described before; how many allocations the runner makes meanwhile.
+    pub(super) fn allocations(&mut self, frames: &[Vec<u8>], times: usize) -> u64 {
+        let place = |(i, frame): (usize, &Vec<u8>)| {
+            self.memory.write(i * FRAME, frame).unwrap();
+            packet(i * FRAME, frame)
+        };
+        let mut packets: Vec<_> = frames.iter().enumerate().map(place).collect();
+        crate::counting::allocations(|| {
+            for _ in 0..times {
+                self.runner.run(0, &mut packets);
+                while self.alerts.pop().is_some() {}
+            }
+        })
+    }
+
     /// Verdict on one frame and the signatures raised.
     pub(super) fn one(&mut self, frame: &[u8]) -> (bool, Vec<u32>) {
         let pass = self.run(&[frame.to_vec()])[0];
