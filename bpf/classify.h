@@ -198,13 +198,28 @@ static __always_inline int look_up(struct vectors *vectors) {
         return vectors->lost ? RULE_UNKNOWN : first;
 }
 
+enum found {
+        /* Nothing about the verdict is monitored. */
+        FOUND_PLAIN,
+        /* Something is, and it was told of, */
+        FOUND_TOLD,
+        /* or nothing was certain enough to be told. */
+        FOUND_UNTOLD,
+};
+
+static __always_inline enum found monitored(struct xdp_md *ctx, const struct packet *packet,
+                                            const struct sxf_verdict *verdict) {
+        return tell(ctx, packet, verdict) ? FOUND_TOLD : FOUND_UNTOLD;
+}
+
 /* Replace the default action by what the first rule says that matches and is enforced. What monitored rules say is only
- * told of; the answer is whether there was such a one. */
-static __always_inline bool find_verdict(struct xdp_md *ctx, const struct packet *packet, struct sxf_verdict *verdict) {
+ * told of. */
+static __always_inline enum found find_verdict(struct xdp_md *ctx, const struct packet *packet,
+                                               struct sxf_verdict *verdict) {
         bool ports = packet->fragment != FRAGMENT_LATER && has_ports(packet->protocol);
         __u32 protocol = protocol_row(packet, ports);
         __u32 sport = ports ? port_row(SXF_SPORT, packet->sport) : SXF_EVERY_RULE;
-        bool monitored = false, told = false;
+        enum found found = FOUND_PLAIN;
         __u32 src, dst;
 
         if (packet->v6) {
@@ -220,19 +235,18 @@ static __always_inline bool find_verdict(struct xdp_md *ctx, const struct packet
                 add_extras(packet, &vectors);
         decide(config.uses ? look_up(&vectors) : first_rule(src, dst, protocol, sport), packet, verdict);
         if (verdict->monitored && verdict->slot != SXF_DEFAULT_SLOT) {
-                monitored = true;
-                told = tell(ctx, packet, verdict);
+                found = monitored(ctx, packet, verdict);
                 *verdict = config.default_verdict;
                 add_vector(&vectors, config.enforced);
                 decide(look_up(&vectors), packet, verdict);
         }
         if (verdict->monitored) {
                 /* The default action. */
-                if (!monitored)
-                        told = tell(ctx, packet, verdict);
+                if (found == FOUND_PLAIN)
+                        found = monitored(ctx, packet, verdict);
                 verdict->action = SXF_PASS;
         }
-        return told;
+        return found;
 }
 
 #endif

@@ -20,6 +20,8 @@ enum sxf_limits {
         SXF_BLOCKLIST_SLOT,
         /* Slots that there are, of rules and of what is not a rule. */
         SXF_SLOTS,
+        /* Slots of each CPU, so that no two CPUs share a cache line. */
+        SXF_COUNT_STRIDE = 32772,
         /* Verdicts that no rule gave are not counted by rule. */
         SXF_NO_SLOT = 0xffffffff,
         SXF_INTERFACES = 16,
@@ -216,9 +218,27 @@ enum sxf_blocklists {
         SXF_BLOCKLIST_DROPS,
 };
 
+/* How the exact-match cache is cut. */
+enum sxf_cache_shape {
+        /* Of each CPU. */
+        SXF_CACHE_ENTRIES = 4096,
+        SXF_KEY_WORDS = 5,
+};
+
+/* What a generation found for packets with these fields: a cache line. bpf/cache.h cuts the words. */
+struct sxf_cached {
+        __u64 words[SXF_KEY_WORDS];
+        struct sxf_verdict verdict;
+        __u32 generation; /* 0 for an entry that nobody wrote. */
+        __u32 blocked;    /* A blocklist has the source. */
+        __u32 reserved;
+};
+
 /* What a generation is told, besides its tables. */
 struct sxf_config {
         struct sxf_verdict default_verdict;
+        __u32 generation; /* From 1. */
+        __u32 cached;     /* Verdicts are cached. */
         __u32 fail_closed;
         __u32 uses;     /* enum sxf_uses */
         __u32 enforced; /* The first line of the bit vector of rules that are not monitored. */

@@ -2,6 +2,7 @@
 /* One generation: its own rule tables and constants over the shared maps. Parse, find the first rule, count, act.
  *
  * The parser's bpf_loop() makes a generation need Linux 5.17. */
+#include "cache.h"
 #include "classify.h"
 #include "maps.h"
 #include "parse.h"
@@ -27,6 +28,7 @@ struct sxf_types {
         enum sxf_blocklists blocklists;
         struct sxf_entries entries;
         struct sxf_runs runs;
+        enum sxf_cache_shape cache_shape;
 };
 struct sxf_types *sxf_types __attribute__((unused));
 
@@ -94,20 +96,9 @@ static __always_inline int act(struct xdp_md *ctx, const struct packet *packet, 
         }
 }
 
-/* Whether a blocklist has the source of a packet whose addresses are known. Counts it. */
+/* Whether a blocklist has the source of a packet whose addresses are known. */
 static __always_inline bool is_blocked(struct packet *packet) {
-        if (!source_wanted() || !find_source(packet))
-                return false;
-        count_event(SXF_BLOCKED);
-        return true;
-}
-
-/* Drop a packet for its source. False in monitor mode. */
-static __always_inline bool drop_blocked(__u64 bytes) {
-        if (config.blocklists != SXF_BLOCKLIST_DROPS)
-                return false;
-        count_action(SXF_DROP, bytes);
-        return true;
+        return source_wanted() && find_source(packet);
 }
 
 static __always_inline void tell_blocked(struct xdp_md *ctx, const struct packet *packet) {
@@ -116,17 +107,40 @@ static __always_inline void tell_blocked(struct xdp_md *ctx, const struct packet
         tell(ctx, packet, &blocked);
 }
 
+/* The verdict of the rules and the blocklists on a packet. True where the next packet with the same fields has the same one,
+ * and nothing has to be told of it. */
+static __always_inline bool find(struct xdp_md *ctx, struct packet *packet, struct sxf_verdict *verdict, bool *blocked) {
+        enum found found;
+
+        *blocked = is_blocked(packet);
+        if (*blocked && config.blocklists == SXF_BLOCKLIST_DROPS) {
+                *verdict = (struct sxf_verdict){.slot = SXF_NO_SLOT, .action = SXF_DROP};
+                return true;
+        }
+        found = find_verdict(ctx, packet, verdict);
+        if (*blocked && found != FOUND_TOLD)
+                tell_blocked(ctx, packet);
+        return found == FOUND_PLAIN && !*blocked;
+}
+
 static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, __u64 bytes) {
         struct sxf_verdict verdict = config.default_verdict;
+        struct sxf_cached *entry = NULL;
+        struct cache_key key;
         bool blocked;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
-        blocked = is_blocked(packet);
-        if (blocked && drop_blocked(bytes))
-                return XDP_DROP;
-        if (!find_verdict(ctx, packet, &verdict) && blocked)
-                tell_blocked(ctx, packet);
+        else
+                entry = cache_entry(packet, &key);
+        if (entry && is_cached(entry, &key, packet->v6)) {
+                verdict = entry->verdict;
+                blocked = entry->blocked;
+        } else if (find(ctx, packet, &verdict, &blocked) && entry) {
+                store(entry, &key, packet->v6, &verdict, blocked);
+        }
+        if (blocked)
+                count_event(SXF_BLOCKED);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
         return act(ctx, packet, &verdict, bytes);
@@ -152,8 +166,11 @@ int sxf_generation(struct xdp_md *ctx) {
                 if (!packet.addressed)
                         return fail(config.fail_closed, bytes);
                 if (is_blocked(&packet)) {
-                        if (drop_blocked(bytes))
+                        count_event(SXF_BLOCKED);
+                        if (config.blocklists == SXF_BLOCKLIST_DROPS) {
+                                count_action(SXF_DROP, bytes);
                                 return XDP_DROP;
+                        }
                         tell_blocked(ctx, &packet);
                 }
                 return inspect(ctx, &packet, &undecided, bytes);

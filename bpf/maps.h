@@ -38,9 +38,12 @@ struct {
         __type(value, struct sxf_service);
 } services SEC(".maps");
 
+/* By CPU, then by slot. One array rather than one for each CPU, which is looked up by way of a table of pointers: with
+ * many rules that is a cache miss more. User space sizes it to the CPUs, and reads it through a mapping. */
 struct {
-        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-        __uint(max_entries, SXF_SLOTS);
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, SXF_COUNT_STRIDE);
         __type(key, __u32);
         __type(value, struct sxf_count);
 } rule_counts SEC(".maps");
@@ -73,6 +76,15 @@ struct {
         __type(value, __u64);
 } sampled SEC(".maps");
 
+/* By CPU, then by hash. User space sizes it to the CPUs. Mappable only because that aligns it to cache lines. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, SXF_CACHE_ENTRIES);
+        __type(key, __u32);
+        __type(value, struct sxf_cached);
+} cache SEC(".maps");
+
 static __always_inline void count_event(__u32 event) {
         __u64 *count = bpf_map_lookup_elem(&events, &event);
 
@@ -90,7 +102,8 @@ static __always_inline void count_action(__u32 action, __u64 bytes) {
 }
 
 static __always_inline void count_rule(__u32 slot, __u64 bytes) {
-        struct sxf_count *count = bpf_map_lookup_elem(&rule_counts, &slot);
+        __u32 index = bpf_get_smp_processor_id() * SXF_COUNT_STRIDE + slot;
+        struct sxf_count *count = bpf_map_lookup_elem(&rule_counts, &index);
 
         if (!count)
                 return;

@@ -36,7 +36,7 @@ enum {
 };
 
 /* Written before the program is loaded. */
-struct sxf_config config = {.fail_closed = 1};
+const volatile struct sxf_config config SEC(".rodata.config") = {.fail_closed = 1};
 
 static __always_inline const struct sxf_line *line(__u32 index) {
         return bpf_map_lookup_elem(&lines, &index);

@@ -151,7 +151,7 @@ pub(crate) fn full_status() -> PlaneStatus {
     PlaneStatus {
         interfaces: vec![interface],
         generation: 7,
-        memory: TableMemory { rules: 2_200_000, sets: 600_000 },
+        memory: TableMemory { rules: 2_200_000, sets: 600_000, shared: 1_300_000 },
         actions: named("drop"),
         events: number("neighbour"),
         rules: vec![RuleCount { id: secuxflow::rules::RuleId(1), count }],

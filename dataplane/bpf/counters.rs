@@ -48,14 +48,6 @@ pub(super) fn packets(map: &MapHandle, index: u32) -> Result<Count, BpfError> {
     Ok(sum)
 }
 
-/// Set one entry to zero on every CPU.
-pub(super) fn zero(map: &MapHandle, index: u32) -> Result<(), BpfError> {
-    let failed = |error| BpfError::libbpf("zeroing a rule's counter", &error);
-    let cpus = libbpf_rs::num_possible_cpus().map_err(failed)?;
-    let values = vec![bytemuck::bytes_of(&<CountEntry as bytemuck::Zeroable>::zeroed()).to_vec(); cpus];
-    map.update_percpu(&index.to_ne_bytes(), &values, MapFlags::ANY).map_err(failed)
-}
-
 fn per_cpu<T: bytemuck::AnyBitPattern>(map: &MapHandle, index: u32) -> Result<Vec<T>, BpfError> {
     let values = map
         .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)

@@ -123,12 +123,12 @@ impl Model {
     }
 
     fn assert_counted(&self, filter: &Filter) {
-        for rule in filter.rule_counts().unwrap() {
+        for rule in filter.rule_counts() {
             assert_eq!(rule.count, self.rules.get(&rule.id).copied().unwrap_or_default(), "{}", rule.id);
         }
-        let counted: u64 = filter.rule_counts().unwrap().iter().map(|rule| rule.count.packets).sum();
+        let counted: u64 = filter.rule_counts().iter().map(|rule| rule.count.packets).sum();
         assert_eq!(counted, self.rules.values().map(|count| count.packets).sum::<u64>());
-        assert_eq!(filter.default_count().unwrap(), self.default);
+        assert_eq!(filter.default_count(), self.default);
         for action in filter.actions().unwrap() {
             let expected = self.actions.get(action.name.as_str()).copied().unwrap_or_default();
             assert_eq!(action.value, expected, "{}", action.name);
@@ -174,15 +174,23 @@ pub(super) fn compare(
         packet.resize(packet.len().max(14), 0);
         let frame = parse(&packet);
         let decision = classifier.classify(&frame);
-        let (expected, metadata) = model.expect(&frame, decision, packet.len());
-        if is_blocked(ruleset, &frame) {
-            model.event("blocklist");
-        }
-        let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
-        let (front, rest) = out.split_at(out.len() - packet.len());
-        assert_eq!(rest, packet);
-        let front = <&[u8; METADATA_LEN]>::try_from(front).ok().and_then(Metadata::read);
-        assert_eq!((verdict, front), (expected, metadata), "{decision:?} on {frame:?} {packet:02x?} of {ruleset:#?}");
+        // The second time by the cache, where it keeps the verdict.
+        let [verdict, _] = [(); 2].map(|()| {
+            let (expected, metadata) = model.expect(&frame, decision, packet.len());
+            if is_blocked(ruleset, &frame) {
+                model.event("blocklist");
+            }
+            let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
+            let (front, rest) = out.split_at(out.len() - packet.len());
+            assert_eq!(rest, packet);
+            let front = <&[u8; METADATA_LEN]>::try_from(front).ok().and_then(Metadata::read);
+            assert_eq!(
+                (verdict, front),
+                (expected, metadata),
+                "{decision:?} on {frame:?} {packet:02x?} of {ruleset:#?}"
+            );
+            verdict
+        });
         let monitored = decision.monitored.map_or("", |monitored| match monitored {
             Monitored::Rule(_) => ", monitored rule",
             Monitored::Default => ", monitored default",
@@ -342,7 +350,9 @@ fn they_agree_on_packets_cut_at_every_byte() {
                     Outcome::Pass => XDP_PASS,
                     Outcome::Drop | Outcome::Inspect { .. } => XDP_DROP,
                 };
-                assert_eq!(filter.test_run(packet, LOOPBACK, 0).unwrap().0, expected, "{packet:02x?}");
+                for _ in 0..2 {
+                    assert_eq!(filter.test_run(packet, LOOPBACK, 0).unwrap().0, expected, "{packet:02x?}");
+                }
                 cut += 1;
             }
         }

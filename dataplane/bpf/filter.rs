@@ -15,11 +15,15 @@ use super::{
     BpfError,
     attach::{self, Attached},
     counters, mount,
+    rule_counts::RuleCounts,
     samples::{self, Sample},
     set_tables::SetTables,
     slots::Slots,
     tables::{self, Content},
-    types::{Address, Config, Data, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port, ServiceEntry},
+    types::{
+        Address, CacheShape, Config, ConfigSection, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port,
+        ServiceEntry,
+    },
 };
 use crate::{
     plane::{Count, FailPolicy, Named, RuleCount, TableMemory},
@@ -40,11 +44,14 @@ pub struct Filter {
     /// Keeps the live generation's maps findable; the kernel keeps the program itself by the program array.
     live: Option<Object>,
     shared: Shared,
+    rule_counts: RuleCounts,
     /// What the live generation looks sets up in.
     sets: SetTables,
     memory: TableMemory,
     slots: Slots,
     generation: u64,
+    /// Generations keep verdicts for packets with the same fields.
+    caching: bool,
     fail_policy: FailPolicy,
     attached: Vec<Attached>,
     /// Where links are, or were to be, pinned.
@@ -63,6 +70,7 @@ struct Shared {
     events: MapHandle,
     samples: MapHandle,
     sampled: MapHandle,
+    cache: MapHandle,
 }
 
 impl Filter {
@@ -74,17 +82,22 @@ impl Filter {
     pub fn load(fail_policy: FailPolicy) -> Result<Self, BpfError> {
         quiet();
         let mut open = open(ENTRY_OBJECT, "sxf_entry")?;
+        size_cache(&mut open)?;
+        RuleCounts::size(&mut open)?;
         set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
+        let lasting = array_bytes(&shared.rule_counts) + array_bytes(&shared.cache);
         Ok(Self {
             entry,
             live: None,
+            rule_counts: RuleCounts::of(&shared.rule_counts)?,
             shared,
             sets: SetTables::none(),
-            memory: TableMemory::default(),
+            memory: TableMemory { shared: lasting, ..TableMemory::default() },
             slots: Slots::new(),
             generation: 0,
+            caching: !is_realtime(),
             fail_policy,
             attached: Vec::new(),
             bpffs: BTreeSet::new(),
@@ -108,7 +121,7 @@ impl Filter {
         let sets = changed.as_ref().unwrap_or(&self.sets);
         let tables = compile(ruleset, chains, sets.masks(), |id| slots.of(id))?;
         for slot in taken {
-            counters::zero(&self.shared.rule_counts, slot)?;
+            self.rule_counts.zero(slot);
         }
         let contents = tables::contents(&tables);
         let generation = self.load_generation(&tables, &contents, sets)?;
@@ -117,7 +130,7 @@ impl Filter {
         self.slots = slots;
         self.live = Some(generation);
         let [rules, sets] = [tables::total(&contents), sets.bytes()].map(|bytes| bytes as u64);
-        self.memory = TableMemory { rules, sets };
+        self.memory = TableMemory { rules, sets, ..self.memory };
         if let Some(changed) = changed {
             self.sets = changed;
         }
@@ -129,6 +142,12 @@ impl Filter {
     /// decides is always counted. For measuring what counting costs.
     pub fn count_rules(&mut self, count: bool) {
         self.slots.count(count);
+    }
+
+    /// Whether verdicts are kept for packets with the same fields, from the next publication on; they are unless told
+    /// otherwise, but on a kernel with `PREEMPT_RT`. For measuring what that is worth.
+    pub fn cache_verdicts(&mut self, cache: bool) {
+        self.caching = cache && !is_realtime();
     }
 
     /// The program that is attached to interfaces. For measuring tools, which tail-call it from a program of their own:
@@ -149,7 +168,7 @@ impl Filter {
         self.generation
     }
 
-    /// Memory of the live generation's tables and of the sets'.
+    /// Memory of the live generation's tables, of the sets', and of what all generations share.
     #[must_use]
     pub fn memory(&self) -> TableMemory {
         self.memory
@@ -284,20 +303,15 @@ impl Filter {
     }
 
     /// What each rule matched since it was added, by id. A rule that was never enabled is not listed.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn rule_counts(&self) -> Result<Vec<RuleCount>, BpfError> {
-        let count = |slot| counters::packets(&self.shared.rule_counts, slot);
-        self.slots.all().into_iter().map(|(id, slot)| Ok(RuleCount { id, count: count(slot)? })).collect()
+    #[must_use]
+    pub fn rule_counts(&self) -> Vec<RuleCount> {
+        self.slots.all().into_iter().map(|(id, slot)| RuleCount { id, count: self.rule_counts.read(slot) }).collect()
     }
 
     /// Packets that the default action decided on.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn default_count(&self) -> Result<Count, BpfError> {
-        counters::packets(&self.shared.rule_counts, Limits::SXF_DEFAULT_SLOT.0)
+    #[must_use]
+    pub fn default_count(&self) -> Count {
+        self.rule_counts.read(Limits::SXF_DEFAULT_SLOT.0)
     }
 
     /// Packets by what XDP did: `pass`, `drop`, `inspect`. What followed the fail policy counts as what came of it.
@@ -365,22 +379,37 @@ impl Filter {
         super::sys::verified_instructions(program(live, "sxf_generation").unwrap().as_fd()).unwrap()
     }
 
+    /// All entries of the cache of verdicts.
+    #[cfg(test)]
+    pub(super) fn cache(&self) -> super::sys::Mapping {
+        let cache = &self.shared.cache;
+        super::sys::Mapping::new(cache.as_fd(), usize::try_from(array_bytes(cache)).unwrap()).unwrap()
+    }
+
     /// The kernel's number of the map that the live generation looks sets up in.
     #[cfg(test)]
     pub(super) fn set_map(&self) -> u32 {
         find_map(self.live.as_ref().unwrap(), "set_lines").unwrap().info().unwrap().info.id
     }
 
+    /// What tells entries of the next generation from those of others; not 0.
+    fn next_generation(&self) -> u32 {
+        // It comes round after four thousand million publications, when no old entry is left.
+        u32::try_from(self.generation % u64::from(u32::MAX)).map_or(1, |number| number + 1)
+    }
+
     fn load_generation(&self, tables: &Tables, contents: &[Content<'_>], sets: &SetTables) -> Result<Object, BpfError> {
         let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
         let config = Config {
             default_verdict: tables.default,
+            generation: self.next_generation(),
+            cached: self.caching.into(),
             fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
             uses: tables.extras.uses | tables.classes.uses,
             enforced: tables.extras.enforced,
             blocklists: tables.classes.blocklists,
         };
-        set_section(&mut open, ".data", bytes_of(&Data { config }))?;
+        set_section(&mut open, ".rodata.config", bytes_of(&ConfigSection { config }))?;
         self.shared.lend(&mut open)?;
         sets.lend(&mut open)?;
         tables::size(&mut open, contents)?;
@@ -389,6 +418,21 @@ impl Filter {
         tables::fill(&generation, contents)?;
         Ok(generation)
     }
+}
+
+/// Whether the kernel is one of `PREEMPT_RT`, where the handler of one device may interrupt that of another on the same
+/// CPU, in the middle of an entry.
+fn is_realtime() -> bool {
+    std::fs::read("/sys/kernel/realtime").is_ok_and(|flag| flag.starts_with(b"1"))
+}
+
+/// Give each CPU its entries of the cache.
+fn size_cache(open: &mut OpenObject) -> Result<(), BpfError> {
+    let failed = |error| BpfError::libbpf("sizing the cache of verdicts", &error);
+    let cpus = libbpf_rs::num_possible_cpus().map_err(failed)?;
+    let entries = u32::try_from(cpus).unwrap_or(u32::MAX).saturating_mul(CacheShape::SXF_CACHE_ENTRIES.0);
+    let mut cache = open.maps_mut().find(|map| map.name() == "cache").ok_or_else(|| no_map("cache"))?;
+    cache.set_max_entries(entries).map_err(failed)
 }
 
 impl Shared {
@@ -407,6 +451,7 @@ impl Shared {
             events: handle("events")?,
             samples: handle("samples")?,
             sampled: handle("sampled")?,
+            cache: handle("cache")?,
         })
     }
 
@@ -423,6 +468,7 @@ impl Shared {
                 Some("events") => &self.events,
                 Some("samples") => &self.samples,
                 Some("sampled") => &self.sampled,
+                Some("cache") => &self.cache,
                 _ => continue,
             };
             map.reuse_fd(handle.as_fd()).map_err(|error| BpfError::libbpf("sharing a map", &error))?;
@@ -461,13 +507,21 @@ fn set_section(open: &mut OpenObject, section: &str, value: &[u8]) -> Result<(),
 }
 
 pub(super) fn find_map<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Map<'a>, BpfError> {
-    let missing = || BpfError::Object(format!("no map {name}"));
-    object.maps().find(|map| map.name() == name).ok_or_else(missing)
+    object.maps().find(|map| map.name() == name).ok_or_else(|| no_map(name))
+}
+
+pub(super) fn no_map(name: &str) -> BpfError {
+    BpfError::Object(format!("no map {name}"))
 }
 
 fn program<'a>(object: &'a Object, name: &str) -> Result<Program<'a>, BpfError> {
     let missing = || BpfError::Object(format!("no program {name}"));
     object.progs().find(|program| program.name() == name).ok_or_else(missing)
+}
+
+/// Size of an array map.
+fn array_bytes(map: &MapHandle) -> u64 {
+    u64::from(map.max_entries()) * u64::from(map.value_size())
 }
 
 fn update(map: &MapHandle, key: &[u8], value: &[u8], doing: &str) -> Result<(), BpfError> {

@@ -5,6 +5,7 @@ mod counters;
 mod error;
 mod filter;
 mod mount;
+mod rule_counts;
 mod samples;
 mod set_tables;
 mod slots;
@@ -12,6 +13,8 @@ mod sys;
 mod tables;
 pub(crate) mod types;
 
+#[cfg(test)]
+mod cache_tests;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]

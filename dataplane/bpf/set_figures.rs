@@ -95,6 +95,8 @@ fn figures(mix: Mix, count: usize, bpffs: &Path) -> String {
     drop(tries);
     let ruleset = Ruleset { sets: vec![set.clone()], ..Ruleset::new(Vec::new(), Action::Pass) };
     let mut filter = Filter::load(FailPolicy::Open).unwrap();
+    // Else every run but the first would measure the cache.
+    filter.cache_verdicts(false);
     let (publishing, _) = milliseconds(|| filter.publish(&ruleset, &[]).unwrap());
     let (changing, _) = milliseconds(|| filter.publish(&ruleset, &[]).unwrap());
     // Attached natively somewhere: otherwise the kernel waits for a grace period before every test run.

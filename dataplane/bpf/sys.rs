@@ -4,6 +4,9 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    ptr::NonNull,
+    slice,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use libbpf_rs::libbpf_sys;
@@ -56,31 +59,64 @@ pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     Ok(LinkInfo { program: info.prog_id, ifindex })
 }
 
-/// Write `bytes` into an array map from its beginning, through a mapping of it. The map is new, so it is all zeros: pages
-/// of zeros are left out. Fails when the map is not mappable (`BPF_F_MMAPABLE`) or shorter than `bytes`.
+/// An array map's values, mapped into this process. Programs and other CPUs change them at any time.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    words: NonNull<AtomicU64>,
+    count: usize,
+}
+
+// SAFETY: a mapping is of the process, not of a thread; `words` points to atomics only.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// The first `bytes`, a multiple of eight. Fails when the map is not mappable (`BPF_F_MMAPABLE`) or shorter.
+    pub(super) fn new(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of this process; the fd is
+        // borrowed and open during the call.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let words = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
+        Ok(Self { words, count: bytes / size_of::<u64>() })
+    }
+
+    /// All words.
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping has this many words, begins at a page, stays until `self` is dropped, and whoever else writes
+        // to it does so by whole words, as the programs' compiler aligns them.
+        unsafe { slice::from_raw_parts(self.words.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made with this length, and `words` lends nothing that outlives `self`.
+        unsafe { libc::munmap(self.words.as_ptr().cast(), self.count * size_of::<u64>()) };
+    }
+}
+
+/// Write `bytes`, a multiple of eight, into an array map from its beginning, through a mapping of it. The map is new, so it
+/// is all zeros: pages of zeros are left out. Fails as [`Mapping::new`] does.
 pub(super) fn fill_array(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory of this process; the fd is borrowed
-    // and open during the call.
-    let base =
-        unsafe { libc::mmap(std::ptr::null_mut(), bytes.len(), protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
-    if base == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
+    if !bytes.len().is_multiple_of(size_of::<u64>()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a table ends in the middle of a word"));
     }
-    for (index, page) in bytes.chunks(PAGE).enumerate() {
+    let mapping = Mapping::new(map, bytes.len())?;
+    for (page, words) in bytes.chunks(PAGE).zip(mapping.words().chunks(PAGE / size_of::<u64>())) {
         if *page == ZEROS[..page.len()] {
             continue;
         }
-        // SAFETY: the mapping has `bytes.len()` bytes at least, all writable, and this chunk ends within them. No
-        // reference into the mapping exists, so that `page` and the target do not overlap and nothing is aliased.
-        unsafe { base.cast::<u8>().add(index * PAGE).copy_from_nonoverlapping(page.as_ptr(), page.len()) };
-    }
-    // SAFETY: the mapping was made above with this length, and nothing points into it any more.
-    if unsafe { libc::munmap(base, bytes.len()) } != 0 {
-        return Err(io::Error::last_os_error());
+        for (value, word) in page.as_chunks().0.iter().zip(words) {
+            word.store(u64::from_ne_bytes(*value), Relaxed);
+        }
     }
     Ok(())
 }

@@ -24,12 +24,13 @@ mod skeleton {
 }
 
 pub(crate) use skeleton::types::{
-    data as Data, sxf_action as Act, sxf_address as Address, sxf_blocklists as Blocklists, sxf_class as ClassEntry,
-    sxf_config as Config, sxf_count as CountEntry, sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits,
-    sxf_line as Line, sxf_magic as Magic, sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port,
-    sxf_port_table as PortTable, sxf_rule as RuleEntry, sxf_runs as Runs, sxf_sample as RawSample,
-    sxf_service as ServiceEntry, sxf_set_family as SetFamily, sxf_set_shape as SetShape, sxf_shape as Shape,
-    sxf_skip as Skip, sxf_trie as Trie, sxf_uses as Uses, sxf_verdict as VerdictEntry,
+    rodata_config as ConfigSection, sxf_action as Act, sxf_address as Address, sxf_blocklists as Blocklists,
+    sxf_cache_shape as CacheShape, sxf_class as ClassEntry, sxf_config as Config, sxf_count as CountEntry,
+    sxf_entry as Entry, sxf_event as Event, sxf_limits as Limits, sxf_line as Line, sxf_magic as Magic,
+    sxf_metadata as RawMetadata, sxf_node as Node, sxf_port as Port, sxf_port_table as PortTable,
+    sxf_rule as RuleEntry, sxf_runs as Runs, sxf_sample as RawSample, sxf_service as ServiceEntry,
+    sxf_set_family as SetFamily, sxf_set_shape as SetShape, sxf_shape as Shape, sxf_skip as Skip, sxf_trie as Trie,
+    sxf_uses as Uses, sxf_verdict as VerdictEntry,
 };
 
 /// The entry program's object file.
@@ -60,8 +61,8 @@ plain! {
     Runs { begins, before, entries },
     ClassEntry { src, dst, blocked, reserved },
     Skip { key, mask, hit, miss, next, reserved },
-    Config { default_verdict, fail_closed, uses, enforced, blocklists },
-    Data { config },
+    Config { default_verdict, generation, cached, fail_closed, uses, enforced, blocklists },
+    ConfigSection { config },
     Port { first_socket, ingress },
     Address { bytes },
     ServiceEntry { up },

@@ -177,7 +177,7 @@ impl Plane {
             memory: running.filter.memory(),
             actions: running.filter.actions()?,
             events: running.filter.events()?,
-            rules: running.filter.rule_counts()?.into_iter().filter(|rule| live(rule.id)).collect(),
+            rules: running.filter.rule_counts().into_iter().filter(|rule| live(rule.id)).collect(),
             workers: running.workers.status(),
             sockets: running.workers.sockets(),
             modules: self.inspector.status(),

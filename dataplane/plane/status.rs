@@ -162,6 +162,8 @@ pub struct TableMemory {
     pub rules: u64,
     /// Of the sets, which a generation takes over from the one before unless a set has changed.
     pub sets: u64,
+    /// Of what every generation shares: counters of rules and cached verdicts, of all CPUs that there can be.
+    pub shared: u64,
 }
 
 /// A rule's counters.

@@ -9,6 +9,7 @@ mod reference;
 mod sets;
 mod shadow;
 mod spec;
+mod ttl;
 
 #[cfg(any(test, feature = "shapes"))]
 mod random;
@@ -28,3 +29,4 @@ pub use reference::{Cause, Classifier, Decision, Monitored, Outcome};
 pub use sets::{MAX_SET_NAME, MAX_SET_PREFIXES, PrefixSet};
 pub use shadow::{Overlap, Shadow, shadow_of, shadows};
 pub use spec::{Known, RuleRecord, RuleSpec, check_set_name};
+pub use ttl::Ttl;

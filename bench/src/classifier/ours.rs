@@ -34,8 +34,8 @@ impl Ours {
     }
 
     /// Packets by the rule that decided; `None` is the default action.
-    pub(crate) fn counts(&self) -> Result<HashMap<Option<RuleId>, u64>> {
-        let rules = self.filter.rule_counts()?.into_iter().map(|rule| (Some(rule.id), rule.count.packets));
-        Ok(rules.chain([(None, self.filter.default_count()?.packets)]).collect())
+    pub(crate) fn counts(&self) -> HashMap<Option<RuleId>, u64> {
+        let rules = self.filter.rule_counts().into_iter().map(|rule| (Some(rule.id), rule.count.packets));
+        rules.chain([(None, self.filter.default_count().packets)]).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secuxflow::rules::{MAX_SETS, Rule, RuleError, RuleId, check_set_name};
+use secuxflow::rules::{MAX_SETS, Rule, RuleError, RuleId, Ttl, check_set_name};
 
 use super::{Admin, Answer};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     },
     error::ApiError,
     sets::{
-        self, Delta, End, Set, SetError, Ttl,
+        self, Delta, End, Set, SetError,
         feed::{BadLine, Feed},
     },
     state::State,
@@ -271,7 +271,9 @@ fn named(texts: &[String]) -> Answer<Vec<ipnet::IpNet>> {
 }
 
 fn ttl(text: Option<&str>) -> Answer<Option<Ttl>> {
-    text.map(str::parse).transpose().map_err(|message: String| ApiError::invalid("ttl", message))
+    let Some(text) = text else { return Ok(None) };
+    let shown: String = text.chars().take(40).collect();
+    text.parse().map(Some).map_err(|rule: String| ApiError::invalid("ttl", format!("ttl '{shown}': {rule}")))
 }
 
 /// A feed that is not what it should be: a page that says "not found", or a download that broke off, must not empty a

@@ -52,12 +52,19 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
+/// As in `2.1 MiB`.
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10).div_ceil(1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
 impl Show for Status {
     fn show(&self) -> String {
         let Self { version, pid, started, uptime_seconds, plane, .. } = self;
         let mut text = format!(
             "secuxflow {version}, process {pid}, up {uptime_seconds} s since {started}\n\
              {} rule{} (generation {}), default action {}, fail policy {}, enforcement {}\n\
+             tables in the kernel: rules {}, sets {}, counters and cache {}\n\
              {} alerts, {} dropped, {} not written\n\n",
             self.rule_count,
             if self.rule_count == 1 { "" } else { "s" },
@@ -65,6 +72,9 @@ impl Show for Status {
             self.default_action,
             policy(self.fail_policy),
             self.enforcement.word(),
+            mebibytes(plane.memory.rules),
+            mebibytes(plane.memory.sets),
+            mebibytes(plane.memory.shared),
             plane.alerts_raised,
             plane.alerts_dropped,
             self.alert_write_errors,
@@ -488,6 +498,7 @@ mod tests {
             text.contains("fail policy closed, enforcement monitor") && text.contains("11 alerts, 1 dropped"),
             "{text}"
         );
+        assert!(text.contains("kernel: rules 2.1 MiB, sets 0.6 MiB, counters and cache 1.3 MiB\n"), "{text}");
         assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
         assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "1", "60"]), "{text}");

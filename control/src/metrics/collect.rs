@@ -80,6 +80,10 @@ fn daemon(sink: &Sink, status: &Status, started: Timestamp) {
 
 fn classifier(sink: &Sink, status: &Status, rules: &[RuleInfo]) {
     sink.set(&t::GENERATION, &[], status.plane.generation);
+    let memory = status.plane.memory;
+    for (table, bytes) in [("rules", memory.rules), ("sets", memory.sets), ("shared", memory.shared)] {
+        sink.set(&t::TABLE_BYTES, &[table], bytes);
+    }
     sink.set(&t::RULES, &[], u64::try_from(status.rule_count).unwrap_or(u64::MAX));
     for Named { name, value } in &status.plane.actions {
         sink.count(&t::ACTION_PACKETS, &t::ACTION_BYTES, &[name], *value);

@@ -59,6 +59,8 @@ metrics_table! {
         "Time the daemon was started, seconds since the Unix epoch.";
     GENERATION: Gauge Count "secuxflow_ruleset_generation" []
         "Number of the live ruleset generation, counted from 1 at the daemon's start.";
+    TABLE_BYTES: Gauge Bytes "secuxflow_table_bytes" ["table"]
+        "Memory of tables in the kernel: rules are the live generation's own, sets are kept while no set changes, shared are counters of rules and cached verdicts, of all CPUs.";
     RULES: Gauge Count "secuxflow_rules" []
         "Rules known, disabled ones included.";
     ACTION_PACKETS: Counter Count "secuxflow_action_packets_total" ["action"]

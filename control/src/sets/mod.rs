@@ -3,13 +3,11 @@
 pub(crate) mod feed;
 mod file;
 mod set;
-mod ttl;
 
 use ipnet::IpNet;
 
 pub(crate) use file::{SetFileError, delete, directory, load, save};
 pub(crate) use set::{Delta, End, Set, SetError, Sets};
-pub(crate) use ttl::Ttl;
 
 /// Longest comment in bytes.
 const MAX_COMMENT: usize = 256;

@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use secuxflow::rules::{MAX_SET_PREFIXES, PrefixSet};
-
-use super::Ttl;
+use secuxflow::rules::{MAX_SET_PREFIXES, PrefixSet, Ttl};
 
 /// All sets by name.
 pub(crate) type Sets = BTreeMap<String, Arc<Set>>;
@@ -21,7 +19,7 @@ impl End {
 
     /// `ttl` after `now`, rounded up to a second; never without a `ttl`.
     pub(crate) fn after(now: Timestamp, ttl: Option<Ttl>) -> Self {
-        ttl.map_or(Self::NEVER, |ttl| Self(now.as_second() + i64::from(now.subsec_nanosecond() > 0) + ttl.seconds()))
+        ttl.map_or(Self::NEVER, |ttl| Self(ttl.end(now)))
     }
 
     /// Unix time `seconds`, where it is one that can be told.

@@ -1,15 +1,13 @@
 //! The fields of a rule, from text, each by itself.
 
 use ipnet::IpNet;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 
 use super::PROTOCOLS;
-use crate::rules::{Address, MAX_SET_NAME, PortRange, Ports, Protocol, RuleError, TcpFlags};
+use crate::rules::{Address, MAX_SET_NAME, PortRange, Ports, Protocol, RuleError, TcpFlags, Ttl};
 
 /// Most ranges in one list of ports, adjacent ones joined.
 const MAX_PORT_RANGES: usize = 256;
-/// Longest time to live: ten years.
-const MAX_TTL: SignedDuration = SignedDuration::from_hours(24 * 3650);
 /// Highest VLAN id that is not reserved, IEEE 802.1Q.
 const MAX_VLAN: u16 = 4094;
 /// What stands for packets without a tag.
@@ -141,18 +139,9 @@ pub(super) fn vlan(text: &str) -> Result<u16, RuleError> {
 /// The end of a rule that lives for `text`, as in `1h30m`, from `now`: a whole second.
 pub(super) fn ttl(text: &str, now: Timestamp) -> Result<Timestamp, RuleError> {
     let refuse = |rule: String| RuleError::field("ttl", start(text), rule);
-    let span: Span = text.parse().map_err(|_| refuse("a time such as 30s, 10m, 1h30m or 7d expected".to_owned()))?;
-    let lasts = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| refuse("months and years differ in length; write days".to_owned()))?;
-    if lasts < SignedDuration::from_secs(1) || lasts > MAX_TTL {
-        let rule = "at least 1s and at most 3650d fit; leave it out for a rule without an end";
-        return Err(refuse(rule.to_owned()));
-    }
-    let end = now.checked_add(lasts).map_err(|_| refuse("the end is behind the last date that is known".to_owned()))?;
-    // Up, so that it does not live shorter than it was told.
-    let second = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
-    Timestamp::from_second(second).map_err(|_| refuse("the end is behind the last date that is known".to_owned()))
+    let ttl: Ttl = text.parse().map_err(refuse)?;
+    let late = |_| refuse("the end is behind the last date that is known".to_owned());
+    Timestamp::from_second(ttl.end(now)).map_err(late)
 }
 
 /// A point in time as RFC 3339 writes it.
