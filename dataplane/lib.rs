@@ -11,6 +11,7 @@ mod counter;
 mod counting;
 pub mod flow;
 pub mod inspect;
+mod numa;
 pub mod plane;
 pub mod process;
 pub mod rules;

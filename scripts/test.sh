@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests, those with real traffic in network namespaces included. Needs root.
+# Sets everything up and runs all tests, those with real traffic in network namespaces included. Needs root. Tests in
+# virtual machines are run by test_vm.sh.
 #
 #   test.sh              everything; about 10 minutes on 2 cores, most of it the first build
 #   test.sh FILTER...    only tests whose name contains one of these

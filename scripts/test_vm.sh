@@ -138,7 +138,8 @@ make_initramfs() {
 # Runs in a network namespace of its own, which goes with it: a bridge for each side, and the machine.
 #   boot NAME IMAGE
 boot() {
-    local number cards=() flags mq vectors
+    local number cards flags mq vectors bus
+    cards=(-device "pxb-pcie,id=far,bus=pcie.0,bus_nr=64,numa_node=1")
     for number in 0 1; do
         ip link add "br$number" type bridge mcast_snooping 0
         ip link set "br$number" up
@@ -150,12 +151,19 @@ boot() {
         ip tuntap add "tap$number" mode tap "${flags[@]}"
         ip link set "tap$number" master "br$(((number - 1) / 2))" up
         cards+=(-netdev "tap,id=n$number,ifname=tap$number,script=no,downscript=no,vhost=off,$mq")
+        # nic0 and nic1 sit on a root bus of the second NUMA node.
+        bus=pcie.0
+        if [ "$mq" = queues=2 ]; then
+            bus=port$number
+            cards+=(-device "pcie-root-port,id=$bus,bus=far,chassis=$number,slot=$number")
+        fi
         # Zero-copy needs DMA addresses, which a card without iommu_platform does not ask for.
-        cards+=(-device "virtio-net-pci,netdev=n$number,mac=02:00:00:00:99:0$number,mq=on,vectors=$vectors,\
+        cards+=(-device "virtio-net-pci,netdev=n$number,mac=02:00:00:00:99:0$number,mq=on,vectors=$vectors,bus=$bus,\
 disable-legacy=on,iommu_platform=on")
     done
     qemu-system-x86_64 -accel tcg,thread=multi -M q35 -cpu max -smp 2 -m 768 -nodefaults -nographic -no-reboot \
-        -serial stdio "${cards[@]}" -kernel "$2" -initrd "$work/initramfs" \
+        -object memory-backend-ram,id=m0,size=384M -object memory-backend-ram,id=m1,size=384M \
+        -numa node,cpus=0,memdev=m0 -numa node,cpus=1,memdev=m1 -serial stdio "${cards[@]}" -kernel "$2" -initrd "$work/initramfs" \
         -append "console=ttyS0 panic=-1 quiet loglevel=4 sxf.run=${1//[-.]/_}"
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Mode, ModeRequest, PlaneConfig, PlaneError};
 use crate::{
     bpf::{BpfError, Filter, MAX_INTERFACES, MAX_QUEUES},
+    numa,
     service::{Link, Mac, queues},
     worker::{OpenError, Workers},
     xsk::{PortId, PortSpec},
@@ -21,6 +22,8 @@ pub(super) struct Interface {
     /// MAC that routed frames are addressed to: its own, or that of its bridge.
     pub(super) mac: Mac,
     pub(super) queues: u32,
+    /// NUMA node, where it is on one.
+    pub(super) node: Option<u32>,
     /// A virtual device, whose frames may carry partial checksums.
     pub(super) is_virtual: bool,
     pub(super) mode: Mode,
@@ -75,6 +78,7 @@ impl Interface {
             ifindex: link.index,
             mac: link.routing(links).mac,
             queues: rx_queues(name)?,
+            node: numa::of_device(name),
             is_virtual: link.kind.is_some(),
             mode: Mode::Copy,
             reason: String::new(),

@@ -16,7 +16,7 @@ mod tester;
 #[cfg(test)]
 mod netns_tests;
 
-pub use config::{ChainConfig, FailPolicy, Mode, ModeRequest, ModuleConfig, PlaneConfig, UmemLayout};
+pub use config::{ChainConfig, FailPolicy, Mode, ModeRequest, ModuleConfig, NumaRequest, PlaneConfig, UmemLayout};
 pub use error::PlaneError;
 pub use facade::Plane;
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};

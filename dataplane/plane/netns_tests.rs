@@ -69,7 +69,10 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         umem: UMEM,
         cores: Vec::new(),
         batch: 64,
+        numa: NumaRequest::Auto,
         busy_poll: false,
+        spin: Duration::ZERO,
+        prefer_busy_poll: false,
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }

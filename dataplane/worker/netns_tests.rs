@@ -20,7 +20,7 @@ use std::{
 use libbpf_rs::libbpf_sys;
 use secuxflow_abi::{Packet, verdict};
 
-use super::{OpenError, Options, WorkerError, Workers};
+use super::{Idle, OpenError, Options, WorkerError, Workers};
 use crate::{
     plane::{FailPolicy, Mode, ModeRequest, UmemLayout},
     process::{Classified, Classify, EgressId, Ingress, Inspect, Route, Snapshot},
@@ -267,7 +267,7 @@ fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
 
 fn start(workers: u32) -> Workers {
     let umem = Umem::create(&LAYOUT, workers).unwrap();
-    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, busy_poll: false };
+    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, idle: Idle::default() };
     let runners = (0..workers).map(|_| Box::new(NoEvil) as Box<dyn Inspect + Send>).collect();
     Workers::start(options, snapshot(), runners).unwrap()
 }

@@ -28,14 +28,15 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Start it on both cards with the module `http_guard`, and wait until it answers.
-    pub(crate) fn start(name: &str, mode: &str) -> Self {
+    /// Start it on both cards with `workers` in that section of its configuration, with the module `http_guard`, and wait until it answers.
+    pub(crate) fn start(name: &str, mode: &str, workers: &str) -> Self {
         let dir = Path::new("/tmp").join(name);
         fs::create_dir(&dir).expect("a folder of the test's own");
         let text = format!(
             "interfaces = [\"nic0\", \"nic1\"]\nmode = {mode:?}\nfail_policy = \"closed\"\nstate = \"state.json\"\nbpffs = \"bpf\"\n\
              [socket]\npath = \"secuxflow.sock\"\n[metrics]\nlisten = \"off\"\n[alerts]\nfile = \"eve.json\"\n\
              [umem]\nframes = {FRAMES}\nring = 256\n\
+             [workers]\n{workers}\n\
              [[module]]\nname = \"http_guard\"\npath = \"/lib/http_guard.wasm\"\ndeadline_ms = 2000\n\
              [[chain]]\nname = \"default\"\nmodules = [\"http_guard\"]\n"
         );
@@ -126,6 +127,17 @@ impl Daemon {
             assert!(begin.elapsed() < PATIENCE, "frames do not come home: {places:?}");
             thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Pages of its UMEM by NUMA node, from numa_maps(5): the UMEM is the one shared anonymous mapping of its size.
+    pub(crate) fn umem_pages(&self) -> [u64; 2] {
+        let maps = fs::read_to_string(format!("/proc/{}/numa_maps", self.child.id())).expect("the kernel has NUMA");
+        let pages = |line: &str, node: &str| -> u64 {
+            line.split(' ').find_map(|word| word.strip_prefix(node)?.parse().ok()).unwrap_or_default()
+        };
+        let shared = maps.lines().filter(|line| line.contains("file=/dev/zero"));
+        let counts = shared.map(|line| [pages(line, "N0="), pages(line, "N1=")]);
+        counts.max_by_key(|[near, far]| near + far).expect("a UMEM")
     }
 
     /// What it wrote so far.

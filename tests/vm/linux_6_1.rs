@@ -1,7 +1,8 @@
-//! An older kernel, whose network card has no zero-copy: every program loads, and copy mode forwards.
+//! An older kernel, whose network card has no zero-copy: every program loads, and copy mode forwards. The
+//! card's NUMA node gives cores and memory.
 
 use crate::{
-    daemon::Daemon,
+    daemon::{Daemon, FRAMES},
     traffic::{ask, deliver},
 };
 
@@ -11,10 +12,16 @@ const COUNT: u64 = 3000;
 #[test]
 #[ignore = "runs in a virtual machine: scripts/test_vm.sh"]
 fn every_program_loads_and_copy_mode_forwards() {
-    let daemon = Daemon::start("copy", "auto");
+    let daemon = Daemon::start("copy", "auto", "spin_us = 100\nprefer_busy_poll = true");
     let interface = &daemon.json("status")["interfaces"][0];
     assert_eq!(interface["mode"], "copy", "{interface}");
     assert!(interface["mode_reason"].as_str().is_some_and(|reason| reason.contains("zero-copy")), "{interface}");
+    // The cards are on node 1, and so are core 1 and half of the memory.
+    assert_eq!(interface["numa_node"], 1, "{interface}");
+    for worker in daemon.json("status")["workers"].as_array().expect("a list of workers") {
+        assert_eq!(worker["core"], 1, "{worker}");
+    }
+    assert_eq!(daemon.umem_pages(), [0, 2 * FRAMES], "pages by node");
     daemon.serve("server", "10.88.3.2", "nic1");
     daemon.serve("web", "10.88.2.2", "veth-web");
     // Each kind of condition that has code of its own in the program, on addresses of both families and of neither.

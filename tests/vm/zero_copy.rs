@@ -14,7 +14,7 @@ const COUNT: u64 = 6000;
 #[test]
 #[ignore = "runs in a virtual machine: scripts/test_vm.sh"]
 fn frames_go_from_a_zero_copy_card_through_inspection_to_a_card_and_to_a_veth() {
-    let daemon = Daemon::start("zero-copy", "zero-copy");
+    let daemon = Daemon::start("zero-copy", "zero-copy", "cores = [0, 1]");
     for interface in daemon.json("status")["interfaces"].as_array().expect("a list of interfaces") {
         assert_eq!((&interface["mode"], &interface["queues"]), (&"zero-copy".into(), &2.into()), "{interface}");
     }

@@ -1,9 +1,9 @@
 //! The rules that a configuration must keep; every broken one is reported, not only the first.
 
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secuxflow::{
-    plane::{PlaneConfig, UmemLayout},
+    plane::{NumaRequest, PlaneConfig, UmemLayout},
     rules::Action,
 };
 use secuxflow_abi::MAX_BATCH;
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     AlertConfig, Config, ConfigError, DEFAULT_SOCKET, Fault, SocketConfig,
-    file::{DefaultAction, RawConfig, RawUmem},
+    file::{DefaultAction, RawConfig, RawNuma, RawUmem},
     modules,
 };
 
@@ -86,7 +86,10 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         umem,
         cores: cores(raw.workers.cores, &mut faults),
         batch: faults.range("workers.batch", raw.workers.batch, 64, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
+        numa: numa(raw.workers.numa.as_ref(), &mut faults),
         busy_poll: raw.workers.busy_poll,
+        spin: Duration::from_micros(faults.range("workers.spin_us", raw.workers.spin_us, 0, 0, 1_000_000).into()),
+        prefer_busy_poll: raw.workers.prefer_busy_poll,
         alert_queue: faults.range("alerts.queue", raw.alerts.queue, 4096, 1, 1 << 20),
         bpffs: raw.bpffs.unwrap_or_else(|| "/run/secuxflow/bpf".into()),
     };
@@ -157,6 +160,21 @@ fn cores(cores: Vec<usize>, faults: &mut Faults) -> Vec<usize> {
         }
     }
     cores
+}
+
+fn numa(raw: Option<&RawNuma>, faults: &mut Faults) -> NumaRequest {
+    let (node, text) = match raw {
+        None => return NumaRequest::Auto,
+        Some(RawNuma::Word(word)) if word == "auto" => return NumaRequest::Auto,
+        Some(RawNuma::Word(word)) if word == OFF => return NumaRequest::Off,
+        Some(RawNuma::Word(word)) => (None, format!("'{word}'")),
+        Some(RawNuma::Node(node)) => (u32::try_from(*node).ok(), node.to_string()),
+    };
+    if let Some(node) = node {
+        return NumaRequest::Node(node);
+    }
+    faults.add("workers.numa", format!("{text} is neither \"auto\", \"{OFF}\" nor the number of a node"));
+    NumaRequest::Auto
 }
 
 fn listen(text: Option<&str>, faults: &mut Faults) -> Option<SocketAddr> {
