@@ -40,9 +40,9 @@ pub(crate) fn choose(request: NumaRequest, interfaces: &[Option<u32>]) -> Result
 
 /// The node of a device's bus slot; none for virtual devices, and where the firmware does not say.
 pub(crate) fn of_device(dev: &str) -> Option<u32> {
-    let path = Path::new("/sys/class/net").join(dev).join("device/numa_node");
-    // -1 where it is not known.
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    let device = Path::new("/sys/class/net").join(dev).join("device").canonicalize().ok()?;
+    // virtio's device is below the one on the bus, which alone has a node; -1 is not known.
+    device.ancestors().find_map(|part| fs::read_to_string(part.join("numa_node")).ok())?.trim().parse().ok()
 }
 
 /// The cores of a node.
