@@ -8,8 +8,13 @@ use plotters::prelude::*;
 /// Width and height of a panel, in pixels.
 const PANEL: (u32, u32) = (560, 400);
 /// Distinguishable also without colour vision.
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(120, 120, 120)];
+const COLOURS: [RGBColor; 5] = [
+    RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(120, 120, 120),
+];
 const FONT: &str = "sans-serif";
 
 /// A figure for a size, and the range that it is from.

@@ -22,6 +22,8 @@ pub(crate) const BASE: &str = "base";
 pub(crate) const OURS: &str = "secuxflow";
 /// Ours, with nothing counted by rule.
 pub(crate) const UNCOUNTED: &str = "secuxflow, rules not counted";
+/// Ours, with every packet looked up anew.
+pub(crate) const UNCACHED: &str = "secuxflow, cache off";
 /// `bpf/lpm_bv.bpf.c`.
 pub(crate) const LPM_BV: &str = "LPM_TRIE + bit vectors";
 /// `bpf/lpm.bpf.c`.

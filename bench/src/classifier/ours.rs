@@ -24,6 +24,17 @@ impl Ours {
     pub(crate) fn load(ruleset: &Ruleset, counting: bool) -> Result<Self> {
         let mut filter = Filter::load(FailPolicy::Open)?;
         filter.count_rules(counting);
+        Self::publish(filter, ruleset)
+    }
+
+    /// Publish `ruleset`, without the cache of verdicts.
+    pub(crate) fn uncached(ruleset: &Ruleset) -> Result<Self> {
+        let mut filter = Filter::load(FailPolicy::Open)?;
+        filter.cache_verdicts(false);
+        Self::publish(filter, ruleset)
+    }
+
+    fn publish(mut filter: Filter, ruleset: &Ruleset) -> Result<Self> {
         filter.publish(ruleset, &[]).context("publishing a ruleset")?;
         Ok(Self { program: filter.entry_program()?, filter })
     }

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use secuxflow::rules::{Action, PrefixSet, Ruleset, shapes::Random};
 
 use super::{
-    figure::{self, BASE, Cell, Figure, LPM, OURS, Topic},
+    figure::{self, BASE, Cell, Figure, LPM, OURS, Topic, UNCACHED},
     ours::Ours,
     plan::{Plan, say},
     verify::{XDP_DROP, XDP_PASS},
@@ -46,8 +46,9 @@ fn measure_one(generator: &mut Generator, plan: &Plan, cell: Cell, kind: Kind) -
     let prefixes = list(kind, cell.size as usize, &mut random);
     let (frames, expected) = packets(&prefixes, plan.packets * MORE_PACKETS, &mut random)?;
     let once = generator.store(&frames)?;
-    let (ours, lpm) = (Ours::load(&blocklist(&prefixes), true)?, Lpm::load(&prefixes)?);
-    for (name, program) in [(OURS, ours.program()), (LPM, lpm.program())] {
+    let ruleset = blocklist(&prefixes);
+    let (ours, uncached, lpm) = (Ours::load(&ruleset, true)?, Ours::uncached(&ruleset)?, Lpm::load(&prefixes)?);
+    for (name, program) in [(OURS, ours.program()), (UNCACHED, uncached.program()), (LPM, lpm.program())] {
         ensure!(generator.actions(program, once)? == expected, "{name} gives other verdicts than the list says");
     }
     let mut figures = Vec::new();
@@ -57,6 +58,7 @@ fn measure_one(generator: &mut Generator, plan: &Plan, cell: Cell, kind: Kind) -
         let subjects = [
             Subject { name: BASE, program: generator.base(), walk },
             Subject { name: OURS, program: ours.program(), walk },
+            Subject { name: UNCACHED, program: uncached.program(), walk },
             Subject { name: LPM, program: lpm.program(), walk },
         ];
         let names: Vec<&'static str> = subjects.iter().map(|subject| subject.name).collect();

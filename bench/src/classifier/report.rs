@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use anyhow::{Context, Result};
 
 use super::figure::{
-    BASE, Cell, Figure, LPM, LPM_BV, OURS, Topic, UNCOUNTED, XDP_FILTER, XDP_FILTER_IP, find, thousands,
+    BASE, Cell, Figure, LPM, LPM_BV, OURS, Topic, UNCACHED, UNCOUNTED, XDP_FILTER, XDP_FILTER_IP, find, thousands,
 };
 use crate::{
     plot::{self, Panel, Point, Series},
@@ -27,13 +27,13 @@ const SECTIONS: [Section; 3] = [
         topic: Topic::Rules,
         title: "First rule that matches",
         size: "rules",
-        subjects: &[OURS, LPM_BV, XDP_FILTER, XDP_FILTER_IP],
+        subjects: &[OURS, UNCACHED, LPM_BV, XDP_FILTER, XDP_FILTER_IP],
     },
     Section {
         topic: Topic::Prefixes,
         title: "Source in a list of IPv4 prefixes",
         size: "prefixes",
-        subjects: &[OURS, LPM],
+        subjects: &[OURS, UNCACHED, LPM],
     },
     Section { topic: Topic::Counting, title: "Counting by rule", size: "rules", subjects: &[OURS, UNCOUNTED] },
 ];

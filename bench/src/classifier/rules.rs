@@ -16,7 +16,7 @@ use secuxflow::{
 };
 
 use super::{
-    figure::{self, BASE, Cell, Figure, LPM_BV, OURS, Topic, XDP_FILTER, XDP_FILTER_IP},
+    figure::{self, BASE, Cell, Figure, LPM_BV, OURS, Topic, UNCACHED, XDP_FILTER, XDP_FILTER_IP},
     ours::Ours,
     plan::{Plan, say},
     verify::{Expected, XDP_DROP, XDP_PASS},
@@ -110,6 +110,8 @@ fn measure_one(
     let ours = Ours::load(ruleset, true)?;
     expected.check(OURS, generator, ours.program(), once)?;
     expected.check_counts(OURS, ours.counts())?;
+    let uncached = Ours::uncached(ruleset)?;
+    expected.check(UNCACHED, generator, uncached.program(), once)?;
     let peer = if cell.size == FULL { None } else { Some(LpmBv::load(ruleset)?) };
     if let Some(peer) = &peer {
         expected.check(LPM_BV, generator, peer.program(), once)?;
@@ -125,6 +127,7 @@ fn measure_one(
         let mut subjects = vec![
             Subject { name: BASE, program: generator.base(), walk },
             Subject { name: OURS, program: ours.program(), walk },
+            Subject { name: UNCACHED, program: uncached.program(), walk },
         ];
         if let Some(peer) = &peer {
             subjects.push(Subject { name: LPM_BV, program: peer.program(), walk });
