@@ -11,6 +11,7 @@ mod baseline;
 mod fail;
 mod idle;
 mod inspection;
+mod interfaces;
 mod modules;
 mod rules;
 mod services;
