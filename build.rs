@@ -4,7 +4,7 @@ use std::{env, error::Error, path::PathBuf, process::Command};
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 2] = ["entry", "generation"];
+const PROGRAMS: [&str; 3] = ["entry", "generation", "inject"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=bpf");
@@ -32,11 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             .obj(out.join(format!("{name}.bpf.o")))
             .clang(&clang)
             .clang_args(&args);
-        // The entry program has no type of its own, so one skeleton is enough.
-        if name == "generation" {
-            builder.build_and_generate(out.join("skeleton.rs"))?;
-        } else {
-            builder.build()?;
+        match name {
+            "generation" => builder.build_and_generate(out.join("skeleton.rs"))?,
+            "inject" => builder.build_and_generate(out.join("inject_skeleton.rs"))?,
+            // The entry program has no type of its own.
+            _ => builder.build()?,
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 3] = ["generator", "lpm", "lpm_bv"];
+const PROGRAMS: [&str; 4] = ["generator", "lpm", "lpm_bv", "path"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     // The peers parse packets with the dataplane's own parser.

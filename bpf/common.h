@@ -30,12 +30,17 @@ enum sxf_limits {
         /* Bytes of samples that wait, about a thousand. */
         SXF_SAMPLE_BYTES = 65536,
         SXF_SERVICES = 1024,
+        /* Entries of flows and of sources, unless user space sizes them otherwise. */
+        SXF_FLOWS = 65536,
+        SXF_SOURCES = 16384,
 };
 
 enum sxf_action {
         SXF_PASS,
         SXF_DROP,
         SXF_INSPECT,
+        /* No action of a rule: a cleared flow's packet, sent straight to its service. */
+        SXF_FORWARD,
         SXF_ACTIONS,
 };
 
@@ -56,6 +61,11 @@ enum sxf_event {
         SXF_MONITORED,
         /* Of those, samples that found no room. */
         SXF_SAMPLE_LOST,
+        /* Of a flow that a chain cleared, or condemned. */
+        SXF_CLEARED,
+        SXF_CONDEMNED,
+        /* From a source that a module blocked. */
+        SXF_SOURCE_BLOCKED,
         SXF_EVENTS,
 };
 
@@ -242,7 +252,9 @@ struct sxf_config {
         __u32 fail_closed;
         __u32 uses;     /* enum sxf_uses */
         __u32 enforced; /* The first line of the bit vector of rules that are not monitored. */
+        __u32 strict;   /* Of those that drop, or whose match rests on addresses and VLAN alone. */
         __u32 blocklists; /* enum sxf_blocklists */
+        __u32 offload;    /* enum sxf_offload */
 };
 
 /* An interface whose packets may be inspected. */
@@ -279,11 +291,125 @@ struct sxf_sample {
 struct sxf_metadata {
         __u16 magic; /* SXF_MAGIC */
         __u16 chain;
+        __u32 rule;       /* 0 for none */
+        __u32 generation; /* Which found the rule. */
+        __u32 slot;       /* Of the rule; SXF_NO_SLOT when the next packet like this one must be looked at again. */
+};
+
+/* What is looked up before the rules; bits of sxf_config.offload. */
+enum sxf_offload {
+        SXF_OFFLOAD_FLOWS = 1,
+        SXF_OFFLOAD_SOURCES = 2,
+        /* Cleared flows go straight to their service, not to the stack. */
+        SXF_OFFLOAD_FORWARD = 4,
+};
+
+/* Index into offload_used: whether there is anything to be found. */
+enum sxf_offload_table {
+        SXF_FLOW_TABLE,
+        SXF_SOURCE_TABLE,
+        SXF_OFFLOAD_TABLES,
+};
+
+/* One direction of a flow, as its packets have it, IPv4. */
+struct sxf_flow4_key {
+        __be32 src;
+        __be32 dst;
+        __u16 sport;
+        __u16 port;
+        __u8 protocol;
+        __u8 tcp_flags; /* 0 unless rules look at them. */
+        __u8 reserved[2];
+};
+
+/* The same for IPv6: a hash of an IPv4 key in this form would take half as long again. */
+struct sxf_flow6_key {
+        struct sxf_address src;
+        struct sxf_address dst;
+        __u16 sport;
+        __u16 port;
+        __u8 protocol;
+        __u8 tcp_flags;
+        __u8 reserved[2];
+};
+
+enum sxf_flow_verdict {
+        SXF_FLOW_CLEARED,
+        SXF_FLOW_CONDEMNED,
+};
+
+/* What a chain said of a flow. Counts for the generation that found its rule only. Times are nanoseconds since boot. */
+struct sxf_flow {
+        __u64 expires;
+        __u64 since;
+        __u64 last;
+        __u64 packets; /* Some are missed when two CPUs deal with one direction at once. */
+        __u64 bytes;
+        __u32 generation;
+        __u32 slot; /* Of the rule, whose counter goes on. */
         __u32 rule; /* 0 for none */
+        __u16 chain;
+        __u16 service; /* Index into exits. */
+        __u32 verdict; /* enum sxf_flow_verdict */
+        __u32 reserved;
+};
+
+/* A source that is blocked for a time. */
+struct sxf_source {
+        __u64 expires;
+        __u64 since;
+        __u64 packets;
+        __u64 bytes;
+};
+
+/* The way to a service, for flows that are forwarded here. */
+struct sxf_exit {
+        struct sxf_address address; /* Of the service. */
+        __u32 ifindex;              /* 0 for none. */
+        __u32 mtu;
+        __u8 dst_mac[6];
+        __u8 src_mac[6];
 };
 
 enum sxf_magic {
         SXF_MAGIC = 0x5846,
+};
+
+/* How a lane is cut: packets that a worker has the kernel send without a socket (bpf/inject.bpf.c). */
+enum sxf_lane_shape {
+        SXF_LANE_SLOTS = 1024,
+        SXF_LANE_BYTES = 1048576,
+        /* Longest packet: what fits into the page that a live frame is made of. */
+        SXF_LANE_LONGEST = 3328,
+        SXF_LANE_SHORTEST = 14,
+        /* A call for lane n begins with frames of this length plus n, by which the program knows it. */
+        SXF_LANE_CALL = 64,
+};
+
+/* A packet in a lane. */
+struct sxf_lane_slot {
+        __u32 ifindex; /* Where it goes to. */
+        __u32 offset;  /* Its first byte in sxf_lane.bytes, */
+        __u32 len;     /* and how many there are. */
+        __u32 reserved;
+};
+
+/* One per worker, which writes it between calls; during a call it is the kernel's. */
+struct sxf_lane {
+        __u32 count; /* Slots that are filled. */
+        __u32 reserved[15];
+        __u32 next;    /* Slot of the next run, 0 before a call. */
+        __u32 refused; /* A device that took nothing, 0 for none. */
+        __u64 sent;    /* Packets that devices took. */
+        __u64 unused[6];
+        struct sxf_lane_slot slots[SXF_LANE_SLOTS];
+        __u8 bytes[SXF_LANE_BYTES];
+};
+
+/* What became of the packets for one device that it did not take. */
+struct sxf_lane_loss {
+        __u64 packets;
+        __u64 refusals; /* Times that it took nothing: no receive queue behind it, or it is gone. */
 };
 
 #endif

@@ -4,6 +4,7 @@
  * The parser's bpf_loop() makes a generation need Linux 5.17. */
 #include "cache.h"
 #include "classify.h"
+#include "flows.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -26,6 +27,9 @@ struct sxf_types {
         enum sxf_set_shape set_shape;
         enum sxf_set_family set_family;
         enum sxf_blocklists blocklists;
+        enum sxf_offload offload;
+        enum sxf_offload_table offload_table;
+        enum sxf_flow_verdict flow_verdict;
         struct sxf_entries entries;
         struct sxf_runs runs;
         enum sxf_cache_shape cache_shape;
@@ -55,6 +59,8 @@ static __always_inline void attach_metadata(struct xdp_md *ctx, const struct sxf
         metadata->magic = SXF_MAGIC;
         metadata->chain = verdict->chain;
         metadata->rule = verdict->rule;
+        metadata->generation = config.generation;
+        metadata->slot = verdict->slot;
 }
 
 static __always_inline int inspect(struct xdp_md *ctx, const struct packet *packet, const struct sxf_verdict *verdict,
@@ -127,33 +133,49 @@ static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, _
         struct sxf_verdict verdict = config.default_verdict;
         struct sxf_cached *entry = NULL;
         struct cache_key key;
-        bool blocked;
+        bool blocked, cached, sure = true;
+        int action;
 
         if (packet->fragment == FRAGMENT_LATER)
                 count_event(SXF_LATER_FRAGMENT);
         else
                 entry = cache_entry(packet, &key);
-        if (entry && is_cached(entry, &key, packet->v6)) {
+        cached = entry && is_cached(entry, &key, packet->v6);
+        /* No chain has spoken of flows that the rules pass or drop. */
+        if (!cached || entry->verdict.action == SXF_INSPECT) {
+                action = flow_action(ctx, packet);
+                if (action != TO_RULES)
+                        return action;
+        }
+        if (cached) {
                 verdict = entry->verdict;
                 blocked = entry->blocked;
-        } else if (find(ctx, packet, &verdict, &blocked) && entry) {
-                store(entry, &key, packet->v6, &verdict, blocked);
+        } else {
+                sure = find(ctx, packet, &verdict, &blocked);
+                if (sure && entry)
+                        store(entry, &key, packet->v6, &verdict, blocked);
         }
         if (blocked)
                 count_event(SXF_BLOCKED);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
+        /* What is told of has to be told of again: the flow must not be offloaded. */
+        if (!sure || blocked)
+                verdict.slot = SXF_NO_SLOT;
         return act(ctx, packet, &verdict, bytes);
 }
 
 SEC("xdp")
 int sxf_generation(struct xdp_md *ctx) {
-        const struct sxf_verdict undecided = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
+        /* Of a packet that cannot be decided on. */
+        struct sxf_verdict verdict = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
         __u64 bytes = ctx->data_end - ctx->data;
         struct packet packet = {};
 
         switch (parse(ctx, &packet)) {
         case KIND_IP:
+                if (is_source_blocked(ctx, &packet))
+                        return XDP_DROP;
                 return classify(ctx, &packet, bytes);
         case KIND_NEIGHBOUR:
                 count_event(SXF_NEIGHBOUR);
@@ -165,6 +187,8 @@ int sxf_generation(struct xdp_md *ctx) {
                 count_event(SXF_UNDECIDABLE);
                 if (!packet.addressed)
                         return fail(config.fail_closed, bytes);
+                if (is_source_blocked(ctx, &packet))
+                        return XDP_DROP;
                 if (is_blocked(&packet)) {
                         count_event(SXF_BLOCKED);
                         if (config.blocklists == SXF_BLOCKLIST_DROPS) {
@@ -173,7 +197,13 @@ int sxf_generation(struct xdp_md *ctx) {
                         }
                         tell_blocked(ctx, &packet);
                 }
-                return inspect(ctx, &packet, &undecided, bytes);
+                if (must_drop(&packet, &verdict)) {
+                        if (verdict.slot != SXF_NO_SLOT)
+                                count_rule(verdict.slot, bytes);
+                        count_action(SXF_DROP, bytes);
+                        return XDP_DROP;
+                }
+                return inspect(ctx, &packet, &verdict, bytes);
         }
         count_action(SXF_PASS, bytes);
         return XDP_PASS;

@@ -76,6 +76,44 @@ struct {
         __type(value, __u64);
 } sampled SEC(".maps");
 
+/* What chains said of flows; the oldest makes room. User space sizes these and sources. */
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, SXF_FLOWS);
+        __type(key, struct sxf_flow4_key);
+        __type(value, struct sxf_flow);
+} flows4 SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, SXF_FLOWS);
+        __type(key, struct sxf_flow6_key);
+        __type(value, struct sxf_flow);
+} flows6 SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);
+        __uint(max_entries, SXF_SOURCES);
+        __type(key, struct sxf_address);
+        __type(value, struct sxf_source);
+} sources SEC(".maps");
+
+/* By enum sxf_offload_table. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, SXF_OFFLOAD_TABLES);
+        __type(key, __u32);
+        __type(value, __u32);
+} offload_used SEC(".maps");
+
+/* By the index of a service. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, SXF_SERVICES);
+        __type(key, __u32);
+        __type(value, struct sxf_exit);
+} exits SEC(".maps");
+
 /* By CPU, then by hash. User space sizes it to the CPUs. Mappable only because that aligns it to cache lines. */
 struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -9,6 +9,7 @@ pub mod clock;
 mod counter;
 #[cfg(test)]
 mod counting;
+pub mod egress;
 pub mod flow;
 pub mod inspect;
 mod numa;

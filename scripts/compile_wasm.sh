@@ -146,7 +146,7 @@ build_rust() {
         else
             LD_LIBRARY_PATH=$web/usr/lib/$multiarch${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
                 RUSTC=$web/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
-                cargo_guest "${name//_/-}" -Zbuild-std=core || no_rust "cargo failed on $name with Debian's rustc-web"
+                cargo_guest "${name//_/-}" -Zbuild-std=core,alloc || no_rust "cargo failed on $name with Debian's rustc-web"
         fi
         place "$root/target/wasm-build/$target/release/$name.wasm" "$name.wasm"
     done

@@ -4,7 +4,17 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// One demand: a figure that may be so large.
+/// On which side of its limit a figure has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    /// At most the limit.
+    Most,
+    /// At least the limit.
+    Least,
+}
+
+/// One demand: a figure that may be so large, or has to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Bar {
     /// What is measured.
@@ -13,12 +23,16 @@ pub(crate) struct Bar {
     figures: String,
     /// The figure.
     measured: f64,
-    /// The most that it may be.
+    /// The most that it may be, or the least.
     limit: f64,
+    /// Which of both.
+    side: Side,
     /// Of both: `×`, `ns`, `ms`, `s`.
     unit: &'static str,
-    /// Whether the figure is at most the limit.
+    /// Whether it is.
     met: bool,
+    /// Why there is no figure.
+    unmeasured: Option<String>,
 }
 
 impl Bar {
@@ -27,12 +41,25 @@ impl Bar {
         let figures = format!("secuxflow {ours:.0} ns, {peer} {theirs:.0} ns");
         // A peer that costs nothing was not measured.
         let measured = if theirs > 0.0 { ours / theirs } else { f64::INFINITY };
-        Self::new(name.into(), figures, measured, limit, "×")
+        Self::new(name.into(), figures, measured, limit, Side::Most, "×")
     }
 
     /// `measured` may be at most `limit`.
     pub(crate) fn most(name: impl Into<String>, measured: f64, limit: f64, unit: &'static str) -> Self {
-        Self::new(name.into(), String::new(), measured, limit, unit)
+        Self::new(name.into(), String::new(), measured, limit, Side::Most, unit)
+    }
+
+    /// `ours` has to be at least `limit` times `theirs`, both in millions of packets a second.
+    pub(crate) fn rate(name: impl Into<String>, ours: f64, peer: &str, theirs: f64, limit: f64) -> Self {
+        let figures = format!("secuxflow {ours:.2} Mpps, {peer} {theirs:.2} Mpps");
+        let measured = if theirs > 0.0 { ours / theirs } else { f64::NAN };
+        Self::new(name.into(), figures, measured, limit, Side::Least, "×")
+    }
+
+    /// Something that was asked for and could not be measured: it is not met.
+    pub(crate) fn unmeasured(name: impl Into<String>, why: impl Into<String>) -> Self {
+        let bar = Self::new(name.into(), String::new(), f64::NAN, f64::NAN, Side::Most, "");
+        Self { unmeasured: Some(why.into()), ..bar }
     }
 
     /// The figures that the measured one was made of.
@@ -41,11 +68,15 @@ impl Bar {
         self
     }
 
-    fn new(name: String, figures: String, measured: f64, limit: f64, unit: &'static str) -> Self {
-        Self { name, figures, measured, limit, unit, met: measured.is_finite() && measured <= limit }
+    fn new(name: String, figures: String, measured: f64, limit: f64, side: Side, unit: &'static str) -> Self {
+        let met = match side {
+            Side::Most => measured <= limit,
+            Side::Least => measured >= limit,
+        };
+        Self { name, figures, measured, limit, side, unit, met: measured.is_finite() && met, unmeasured: None }
     }
 
-    /// Whether the figure is at most the limit.
+    /// Whether the figure was measured and is on the right side of the limit.
     pub(crate) fn is_met(&self) -> bool {
         self.met
     }
@@ -53,13 +84,17 @@ impl Bar {
 
 impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, figures, measured, limit, unit, .. } = self;
+        let Self { name, figures, measured, limit, side, unit, .. } = self;
+        if let Some(why) = &self.unmeasured {
+            return write!(f, "{name}: NOT MEASURED: {why}");
+        }
+        let side = if *side == Side::Most { "most" } else { "least" };
         let digits = match *unit {
             "×" => 2,
             "s" => 1,
             _ => 0,
         };
-        write!(f, "{name}: {measured:.digits$} {unit}, at most {limit} {unit}")?;
+        write!(f, "{name}: {measured:.digits$} {unit}, at {side} {limit} {unit}")?;
         if figures.is_empty() { Ok(()) } else { write!(f, " ({figures})") }
     }
 }
@@ -94,5 +129,9 @@ mod tests {
         assert_eq!(missed(&[Bar::ratio("a", 40.0, "b", 100.0, 0.4), Bar::most("c", 5.0, 5.0, "ns")]), None);
         assert!(!Bar::ratio("a", 1.0, "b", 0.0, 0.4).is_met());
         assert!(!Bar::most("a", f64::NAN, 1.0, "ns").is_met());
+        assert!(!Bar::rate("a", 1.0, "b", 0.0, 0.4).is_met());
+        assert!(Bar::rate("a", 2.5, "b", 1.0, 2.5).is_met() && !Bar::rate("a", 2.4, "b", 1.0, 2.5).is_met());
+        let unmeasured = [Bar::unmeasured("c", "no peer")];
+        assert_eq!(missed(&unmeasured).unwrap(), "missed: c: NOT MEASURED: no peer\n");
     }
 }

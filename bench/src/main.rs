@@ -1,18 +1,25 @@
 //! What secuxflow costs, beside its peers, and whether that is as little as was promised.
 
+extern crate alloc;
+
 mod bars;
 mod bpf;
 mod classifier;
 mod control;
+mod daemon;
 mod generator;
+mod inspect;
 mod lab;
 mod lists;
 mod machine;
+mod modules;
+mod path;
 mod peers;
 mod plot;
 mod results;
 mod rounds;
 mod traffic;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -38,6 +45,10 @@ enum Command {
     Classifier(classifier::Options),
     /// How long the commands of a user take, and what memory the daemon.
     Control(control::Options),
+    /// What a module costs a packet in place, beside the same code outside of any guest.
+    Inspect(inspect::Options),
+    /// What is forwarded, lost and how late, beside DPDK, the kernel's bridge and raw XDP, on the same two cores.
+    Path(path::Options),
 }
 
 /// Exit code when a bar is missed.
@@ -57,6 +68,8 @@ fn run(command: &Command) -> Result<u8> {
     let (bars, check) = match command {
         Command::Classifier(options) => (classifier::run(options)?, options.check),
         Command::Control(options) => (control::run(options)?, options.check),
+        Command::Inspect(options) => (inspect::run(options)?, options.check),
+        Command::Path(options) => (path::run(options)?, options.check),
     };
     Ok(conclude(&bars, check))
 }

@@ -8,12 +8,15 @@ use plotters::prelude::*;
 /// Width and height of a panel, in pixels.
 const PANEL: (u32, u32) = (560, 400);
 /// Distinguishable also without colour vision.
-const COLOURS: [RGBColor; 5] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(86, 180, 233),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(120, 120, 120),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 0, 0),
 ];
 const FONT: &str = "sans-serif";
 
@@ -29,7 +32,7 @@ pub(crate) struct Point {
 /// A line.
 #[derive(Debug)]
 pub(crate) struct Series {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) points: Vec<Point>,
 }
 
@@ -40,19 +43,19 @@ pub(crate) struct Panel {
     pub(crate) series: Vec<Series>,
 }
 
-/// Draw panels, two in a row, of nanoseconds against `size`.
-pub(crate) fn write(path: &Path, title: &str, size: &str, panels: &[Panel]) -> Result<()> {
-    draw(path, title, size, panels).map_err(|error| anyhow!("drawing {}: {error}", path.display()))
+/// Draw panels, two in a row. `axes` are what goes to the right and what upward.
+pub(crate) fn write(path: &Path, title: &str, axes: [&str; 2], panels: &[Panel]) -> Result<()> {
+    draw(path, title, axes, panels).map_err(|error| anyhow!("drawing {}: {error}", path.display()))
 }
 
-fn draw(path: &Path, title: &str, size: &str, panels: &[Panel]) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(path: &Path, title: &str, axes: [&str; 2], panels: &[Panel]) -> Result<(), Box<dyn std::error::Error>> {
     let rows = panels.len().div_ceil(2);
     let height = 40 + PANEL.1 * u32::try_from(rows)?;
     let root = SVGBackend::new(path, (2 * PANEL.0, height)).into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.titled(title, (FONT, 22))?;
     for (area, panel) in root.split_evenly((rows, 2)).iter().zip(panels) {
-        draw_panel(area, panel, size)?;
+        draw_panel(area, panel, axes)?;
     }
     root.present()?;
     Ok(())
@@ -61,10 +64,10 @@ fn draw(path: &Path, title: &str, size: &str, panels: &[Panel]) -> Result<(), Bo
 fn draw_panel(
     area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     panel: &Panel,
-    size: &str,
+    axes: [&str; 2],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let points = || panel.series.iter().flat_map(|series| &series.points);
-    let most = points().map(|point| point.high).fold(10.0, f64::max) * 1.1;
+    let most = points().map(|point| point.high).fold(1.0, f64::max) * 1.1;
     let first = points().map(|point| point.size).min().unwrap_or(1);
     let last = points().map(|point| point.size).max().unwrap_or(10);
     // A little more than the points need.
@@ -77,8 +80,8 @@ fn draw_panel(
         .build_cartesian_2d(sizes.log_scale(), 0.0..most)?;
     chart
         .configure_mesh()
-        .x_desc(size)
-        .y_desc("ns a packet, without base")
+        .x_desc(axes[0])
+        .y_desc(axes[1])
         .x_label_formatter(&|value| format!("{value:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(WHITE.mix(0.0))
@@ -87,7 +90,7 @@ fn draw_panel(
         let line = series.points.iter().map(|point| (f64::from(point.size), point.middle));
         chart
             .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
-            .label(series.name)
+            .label(&series.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(series.points.iter().map(|point| {
             let x = f64::from(point.size);

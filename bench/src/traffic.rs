@@ -30,7 +30,7 @@ impl Mix {
     }
 
     /// As many packets as `frames` has, drawn from them.
-    pub(crate) fn draw(self, frames: &[Vec<u8>], random: &mut Random) -> Vec<Vec<u8>> {
+    pub(crate) fn draw<T: Clone>(self, frames: &[T], random: &mut Random) -> Vec<T> {
         if self == Self::Uniform {
             return frames.to_vec();
         }

@@ -2,6 +2,7 @@
 //! is taken back when either refuses.
 
 mod expiry;
+mod flows;
 mod sets;
 
 use std::{

@@ -17,6 +17,13 @@
 //! | `DELETE /v1/sets/{name}/entries` | | [`Removed`] |
 //! | `POST /v1/sets/{name}/entries/remove` | [`RemoveEntries`] | [`SetChange`] |
 //! | `POST /v1/sets/{name}/feed?strict=B&replace=B&ttl=T` | text, one prefix a line | [`SetImported`] |
+//! | `GET /v1/flows?address=A&port=P&proto=P&state=S&sort=O&limit=N` | | [`Flows`] |
+//! | `DELETE /v1/flows` | | [`Removed`] |
+//! | `GET /v1/flows/{id}` | | [`secuxflow::plane::FlowRecord`] |
+//! | `DELETE /v1/flows/{id}` | | [`Removed`] |
+//! | `GET /v1/sources` | | [`Sources`] |
+//! | `DELETE /v1/sources` | | [`Removed`] |
+//! | `DELETE /v1/sources/{address}` | | [`Removed`] |
 //! | `GET /v1/services` | | [`Services`] |
 //! | `POST /v1/services` | [`secuxflow::service::ServiceSpec`] | [`Service`](secuxflow::service::Service), 201 |
 //! | `DELETE /v1/services/{name}` | | [`Removed`] |
@@ -27,8 +34,10 @@
 //!
 //! Whatever is refused is answered with [`Failure`] and a status of 400 or above.
 
+mod flows;
 mod sets;
 
+pub(crate) use flows::{FlowOrder, FlowQuery, Flows, Sources};
 pub(crate) use sets::{
     AddEntries, CreateSet, ImportOptions, MAX_FEED_BODY, RemoveEntries, SetChange, SetEntries, SetEntry, SetImported,
     SetInfo, Sets,

@@ -1,10 +1,10 @@
 //! What the daemon needs of a dataplane, and the one place where the real one is started.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use secuxflow::{
     alert::AlertQueue,
-    plane::{Plane, PlaneConfig, PlaneStatus, Probe, ProbeReport},
+    plane::{FlowRecord, Plane, PlaneConfig, PlaneStatus, Probe, ProbeReport, SourceRecord},
     rules::Ruleset,
     service::Service,
 };
@@ -31,6 +31,16 @@ pub(crate) trait Backend: Send + Sync {
     fn status(&self) -> Result<PlaneStatus, String>;
     /// What would happen to a packet.
     fn probe(&self, probe: &Probe) -> Result<ProbeReport, String>;
+    /// All flows that are known, in no order.
+    fn flows(&self) -> Result<Vec<FlowRecord>, String>;
+    /// Forget the flow with this number; whether there was one.
+    fn forget_flow(&self, flow_id: u64) -> Result<bool, String>;
+    /// Forget all flows; how many there were.
+    fn forget_flows(&self) -> Result<usize, String>;
+    /// Sources that modules blocked, in no order.
+    fn blocked_sources(&self) -> Result<Vec<SourceRecord>, String>;
+    /// Let a source in again, or all; how many were blocked.
+    fn unblock(&self, source: Option<IpAddr>) -> Result<usize, String>;
     /// The queue that the workers put alerts into.
     fn alerts(&self) -> Arc<AlertQueue>;
     /// Names behind the indices in alerts.
@@ -68,6 +78,26 @@ impl Backend for Plane {
 
     fn probe(&self, probe: &Probe) -> Result<ProbeReport, String> {
         Self::probe(self, probe).map_err(words)
+    }
+
+    fn flows(&self) -> Result<Vec<FlowRecord>, String> {
+        Self::flows(self).map_err(words)
+    }
+
+    fn forget_flow(&self, flow_id: u64) -> Result<bool, String> {
+        Self::forget_flow(self, flow_id).map_err(words)
+    }
+
+    fn forget_flows(&self) -> Result<usize, String> {
+        Self::forget_flows(self).map_err(words)
+    }
+
+    fn blocked_sources(&self) -> Result<Vec<SourceRecord>, String> {
+        Self::blocked_sources(self).map_err(words)
+    }
+
+    fn unblock(&self, source: Option<IpAddr>) -> Result<usize, String> {
+        Self::unblock(self, source).map_err(words)
     }
 
     fn alerts(&self) -> Arc<AlertQueue> {

@@ -105,7 +105,7 @@ fn address(field: &str, text: &str) -> Result<IpAddr, ApiError> {
     text.parse().map_err(|_| ApiError::invalid(field, format!("{field} '{text}': an IPv4 or IPv6 address expected")))
 }
 
-fn protocol(text: &str) -> Result<Protocol, ApiError> {
+pub(crate) fn protocol(text: &str) -> Result<Protocol, ApiError> {
     let found = matcher(RuleSpec { proto: Some(text.to_owned()), ..RuleSpec::default() })?;
     found.proto.ok_or_else(|| ApiError::invalid("proto", format!("proto '{text}': one protocol expected")))
 }

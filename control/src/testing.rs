@@ -1,18 +1,22 @@
 //! A dataplane in memory, for tests of what sits above it.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use secuxflow::{
     alert::AlertQueue,
     plane::{
-        Count, FailPolicy, InterfaceStatus, Latency, Mode, ModuleSaid, ModuleStatus, Named, PlaneStatus, Probe,
-        ProbeReport, RuleCount, SocketStatus, TableMemory, WorkerStatus,
+        Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, Mode, ModuleSaid,
+        ModuleStatus, Named, OffloadStatus, PlaneStatus, Probe, ProbeReport, RuleCount, SocketStatus, SourceRecord,
+        TableMemory, WorkerStatus,
     },
     rules::Ruleset,
-    service::{Service, ServiceState, ServiceStatus},
+    service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 
 use crate::backend::{Backend, Names};
@@ -26,6 +30,8 @@ pub(crate) struct Lab {
     pub(crate) refuse: AtomicBool,
     pub(crate) stopped: AtomicBool,
     pub(crate) queue: Arc<AlertQueue>,
+    pub(crate) flows: Mutex<Vec<FlowRecord>>,
+    pub(crate) sources: Mutex<Vec<SourceRecord>>,
 }
 
 impl Lab {
@@ -37,6 +43,8 @@ impl Lab {
             refuse: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             queue: Arc::new(AlertQueue::new(64)),
+            flows: Mutex::default(),
+            sources: Mutex::default(),
         })
     }
 
@@ -79,6 +87,8 @@ impl Backend for LabBackend {
             service: service.clone(),
             state: ServiceState::Up,
             resolved_mac: None,
+            way: Some(WayOut::Both),
+            way_reason: String::new(),
             tx_packets: 1,
             tx_bytes: 60,
         };
@@ -100,6 +110,32 @@ impl Backend for LabBackend {
         })
     }
 
+    fn flows(&self) -> Result<Vec<FlowRecord>, String> {
+        Ok(self.0.flows.lock().unwrap().clone())
+    }
+
+    fn forget_flow(&self, flow_id: u64) -> Result<bool, String> {
+        let mut flows = self.0.flows.lock().unwrap();
+        let before = flows.len();
+        flows.retain(|flow| flow.flow_id != flow_id);
+        Ok(flows.len() < before)
+    }
+
+    fn forget_flows(&self) -> Result<usize, String> {
+        Ok(std::mem::take(&mut *self.0.flows.lock().unwrap()).len())
+    }
+
+    fn blocked_sources(&self) -> Result<Vec<SourceRecord>, String> {
+        Ok(self.0.sources.lock().unwrap().clone())
+    }
+
+    fn unblock(&self, source: Option<IpAddr>) -> Result<usize, String> {
+        let mut sources = self.0.sources.lock().unwrap();
+        let before = sources.len();
+        sources.retain(|blocked| source.is_some_and(|source| blocked.source != source));
+        Ok(before - sources.len())
+    }
+
     fn alerts(&self) -> Arc<AlertQueue> {
         Arc::clone(&self.0.queue)
     }
@@ -115,6 +151,29 @@ impl Backend for LabBackend {
     fn shutdown(self: Box<Self>) -> Result<(), String> {
         self.0.stopped.store(true, SeqCst);
         Ok(())
+    }
+}
+
+/// A flow to 10.0.0.5, port 80.
+pub(crate) fn flow(flow_id: u64, state: FlowState) -> FlowRecord {
+    let count = Count { packets: 3, bytes: 180 };
+    FlowRecord {
+        flow_id,
+        src: [192, 0, 2, 1].into(),
+        dst: [10, 0, 0, 5].into(),
+        src_port: 4000,
+        dst_port: 80,
+        protocol: 6,
+        state,
+        chain: Some("default".into()),
+        rule: Some(secuxflow::rules::RuleId(1)),
+        worker: Some(0),
+        offloaded: 1,
+        inspected: count,
+        bypassed: count,
+        age_ms: 5_000,
+        idle_ms: 200,
+        expires_in_seconds: Some(90),
     }
 }
 
@@ -162,6 +221,7 @@ pub(crate) fn full_status() -> PlaneStatus {
             tx: count,
             drops: named("verdict"),
             frames: number("free"),
+            flows: FlowTableStatus { flows: 21, entered: 22, expired: 23, evicted: 24, cleared: 25, granted: 26 },
             latency,
             ..WorkerStatus::default()
         }],
@@ -171,9 +231,20 @@ pub(crate) fn full_status() -> PlaneStatus {
             service,
             state: ServiceState::Up,
             resolved_mac: None,
+            way: Some(WayOut::Both),
+            way_reason: String::new(),
             tx_packets: 1,
             tx_bytes: 60,
         }],
+        offload: OffloadStatus {
+            flows: true,
+            sources: true,
+            cleared: 31,
+            condemned: 32,
+            blocked: 33,
+            written: 34,
+            lost: 35,
+        },
         alerts_raised: 11,
         alerts_dropped: 1,
     }

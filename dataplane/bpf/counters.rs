@@ -9,9 +9,10 @@ use super::{
 use crate::plane::{Count, Named};
 
 /// What XDP did with packets, in the order of the map.
-const ACTIONS: [(&str, Act); 3] = [("pass", Act::SXF_PASS), ("drop", Act::SXF_DROP), ("inspect", Act::SXF_INSPECT)];
+const ACTIONS: [(&str, Act); 4] =
+    [("pass", Act::SXF_PASS), ("drop", Act::SXF_DROP), ("inspect", Act::SXF_INSPECT), ("forward", Act::SXF_FORWARD)];
 
-const EVENTS: [(&str, Event); 12] = [
+const EVENTS: [(&str, Event); 15] = [
     ("neighbour", Event::SXF_NEIGHBOUR),
     ("non_ip", Event::SXF_NON_IP),
     ("undecidable", Event::SXF_UNDECIDABLE),
@@ -24,6 +25,9 @@ const EVENTS: [(&str, Event); 12] = [
     ("blocklist", Event::SXF_BLOCKED),
     ("monitored", Event::SXF_MONITORED),
     ("sample_lost", Event::SXF_SAMPLE_LOST),
+    ("flow_cleared", Event::SXF_CLEARED),
+    ("flow_condemned", Event::SXF_CONDEMNED),
+    ("source_blocked", Event::SXF_SOURCE_BLOCKED),
 ];
 
 const _: () = assert!(ACTIONS.len() == Act::SXF_ACTIONS.0 as usize && EVENTS.len() == Event::SXF_EVENTS.0 as usize);

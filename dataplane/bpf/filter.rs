@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use bytemuck::bytes_of;
@@ -14,7 +14,10 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject,
 use super::{
     BpfError,
     attach::{self, Attached},
-    counters, mount,
+    counters,
+    flows::FlowCache,
+    mount,
+    offload::Offload,
     rule_counts::RuleCounts,
     samples::{self, Sample},
     set_tables::SetTables,
@@ -22,7 +25,7 @@ use super::{
     tables::{self, Content},
     types::{
         Address, CacheShape, Config, ConfigSection, ENTRY_OBJECT, GENERATION_OBJECT, Limits, METADATA_LEN, Port,
-        ServiceEntry,
+        ServiceEntry, Uses,
     },
 };
 use crate::{
@@ -53,6 +56,8 @@ pub struct Filter {
     /// Generations keep verdicts for packets with the same fields.
     caching: bool,
     fail_policy: FailPolicy,
+    offload: Offload,
+    flow_cache: Arc<FlowCache>,
     attached: Vec<Attached>,
     /// Where links are, or were to be, pinned.
     bpffs: BTreeSet<PathBuf>,
@@ -60,7 +65,7 @@ pub struct Filter {
 
 /// Maps that every generation uses.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     programs: MapHandle,
     xsks: MapHandle,
     ports: MapHandle,
@@ -70,6 +75,11 @@ struct Shared {
     events: MapHandle,
     samples: MapHandle,
     sampled: MapHandle,
+    pub(super) flows4: MapHandle,
+    pub(super) flows6: MapHandle,
+    pub(super) sources: MapHandle,
+    pub(super) offload_used: MapHandle,
+    pub(super) exits: MapHandle,
     cache: MapHandle,
 }
 
@@ -80,14 +90,27 @@ impl Filter {
     /// # Errors
     /// The kernel refuses, for lack of capabilities or features.
     pub fn load(fail_policy: FailPolicy) -> Result<Self, BpfError> {
+        Self::with_offload(fail_policy, Offload::default())
+    }
+
+    /// As [`Filter::load`], with verdicts of modules on whole flows and sources looked up before the rules, as far as
+    /// `offload` says so.
+    ///
+    /// # Errors
+    /// As [`Filter::load`], or the kernel has no memory for the entries.
+    pub fn with_offload(fail_policy: FailPolicy, offload: Offload) -> Result<Self, BpfError> {
         quiet();
         let mut open = open(ENTRY_OBJECT, "sxf_entry")?;
+        offload.size(&mut open)?;
         size_cache(&mut open)?;
         RuleCounts::size(&mut open)?;
         set_section(&mut open, ".rodata", &u32::from(fail_policy == FailPolicy::Closed).to_ne_bytes())?;
         let entry = load(open, "loading the entry program")?;
         let shared = Shared::of(&entry)?;
-        let lasting = array_bytes(&shared.rule_counts) + array_bytes(&shared.cache);
+        let flow_cache = Arc::new(FlowCache::new(&shared)?);
+        let hashes = [&shared.flows4, &shared.flows6, &shared.sources].map(hash_bytes);
+        let arrays = [&shared.rule_counts, &shared.cache].map(array_bytes);
+        let lasting = hashes.iter().chain(&arrays).sum();
         Ok(Self {
             entry,
             live: None,
@@ -99,6 +122,8 @@ impl Filter {
             generation: 0,
             caching: !is_realtime(),
             fail_policy,
+            offload,
+            flow_cache,
             attached: Vec::new(),
             bpffs: BTreeSet::new(),
         })
@@ -127,6 +152,7 @@ impl Filter {
         let generation = self.load_generation(&tables, &contents, sets)?;
         let fd = program(&generation, "sxf_generation")?.as_fd().as_raw_fd();
         update(&self.shared.programs, &0_u32.to_ne_bytes(), &fd.to_ne_bytes(), "publishing the generation")?;
+        self.flow_cache.set_generation(self.next_generation(), tables.extras.uses & Uses::SXF_USES_TCP_FLAGS.0 != 0);
         self.slots = slots;
         self.live = Some(generation);
         let [rules, sets] = [tables::total(&contents), sets.bytes()].map(|bytes| bytes as u64);
@@ -166,6 +192,18 @@ impl Filter {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The live generation as packets' metadata has it.
+    #[must_use]
+    pub fn stamp(&self) -> u32 {
+        self.generation.checked_sub(1).map_or(0, stamp_behind)
+    }
+
+    /// The verdicts on flows and sources that are looked up before the rules, to be written and read beside this.
+    #[must_use]
+    pub fn flow_cache(&self) -> Arc<FlowCache> {
+        Arc::clone(&self.flow_cache)
     }
 
     /// Memory of the live generation's tables, of the sets', and of what all generations share.
@@ -394,8 +432,7 @@ impl Filter {
 
     /// What tells entries of the next generation from those of others; not 0.
     fn next_generation(&self) -> u32 {
-        // It comes round after four thousand million publications, when no old entry is left.
-        u32::try_from(self.generation % u64::from(u32::MAX)).map_or(1, |number| number + 1)
+        stamp_behind(self.generation)
     }
 
     fn load_generation(&self, tables: &Tables, contents: &[Content<'_>], sets: &SetTables) -> Result<Object, BpfError> {
@@ -407,7 +444,9 @@ impl Filter {
             fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
             uses: tables.extras.uses | tables.classes.uses,
             enforced: tables.extras.enforced,
+            strict: tables.extras.strict,
             blocklists: tables.classes.blocklists,
+            offload: self.offload.bits(),
         };
         set_section(&mut open, ".rodata.config", bytes_of(&ConfigSection { config }))?;
         self.shared.lend(&mut open)?;
@@ -451,6 +490,11 @@ impl Shared {
             events: handle("events")?,
             samples: handle("samples")?,
             sampled: handle("sampled")?,
+            flows4: handle("flows4")?,
+            flows6: handle("flows6")?,
+            sources: handle("sources")?,
+            offload_used: handle("offload_used")?,
+            exits: handle("exits")?,
             cache: handle("cache")?,
         })
     }
@@ -468,6 +512,11 @@ impl Shared {
                 Some("events") => &self.events,
                 Some("samples") => &self.samples,
                 Some("sampled") => &self.sampled,
+                Some("flows4") => &self.flows4,
+                Some("flows6") => &self.flows6,
+                Some("sources") => &self.sources,
+                Some("offload_used") => &self.offload_used,
+                Some("exits") => &self.exits,
                 Some("cache") => &self.cache,
                 _ => continue,
             };
@@ -477,8 +526,14 @@ impl Shared {
     }
 }
 
+/// The stamp of the generation that follows number `generation`. It comes round after four thousand million publications,
+/// when no old entry is left.
+fn stamp_behind(generation: u64) -> u32 {
+    u32::try_from(generation % u64::from(u32::MAX)).map_or(1, |number| number + 1)
+}
+
 /// libbpf writes to stderr unless told otherwise.
-fn quiet() {
+pub(crate) fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         libbpf_rs::set_print(Some((PrintLevel::Debug, |level, text| {
@@ -524,6 +579,11 @@ fn array_bytes(map: &MapHandle) -> u64 {
     u64::from(map.max_entries()) * u64::from(map.value_size())
 }
 
+/// Size of a hash map, the kernel's own records of entries apart.
+fn hash_bytes(map: &MapHandle) -> u64 {
+    u64::from(map.max_entries()) * u64::from(map.key_size() + map.value_size())
+}
+
 fn update(map: &MapHandle, key: &[u8], value: &[u8], doing: &str) -> Result<(), BpfError> {
     map.update(key, value, MapFlags::ANY).map_err(|error| BpfError::libbpf(doing, &error))
 }
@@ -547,7 +607,7 @@ pub(super) fn socket_index(port: u32, queue: u32) -> Result<u32, BpfError> {
     Ok(port * MAX_QUEUES + queue)
 }
 
-fn address(ip: IpAddr) -> Address {
+pub(super) fn address(ip: IpAddr) -> Address {
     let bytes = match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
         IpAddr::V6(ip) => ip.octets(),

@@ -4,7 +4,9 @@ mod attach;
 mod counters;
 mod error;
 mod filter;
+mod flows;
 mod mount;
+mod offload;
 mod rule_counts;
 mod samples;
 mod set_tables;
@@ -20,6 +22,10 @@ mod differential;
 #[cfg(test)]
 mod figures;
 #[cfg(test)]
+mod flow_figures;
+#[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod monitor_tests;
 #[cfg(test)]
 mod set_figures;
@@ -29,8 +35,15 @@ mod set_tests;
 mod swap_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod undecidable_tests;
 
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
+pub use flows::{BlockedSource, CachedFlow, FlowCache, Swept};
+pub use offload::{Exit, Offload, takes_redirects};
 pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};
+
+pub(crate) use filter::quiet;
+pub(crate) use sys::create_xdp_link;

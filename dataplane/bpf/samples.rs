@@ -69,7 +69,7 @@ pub(super) fn take(map: &MapHandle, most: usize, mut each: impl FnMut(Sample)) -
 }
 
 /// The address as it was in the packet: an IPv4 address comes mapped, and an IPv6 packet may have such a one of its own.
-fn ip(Address { bytes }: Address, v6: u8) -> IpAddr {
+pub(super) fn ip(Address { bytes }: Address, v6: u8) -> IpAddr {
     let address = Ipv6Addr::from(bytes);
     if v6 == 0 { address.to_canonical() } else { address.into() }
 }

@@ -25,7 +25,7 @@ pub(super) struct LinkInfo {
 }
 
 /// Attach `program` to a device by a link, in native or generic (`skb`) mode. Closing the link detaches.
-pub(super) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) -> io::Result<OwnedFd> {
+pub(crate) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) -> io::Result<OwnedFd> {
     let options = libbpf_sys::bpf_link_create_opts {
         sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
         flags: if skb { libbpf_sys::XDP_FLAGS_SKB_MODE } else { libbpf_sys::XDP_FLAGS_DRV_MODE },
@@ -39,6 +39,19 @@ pub(super) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) 
     }
     // SAFETY: the kernel has just made this fd for us, and nothing else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether the device takes frames that an XDP program redirects to it (`NETDEV_XDP_ACT_NDO_XMIT` of linux/netdev.h). A
+/// veth does while its other end has GRO on or an XDP program. Kernels before 6.3 do not tell: the answer is no.
+pub(super) fn takes_redirects(ifindex: i32) -> io::Result<bool> {
+    const NDO_XMIT: u64 = 4;
+    let mut options = libbpf_sys::bpf_xdp_query_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    // SAFETY: `options` says its own size, and the library writes into nothing else.
+    answer(unsafe { libbpf_sys::bpf_xdp_query(ifindex, 0, &raw mut options) })?;
+    Ok(options.feature_flags & NDO_XMIT != 0)
 }
 
 /// Pin a link or map at `path`, which lies on a bpf file system.
@@ -121,6 +134,55 @@ pub(super) fn fill_array(map: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Hand the entries of a hash map to `each`, as key and value, read by the batch; entries that come or go meanwhile may be
+/// left out. libbpf-rs' own way takes a batch that is not full for the last, which of a hash map it is not: the kernel
+/// hands out whole buckets.
+pub(super) fn each_entry(
+    map: BorrowedFd<'_>,
+    key_size: usize,
+    value_size: usize,
+    mut each: impl FnMut(&[u8], &[u8]),
+) -> io::Result<()> {
+    // Room for more entries than any bucket has, unless keys are chosen to fall together, which the kernel's seed prevents.
+    let mut room = 1024_u32;
+    let (mut at, mut begun) = (0_u32, false);
+    let buffers = |room: u32| (vec![0_u8; key_size * room as usize], vec![0_u8; value_size * room as usize]);
+    let (mut keys, mut values) = buffers(room);
+    loop {
+        let (mut count, mut next) = (room, 0_u32);
+        let from = if begun { (&raw mut at).cast() } else { std::ptr::null_mut() };
+        // SAFETY: the fd is borrowed and open. A hash map's position is a u32, which `from` points to or is null, and
+        // `next` is one. Both buffers have room for `count` entries of the map's own sizes, which the caller gives, and
+        // outlive the call; options may be null.
+        let code = unsafe {
+            libbpf_sys::bpf_map_lookup_batch(
+                map.as_raw_fd(),
+                from,
+                (&raw mut next).cast(),
+                keys.as_mut_ptr().cast(),
+                values.as_mut_ptr().cast(),
+                &raw mut count,
+                std::ptr::null(),
+            )
+        };
+        let end = code == -libc::ENOENT;
+        if code == -libc::ENOSPC && room < 1 << 20 {
+            room *= 2;
+            (keys, values) = buffers(room);
+            continue;
+        }
+        if !end {
+            answer(code)?;
+        }
+        let entries = keys.chunks_exact(key_size).zip(values.chunks_exact(value_size));
+        entries.take(count as usize).for_each(|(key, value)| each(key, value));
+        if end {
+            return Ok(());
+        }
+        (at, begun) = (next, true);
+    }
+}
+
 /// Instructions that the verifier processed before it accepted `program`.
 #[cfg(test)]
 pub(super) fn verified_instructions(program: BorrowedFd<'_>) -> io::Result<u32> {
@@ -145,6 +207,51 @@ pub(super) fn run(program: BorrowedFd<'_>, packet: &[u8]) -> io::Result<u32> {
     // `data_size_in` bytes of `packet`, which outlives the call, and writes no packet as there is no `data_out`.
     answer(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })?;
     Ok(options.retval)
+}
+
+/// A program of `instructions`: opcode, registers (source in the high half), offset, immediate.
+#[cfg(test)]
+pub(super) fn assemble(instructions: &[(u8, u8, i16, i32)]) -> io::Result<OwnedFd> {
+    let code: Vec<u64> = instructions
+        .iter()
+        .map(|&(opcode, registers, offset, immediate)| {
+            let ([a, b], [c, d, e, f]) = (offset.to_ne_bytes(), immediate.to_ne_bytes());
+            u64::from_ne_bytes([opcode, registers, a, b, c, d, e, f])
+        })
+        .collect();
+    // SAFETY: the name and the licence are nul-terminated; an instruction has eight bytes, laid out as above, and the count
+    // is theirs; no options are given.
+    let fd = unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_XDP,
+            c"sxf_test".as_ptr(),
+            c"GPL".as_ptr(),
+            code.as_ptr().cast(),
+            code.len() as libbpf_sys::size_t,
+            std::ptr::null_mut(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(-fd));
+    }
+    // SAFETY: the kernel has just made this fd for us, and nothing else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Run `program` on `count` copies of `packet` whose verdicts are carried out, as if a driver had received them.
+#[cfg(test)]
+pub(super) fn run_live(program: BorrowedFd<'_>, packet: &[u8], count: u32) -> io::Result<()> {
+    let mut options = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: packet.as_ptr().cast(),
+        data_size_in: u32::try_from(packet.len()).map_err(io::Error::other)?,
+        repeat: i32::try_from(count).map_err(io::Error::other)?,
+        batch_size: 64,
+        flags: libbpf_sys::BPF_F_TEST_XDP_LIVE_FRAMES,
+        ..Default::default()
+    };
+    // SAFETY: as in `run`.
+    answer(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })
 }
 
 /// libbpf answers 0 or a negative error number.

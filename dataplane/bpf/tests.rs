@@ -66,7 +66,7 @@ fn an_inspected_packet_carries_its_rule_and_chain_to_the_socket() {
     let (verdict, out) = filter.test_run(&packet, LOOPBACK, 0).unwrap();
     assert_eq!(verdict, XDP_REDIRECT);
     let (metadata, rest) = out.split_first_chunk().unwrap();
-    assert_eq!(Metadata::read(metadata), Some(Metadata { chain: 1, rule: 7 }));
+    assert_eq!(Metadata::read(metadata), Some(Metadata { chain: 1, rule: 7, generation: 1, slot: 0 }));
     assert_eq!(rest, packet);
     let count = Count { packets: 1, bytes: packet.len() as u64 };
     assert_eq!(action(&filter, "inspect"), count);
@@ -199,7 +199,7 @@ fn the_longest_walk_ends_in_a_full_ruleset_and_one_header_more_does_not() {
     let counted = filter.rule_counts().into_iter().find(|rule| rule.count.packets > 0);
     assert_eq!(counted.map(|rule| rule.id.0), Some(full));
     assert_eq!(event(&filter, "undecidable"), 0);
-    assert_eq!(filter.test_run(&packet(9), LOOPBACK, 0).unwrap().0, XDP_PASS, "undecided, nowhere to be inspected");
+    assert_eq!(filter.test_run(&packet(9), LOOPBACK, 0).unwrap().0, XDP_DROP, "undecided, and a rule may drop it");
     assert_eq!(event(&filter, "undecidable"), 1);
 }
 
@@ -227,7 +227,7 @@ pub(super) fn isolated(body: impl FnOnce(&Path) + Send) {
     });
 }
 
-fn ip(arguments: &str) {
+pub(super) fn ip(arguments: &str) {
     assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
 }
 

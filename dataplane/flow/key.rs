@@ -13,6 +13,12 @@ pub struct FlowKey {
     protocol: u8,
 }
 
+/// A flow's number as people and readers of alerts see it: they take it for a signed 64-bit number.
+#[must_use]
+pub fn public_id(id: u64) -> u64 {
+    id & (u64::MAX >> 1)
+}
+
 impl FlowKey {
     /// Key of a tuple, whichever way round it is given.
     #[must_use]
@@ -25,6 +31,18 @@ impl FlowKey {
     #[must_use]
     pub fn of(headers: &Headers) -> Self {
         Self::new((headers.src, headers.src_port), (headers.dst, headers.dst_port), headers.protocol)
+    }
+
+    /// The two ends and the protocol.
+    #[must_use]
+    pub fn ends(&self) -> ((IpAddr, u16), (IpAddr, u16), u8) {
+        (self.low, self.high, self.protocol)
+    }
+
+    /// Whether a packet from this address and port comes from the low end.
+    #[must_use]
+    pub fn starts_at(&self, src: IpAddr, port: u16) -> bool {
+        self.low == (src, port)
     }
 
     /// The flow's number under `key`.

@@ -1,13 +1,16 @@
 //! The host's side of a guest: its limits, and the functions that it may import.
 
 use arrayvec::{ArrayString, ArrayVec};
-use secuxflow_abi::{HEAP_LIMIT, MAX_MESSAGE, imports};
+use secuxflow_abi::{HEAP_LIMIT, MAX_BATCH, MAX_MESSAGE, imports};
 use wasmtime::{Caller, Engine, FuncType, Linker, Memory, ResourceLimiter, Result, ValType, bail, format_err};
 
 use super::engine::TABLE_ELEMENTS;
+use crate::flow::Ask;
 
 /// Alerts that one call may raise; what is above is counted as dropped.
 pub(super) const MAX_ALERTS: usize = 64;
+/// Wishes for flows and sources that one call may have: one for each packet; what is above is lost.
+pub(super) const MAX_ASKS: usize = MAX_BATCH;
 /// Log lines kept of `sxf_init`.
 const MAX_LINES: usize = 16;
 
@@ -19,6 +22,15 @@ pub(super) struct GuestAlert {
     pub(super) severity: u8,
     pub(super) signature: u32,
     pub(super) message: ArrayString<MAX_MESSAGE>,
+}
+
+/// A wish for a flow or source as the guest had it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GuestAsk {
+    /// Number of the packet within the call.
+    pub(super) packet: u32,
+    pub(super) ask: Ask,
+    pub(super) seconds: u32,
 }
 
 /// A log line of `sxf_init`.
@@ -41,6 +53,8 @@ pub(super) struct Host {
     pub(super) alerts: ArrayVec<GuestAlert, MAX_ALERTS>,
     /// Alerts of the current call that found no room.
     pub(super) alerts_lost: u64,
+    /// Wishes for flows and sources of the current call.
+    pub(super) asks: Box<ArrayVec<GuestAsk, MAX_ASKS>>,
     /// Log lines of `sxf_init`.
     pub(super) lines: Vec<Line>,
     /// Log lines that were not kept.
@@ -58,6 +72,7 @@ impl Host {
             now_ns: 0,
             alerts: ArrayVec::new(),
             alerts_lost: 0,
+            asks: Box::default(),
             lines: Vec::new(),
             lines_lost: 0,
             heap: heap.min(HEAP_LIMIT as usize),
@@ -82,20 +97,48 @@ pub(super) fn linker(engine: &Engine) -> Linker<Host> {
         linker.func_wrap(imports::MODULE, imports::ALERT, alert)?;
         linker.func_wrap(imports::MODULE, imports::LOG, log)?;
         linker.func_wrap(imports::MODULE, imports::CLOCK, |caller: Caller<'_, Host>| caller.data().now_ns)?;
+        for (name, wish) in ASKS {
+            let function = move |caller: Caller<'_, Host>, packet, seconds| ask(caller, name, wish, packet, seconds);
+            linker.func_wrap(imports::MODULE, name, function)?;
+        }
         Ok(())
     };
-    define(&mut linker).expect("a definition fails only when its name is taken, and these are three names");
+    define(&mut linker).expect("a definition fails only when its name is taken, and these are different names");
     linker
 }
 
+/// The imports by which a guest asks for something.
+const ASKS: [(&str, Ask); 3] =
+    [(imports::FLOW_CLEAR, Ask::Clear), (imports::FLOW_CONDEMN, Ask::Condemn), (imports::SOURCE_BLOCK, Ask::Block)];
+
+/// What a guest that imports `name` may ask for.
+pub(super) fn ask_of(name: &str) -> Option<Ask> {
+    ASKS.iter().find(|(known, _)| *known == name).map(|(_, ask)| *ask)
+}
+
 /// Name and type of each import that a guest may have.
-pub(super) fn importable(engine: &Engine) -> [(&'static str, FuncType); 3] {
+pub(super) fn importable(engine: &Engine) -> [(&'static str, FuncType); 6] {
     let i32s = |n| std::iter::repeat_n(ValType::I32, n);
+    let ask = |(name, _): (&'static str, Ask)| (name, FuncType::new(engine, i32s(2), []));
+    let [clear, condemn, block] = ASKS.map(ask);
     [
         (imports::ALERT, FuncType::new(engine, i32s(5), [])),
         (imports::LOG, FuncType::new(engine, i32s(3), [])),
         (imports::CLOCK, FuncType::new(engine, [], [ValType::I64])),
+        clear,
+        condemn,
+        block,
     ]
+}
+
+fn ask(mut caller: Caller<'_, Host>, name: &str, ask: Ask, packet: u32, seconds: u32) -> Result<()> {
+    let packets = caller.data().packets;
+    if packet >= packets {
+        bail!("sxf.{name}: packet {packet} of a batch of {packets}");
+    }
+    // Without room it is lost: the module will ask again for the next packet.
+    let _ = caller.data_mut().asks.try_push(GuestAsk { packet, ask, seconds });
+    Ok(())
 }
 
 fn alert(

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     alert::AlertQueue,
+    flow::Ask,
     plane::{ChainConfig, ModuleConfig, ModuleStatus, Named},
 };
 
@@ -119,6 +120,13 @@ impl Inspector {
     pub fn runner(&self, region: &Region<'_>, alerts: Arc<AlertQueue>) -> Result<Runner, InspectError> {
         let health = Arc::clone(&self.shared.health);
         Runner::new(&self.shared, region, alerts, health, true)
+    }
+
+    /// Whether any module may ask for something of this kind: it imports the function for it.
+    #[must_use]
+    pub fn may_ask(&self, ask: Ask) -> bool {
+        let imports = self.shared.modules.iter().flat_map(|module| module.pre.module().imports());
+        imports.into_iter().any(|import| host::ask_of(import.name()) == Some(ask))
     }
 
     /// A runner for test inspection: what it does appears in no counter, and failures of its modules do not take them

@@ -9,7 +9,7 @@ use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::{
     engine::TICK,
-    host::{GuestAlert, Host, Line, MAX_ALERTS},
+    host::{GuestAlert, GuestAsk, Host, Line, MAX_ALERTS, MAX_ASKS},
     module::{Module, causes},
     window::{Alias, Window},
 };
@@ -204,6 +204,7 @@ impl Instance {
         let host = self.store.data_mut();
         host.packets = n;
         host.now_ns = now_ns;
+        host.asks.clear();
         self.store.set_epoch_deadline(ticks);
         let answer =
             self.inspect.call(&mut self.store, (self.batch, n)).map_err(|e| Failure::of_call(exports::INSPECT, &e))?;
@@ -220,6 +221,11 @@ impl Instance {
             packets[usize::from(i)].verdict = said;
         }
         Ok(())
+    }
+
+    /// What the guest asked for in the last call, to be emptied by the caller.
+    pub(super) fn asks(&mut self) -> &mut ArrayVec<GuestAsk, MAX_ASKS> {
+        &mut self.store.data_mut().asks
     }
 
     /// The alerts of the last call, to be emptied by the caller, and the number of those that found no room.

@@ -7,7 +7,7 @@ use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, verdict};
 
 use super::{
     InspectError, Region,
-    host::{GuestAlert, MAX_ALERTS},
+    host::{GuestAlert, GuestAsk, MAX_ALERTS, MAX_ASKS},
     inspector::Shared,
     instance::{Failure, Instance},
     stats::{Health, RunnerCounters},
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue, Verdict},
     clock,
+    flow::Asked,
     plane::{Count, FailPolicy},
     wire::{self, Frame},
 };
@@ -24,6 +25,9 @@ use crate::{
 /// Most bytes of a frame that are read again for an alert: enough for two VLAN tags and either IP header, whose addresses
 /// are all that is wanted. A sender may raise alerts at line rate, so the rest of the frame is not copied for each.
 const ADDRESSES: usize = 64;
+
+/// Step of a wish that is not placed yet; no chain is that long, or none of its wishes counts.
+const UNPLACED: u8 = u8::MAX;
 
 /// What one module made of a packet under test; see [`Runner::explain`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Runner {
     /// Packets of the batch that no module has dropped, as indices.
     pub(super) live: Vec<u16>,
     raised: Vec<Raised>,
+    /// What modules asked for since the run began.
+    asked: Vec<Asked>,
     /// Packets that are dropped are forwarded all the same.
     monitor: bool,
 }
@@ -93,6 +99,7 @@ impl Runner {
             pulse: shared.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
             raised: Vec::with_capacity(MAX_ALERTS * longest),
+            asked: Vec::with_capacity(MAX_ASKS * longest),
             monitor: false,
         };
         if counted {
@@ -124,19 +131,31 @@ impl Runner {
     ///
     /// A chain that does not exist drops everything and raises an alert: publishing rules checks names, so it is a bug.
     pub fn run(&mut self, chain: u16, packets: &mut [Packet]) {
+        self.asked.clear();
         if usize::from(chain) >= self.shared.chains.len() {
             packets.iter_mut().for_each(|packet| packet.verdict = verdict::DROP);
             self.alerts.push(AlertEvent::dataplane(1, "packets dropped: their rule names an unknown chain"));
             return;
         }
-        for batch in packets.chunks_mut(MAX_BATCH) {
+        for (number, batch) in packets.chunks_mut(MAX_BATCH).enumerate() {
+            let asked = self.asked.len();
             self.run_batch(chain, batch, |_, _, _| ());
+            if number > 0 {
+                self.asked.truncate(asked);
+            }
         }
+    }
+
+    /// What modules asked for in the last [`Runner::run`], by packets of its first [`MAX_BATCH`].
+    #[must_use]
+    pub fn asked(&self) -> &[Asked] {
+        &self.asked
     }
 
     /// As [`Runner::run`] for one packet, telling what each module said. For test inspection; it allocates.
     pub fn explain(&mut self, chain: u16, packet: &mut Packet) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
+        self.asked.clear();
         if usize::from(chain) >= self.shared.chains.len() {
             self.run(chain, std::slice::from_mut(packet));
             return outcomes;
@@ -168,6 +187,7 @@ impl Runner {
             let Some(&first) = self.live.first() else { break };
             let module = self.shared.chains[usize::from(chain)].modules[step];
             let failure = self.step(chain, module, packets, &mut now_ns);
+            self.place_asks(chain, step);
             said(module, word(packets[usize::from(first)].verdict), failure.as_deref());
             self.settle(module, packets);
         }
@@ -214,7 +234,10 @@ impl Runner {
         *now_ns = clock::monotonic_ns();
         self.counters[index].called(now_ns.saturating_sub(started));
         match &result {
-            Ok(()) => self.collect(module, range),
+            Ok(()) => {
+                self.collect_asks(module, range.clone());
+                self.collect(module, range);
+            }
             Err(failure) => {
                 self.counters[index].failed(failure.kind);
                 self.slots[index].instance = None;
@@ -242,6 +265,33 @@ impl Runner {
         };
         for &i in &self.live[range] {
             packets[usize::from(i)].verdict = said;
+        }
+    }
+
+    /// Take over what the call on `range` that just ended asked for; packet numbers become those of the batch, and the
+    /// step is filled in by [`Runner::place_asks`].
+    fn collect_asks(&mut self, module: u16, range: Range<usize>) {
+        let Some(instance) = &mut self.slots[usize::from(module)].instance else { return };
+        let room = self.asked.capacity() - self.asked.len();
+        let live = &self.live[range];
+        let asked = |GuestAsk { packet, ask, seconds }| Asked {
+            // The host function checked the number against the call's.
+            packet: live.get(packet as usize).copied().unwrap_or_default(),
+            step: UNPLACED,
+            steps: UNPLACED,
+            ask,
+            seconds,
+        };
+        self.asked.extend(instance.asks().drain(..).take(room).map(asked));
+    }
+
+    /// Note at which step of the chain the latest wishes were told.
+    fn place_asks(&mut self, chain: u16, step: usize) {
+        let most = usize::from(UNPLACED - 1);
+        let steps = self.shared.chains[usize::from(chain)].modules.len().min(most);
+        for asked in self.asked.iter_mut().rev().take_while(|asked| asked.steps == UNPLACED) {
+            asked.step = u8::try_from(step.min(most)).unwrap_or(UNPLACED);
+            asked.steps = u8::try_from(steps).unwrap_or(UNPLACED);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Behaviour that workers and administrators rely on.
 
+mod asks;
 mod basic;
 mod dns;
 mod failures;
+mod guards;
 mod http;
 mod load;
 mod readme;

@@ -21,6 +21,19 @@ pub enum ModeRequest {
     Skb,
 }
 
+/// How packets leave toward services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EgressRequest {
+    /// By injection or by AF_XDP TX, whichever is cheaper, where both can be had.
+    #[default]
+    Auto,
+    /// By AF_XDP TX only.
+    Tx,
+    /// By injection only: a service that cannot be reached so is down. Refuse to start on a kernel without it.
+    Inject,
+}
+
 /// The mode that an interface got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,8 +142,61 @@ pub struct PlaneConfig {
     pub spin: Duration,
     /// Let the workers drive the drivers of the interfaces (`SO_PREFER_BUSY_POLL`, Linux 5.11), or refuse to start.
     pub prefer_busy_poll: bool,
+    /// How packets leave toward services.
+    pub egress: EgressRequest,
+    /// Turn GRO on at the other end of a service's veth, in the container's namespace, where injection needs it.
+    pub set_gro: bool,
+    /// Flows, and what modules may decide of them.
+    pub flows: FlowConfig,
     /// Capacity of the alert queue.
     pub alert_queue: u32,
     /// Directory for the bpf file system in which the XDP links are pinned; mounted there when it is none yet.
     pub bpffs: PathBuf,
+}
+
+/// How flows are remembered, and what modules may decide of whole flows and sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowConfig {
+    /// Flows that each worker remembers; more than [`crate::flow::MIN_FLOWS`].
+    pub table: u32,
+    /// Time without a packet after which a worker forgets a flow.
+    pub idle: Duration,
+    /// Modules may clear and condemn flows and block sources.
+    pub offload: bool,
+    /// Directions of flows in the kernel's table.
+    pub offloaded: u32,
+    /// Sources that may be blocked at a time.
+    pub blocked: u32,
+    /// How long a verdict on a flow or source counts when the module does not say.
+    pub ttl: Duration,
+    /// How long it counts at most.
+    pub max_ttl: Duration,
+    /// Where packets of cleared flows go.
+    pub forward: ForwardTo,
+}
+
+/// Where packets of cleared flows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardTo {
+    /// To the kernel's stack, which routes them.
+    #[default]
+    Stack,
+    /// Straight into the service's device.
+    Service,
+}
+
+impl Default for FlowConfig {
+    fn default() -> Self {
+        Self {
+            table: 65_536,
+            idle: Duration::from_secs(120),
+            offload: true,
+            offloaded: 65_536,
+            blocked: 16_384,
+            ttl: Duration::from_secs(300),
+            max_ttl: Duration::from_secs(3600),
+            forward: ForwardTo::Stack,
+        }
+    }
 }

@@ -1,20 +1,28 @@
 //! [`Plane`]: start, change, look, stop.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{
-    Count, ModuleStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport, interfaces,
+    Count, FlowConfig, ForwardTo, ModuleStatus, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe,
+    ProbeReport,
+    egress::Egresses,
+    interfaces,
+    offload::Offloader,
     registry::Registry,
     running::{Parts, Running, snapshot},
     tester::{Names, Tester},
 };
 use crate::{
     alert::AlertQueue,
-    bpf::Filter,
+    bpf::{Filter, Offload},
+    flow::{Ask, Lifetimes, OrderQueue, TrackerOptions},
     inspect::{Inspector, Region},
     numa,
     plane::InterfaceStatus,
-    process::Inspect,
+    process::{Inspect, Snapshot},
     rules::{Classifier, Ruleset},
     service::{Netlink, Service, ServiceStatus},
     worker::{Idle, MAX_SERVICES, Options, Workers},
@@ -58,7 +66,10 @@ impl Plane {
         let runners = (0..count)
             .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Box<dyn Inspect + Send>))
             .collect::<Result<Vec<_>, PlaneError>>()?;
-        let mut filter = Filter::load(config.fail_policy)?;
+        let mut egresses = Egresses::new(config, count)?;
+        let offload = offload(&config.flows, &inspector);
+        let orders = (offload.flows || offload.sources).then(|| Arc::new(OrderQueue::new(ORDERS)));
+        let mut filter = Filter::with_offload(config.fail_policy, offload)?;
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
         let pinned: Vec<String> = names.filter(|name| Filter::is_pinned(&config.bpffs, name)).collect();
@@ -69,9 +80,16 @@ impl Plane {
             cores,
             batch: config.batch,
             idle: Idle { busy_poll: config.busy_poll, spin: config.spin, prefer_busy_poll: config.prefer_busy_poll },
+            flows: Some(tracker(&config.flows, orders.clone())),
         };
-        let started = Self::attach(config, &mut filter, &mut interfaces, options, runners, &classifier, rules);
-        let workers = started.inspect_err(|_| {
+        let first = snapshot(&interfaces, &classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
+        let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
+        let started = started.and_then(|workers| {
+            egresses.equip(&workers)?;
+            let offloader = orders.map(|orders| Offloader::start(filter.flow_cache(), orders)).transpose()?;
+            Ok((workers, offloader))
+        });
+        let (workers, offloader) = started.inspect_err(|_| {
             if let Err(error) = filter.undo(&pinned) {
                 tracing::error!(%error, "cannot detach after a failed start");
             }
@@ -79,6 +97,7 @@ impl Plane {
         let mut running = Running::new(Parts {
             filter,
             workers,
+            egresses,
             interfaces,
             registry,
             classifier,
@@ -87,6 +106,8 @@ impl Plane {
             netlink,
             config: config.clone(),
             alerts: Arc::clone(&alerts),
+            offloader,
+            offload,
         });
         running.settle();
         Ok(Self { running: Mutex::new(running), tester: Mutex::new(tester), inspector, alerts, chains })
@@ -98,12 +119,9 @@ impl Plane {
         filter: &mut Filter,
         interfaces: &mut [interfaces::Interface],
         options: Options,
+        first: Snapshot,
         runners: Vec<Box<dyn Inspect + Send>>,
-        classifier: &Arc<Classifier>,
-        rules: &Ruleset,
     ) -> Result<Workers, PlaneError> {
-        let chains: Vec<String> = config.chains.iter().map(|chain| chain.name.clone()).collect();
-        let first = snapshot(interfaces, classifier, &chains, config.fail_policy, rules.monitor);
         let workers = Workers::start(options, first, runners)?;
         interfaces::attach(filter, config, interfaces)?;
         interfaces::bind(filter, &workers, config.mode, interfaces)?;
@@ -190,6 +208,7 @@ impl Plane {
             sockets: running.workers.sockets(),
             modules: self.inspector.status(),
             services: running.registry.entries().iter().map(|entry| service_status(&running, entry)).collect(),
+            offload: offload_status(&running),
             alerts_raised: self.alerts.raised(),
             alerts_dropped: self.alerts.dropped(),
         })
@@ -210,6 +229,38 @@ impl Plane {
     }
 }
 
+/// Orders that wait to be written: what some milliseconds bring.
+const ORDERS: usize = 16_384;
+
+/// What is looked up before the rules: nothing that no module may ask for.
+fn offload(flows: &FlowConfig, inspector: &Inspector) -> Offload {
+    let may = |ask| flows.offload && inspector.may_ask(ask);
+    let none = Offload::default();
+    let (of_flows, of_sources) = (may(Ask::Clear) || may(Ask::Condemn), may(Ask::Block));
+    Offload {
+        flows: of_flows,
+        sources: of_sources,
+        forward: flows.forward == ForwardTo::Service,
+        max_flows: if of_flows { flows.offloaded } else { none.max_flows },
+        max_sources: if of_sources { flows.blocked } else { none.max_sources },
+    }
+}
+
+fn tracker(flows: &FlowConfig, orders: Option<Arc<OrderQueue>>) -> TrackerOptions {
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    TrackerOptions {
+        flows: flows.table as usize,
+        idle_ns: ns(flows.idle),
+        lifetimes: Lifetimes { default_ns: ns(flows.ttl), max_ns: ns(flows.max_ttl) },
+        orders,
+    }
+}
+
+fn offload_status(running: &Running) -> OffloadStatus {
+    let status = running.offloader.as_ref().map(Offloader::status).unwrap_or_default();
+    OffloadStatus { flows: running.offload.flows, sources: running.offload.sources, ..status }
+}
+
 fn interface_status(running: &Running, interface: &interfaces::Interface) -> InterfaceStatus {
     InterfaceStatus {
         name: interface.name.clone(),
@@ -224,10 +275,13 @@ fn interface_status(running: &Running, interface: &interfaces::Interface) -> Int
 
 fn service_status(running: &Running, entry: &super::registry::Entry) -> ServiceStatus {
     let sent = entry.sent(running.workers.service(entry.slot));
+    let (way, way_reason) = entry.port.map_or((None, String::new()), |number| running.egresses.way(number));
     ServiceStatus {
         service: entry.service.clone(),
         state: entry.state.clone(),
         resolved_mac: entry.mac(),
+        way,
+        way_reason,
         tx_packets: sent.packets,
         tx_bytes: sent.bytes,
     }

@@ -4,8 +4,10 @@ mod config;
 mod egress;
 mod error;
 mod facade;
+mod flows;
 mod follow;
 mod interfaces;
+mod offload;
 mod packet;
 mod probe;
 mod registry;
@@ -16,11 +18,15 @@ mod tester;
 #[cfg(test)]
 mod netns_tests;
 
-pub use config::{ChainConfig, FailPolicy, Mode, ModeRequest, ModuleConfig, NumaRequest, PlaneConfig, UmemLayout};
+pub use config::{
+    ChainConfig, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, NumaRequest,
+    PlaneConfig, UmemLayout,
+};
 pub use error::PlaneError;
 pub use facade::Plane;
+pub use flows::{FlowRecord, FlowState, SourceRecord};
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
-    Count, InterfaceStatus, Latency, ModuleStatus, Named, PlaneStatus, RuleCount, SocketStatus, TableMemory,
-    WorkerStatus,
+    Count, FlowTableStatus, InterfaceStatus, Latency, ModuleStatus, Named, OffloadStatus, PlaneStatus, RuleCount,
+    SocketStatus, TableMemory, WorkerStatus,
 };

@@ -24,7 +24,7 @@ use crate::{
     bpf::Filter,
     process::Inspect,
     rules::{Action, Ruleset},
-    service::{Mac, Service, ServiceState, set_queues},
+    service::{Mac, Service, ServiceState, WayOut, set_queues},
     wire::testing::tcp4,
     xsk::{self, PortId, PortSpec, Umem},
 };
@@ -73,6 +73,9 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         busy_poll: false,
         spin: Duration::ZERO,
         prefer_busy_poll: false,
+        egress: EgressRequest::Auto,
+        set_gro: false,
+        flows: super::FlowConfig::default(),
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }
@@ -305,6 +308,25 @@ fn an_interface_that_is_made_anew_is_filtered_again() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_machine_without_injection_falls_back_to_tx_or_is_refused_as_configured() {
+    isolated(|bpffs| {
+        // In the mounts of this test alone: there is no /dev/net/tun.
+        mount(Some("tmpfs"), "/dev/net", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        let auto = config(&["rv-b"], bpffs);
+        let plane = Plane::start(&auto, &inspect_all(), &[web()]).unwrap();
+        let service = plane.status().unwrap().services.remove(0);
+        assert_eq!((service.state, service.way), (ServiceState::Up, Some(WayOut::Tx)));
+        assert!(service.way_reason.contains("/dev/net/tun"), "{}", service.way_reason);
+        plane.shutdown().unwrap();
+        let required = PlaneConfig { egress: EgressRequest::Inject, ..auto };
+        let error = Plane::start(&required, &inspect_all(), &[web()]).unwrap_err().to_string();
+        assert!(error.starts_with("workers.egress: ") && error.contains("/dev/net/tun"), "{error}");
+        assert!(!Filter::is_pinned(bpffs, "rv-b"));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_service_by_a_filtered_interface_that_is_made_anew_is_served_again() {
     isolated(|bpffs| {
         let plane = Plane::start(&config(&["rv-b", "rv-c"], bpffs), &inspect_all(), &[web()]).unwrap();
@@ -400,5 +422,22 @@ fn workers_that_poll_before_they_sleep_and_drive_the_driver_forward() {
             std::thread::sleep(10 * spin);
         }
         plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_device_whose_queue_is_taken_is_reached_by_injection_alone() {
+    isolated(|bpffs| {
+        let other = Umem::create(&UMEM, 1).unwrap();
+        let spec = PortSpec { dev: "rv-c".into(), queue: 0, ingress: None };
+        let held = xsk::bind(&other, PortId(0), &spec, ModeRequest::Copy).unwrap();
+        let config = PlaneConfig { set_gro: true, ..config(&["rv-b"], bpffs) };
+        let plane = Plane::start(&config, &inspect_all(), &[web()]).unwrap();
+        let service = plane.status().unwrap().services.remove(0);
+        assert_eq!((service.state, service.way), (ServiceState::Up, Some(WayOut::Inject)));
+        assert!(service.way_reason.starts_with("no AF_XDP TX: "), "{}", service.way_reason);
+        plane.shutdown().unwrap();
+        drop((held, other));
     });
 }

@@ -13,11 +13,12 @@ use super::{
     egress::{Egresses, Hands},
     follow::{Followed, Follower},
     interfaces::Interface,
+    offload::Offloader,
     registry::{Entry, Registry},
 };
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue},
-    bpf::{Filter, Sample},
+    bpf::{self, Exit, Filter, Offload, Sample},
     flow::{FlowKey, HashKey},
     process::{EgressId, Ingress, Route, Snapshot},
     rules::{Classifier, Monitored, Ruleset},
@@ -47,7 +48,7 @@ pub(super) struct Running {
     pub(super) ruleset: Ruleset,
     chains: Vec<String>,
     netlink: Netlink,
-    egresses: Egresses,
+    pub(super) egresses: Egresses,
     config: PlaneConfig,
     alerts: Arc<AlertQueue>,
     /// Addresses that XDP hands to the workers.
@@ -59,12 +60,18 @@ pub(super) struct Running {
     /// Batches whose inspection panicked that were told of.
     panics: u64,
     policy_alert: Option<(u64, Instant)>,
+    /// Writes what workers order; none when no module may ask for it.
+    pub(super) offloader: Option<Offloader>,
+    pub(super) offload: Offload,
+    /// Ways to services by which XDP forwards cleared flows.
+    exits: Vec<(u16, IpAddr, Exit)>,
 }
 
 /// What [`Running::new`] is made of, beside the parts that start empty.
 pub(super) struct Parts {
     pub(super) filter: Filter,
     pub(super) workers: Workers,
+    pub(super) egresses: Egresses,
     pub(super) interfaces: Vec<Interface>,
     pub(super) registry: Registry,
     pub(super) classifier: Arc<Classifier>,
@@ -73,6 +80,8 @@ pub(super) struct Parts {
     pub(super) netlink: Netlink,
     pub(super) config: PlaneConfig,
     pub(super) alerts: Arc<AlertQueue>,
+    pub(super) offloader: Option<Offloader>,
+    pub(super) offload: Offload,
 }
 
 impl Running {
@@ -86,7 +95,7 @@ impl Running {
             ruleset: parts.ruleset,
             chains: parts.chains,
             netlink: parts.netlink,
-            egresses: Egresses::default(),
+            egresses: parts.egresses,
             config: parts.config,
             alerts: parts.alerts,
             handed: BTreeSet::new(),
@@ -94,7 +103,15 @@ impl Running {
             dead: Vec::new(),
             panics: 0,
             policy_alert: None,
+            offloader: parts.offloader,
+            offload: parts.offload,
+            exits: Vec::new(),
         }
+    }
+
+    /// Write what workers have ordered so far.
+    pub(super) fn flush_orders(&self) -> Result<(), PlaneError> {
+        Ok(self.offloader.as_ref().map_or(Ok(()), Offloader::flush)?)
     }
 
     /// Make `rules` the live ruleset.
@@ -153,6 +170,7 @@ impl Running {
         let before: HashMap<String, bool> =
             self.registry.entries().iter().map(|entry| (entry.service.name.clone(), entry.is_up())).collect();
         let (registry, mut hands) = self.hands();
+        hands.look_again(Instant::now());
         if registry.reconcile(&links, &neighbours, Instant::now(), &mut hands) {
             self.untold = true;
             self.tell_changes(&before);
@@ -161,6 +179,7 @@ impl Running {
             self.publish_services()?;
             self.untold = false;
         }
+        self.publish_exits()?;
         let (registry, mut hands) = self.hands();
         registry.release(&mut hands);
         self.tell_policy()
@@ -258,9 +277,38 @@ impl Running {
         Ok(())
     }
 
+    /// Let XDP know the ways to services, when it forwards cleared flows: those whose device takes frames just now.
+    fn publish_exits(&mut self) -> Result<(), PlaneError> {
+        if !(self.offload.flows && self.offload.forward) {
+            return Ok(());
+        }
+        let takes = |way: &(u16, IpAddr, Exit)| {
+            bpf::takes_redirects(way.2.ifindex).unwrap_or_else(|error| {
+                // A device that is on its way out; the service will be down at the next look.
+                tracing::debug!(%error, service = %way.1, "it is not known whether its device takes frames from xdp");
+                false
+            })
+        };
+        let ways: Vec<_> = self.registry.entries().iter().filter_map(exit).filter(takes).collect();
+        if ways != self.exits {
+            self.filter.flow_cache().set_exits(&ways)?;
+            let services: Vec<String> = ways.iter().map(|(_, ip, _)| ip.to_string()).collect();
+            tracing::info!(?services, "cleared flows are forwarded in xdp to these; to others by the worker");
+            self.exits = ways;
+        }
+        Ok(())
+    }
+
     fn publish_snapshot(&self) {
-        let snapshot =
-            snapshot(&self.interfaces, &self.classifier, &self.chains, self.config.fail_policy, self.ruleset.monitor);
+        let generation = self.filter.stamp();
+        let snapshot = snapshot(
+            &self.interfaces,
+            &self.classifier,
+            generation,
+            &self.chains,
+            self.config.fail_policy,
+            self.ruleset.monitor,
+        );
         let routes = self.registry.entries().iter().filter_map(route).collect();
         self.workers.publish(Snapshot { routes, ..snapshot });
     }
@@ -309,6 +357,7 @@ impl Running {
 pub(super) fn snapshot(
     interfaces: &[Interface],
     classifier: &Arc<Classifier>,
+    generation: u32,
     chains: &[String],
     fail_policy: FailPolicy,
     monitor: bool,
@@ -321,6 +370,7 @@ pub(super) fn snapshot(
         routes: HashMap::default(),
         ingress: interfaces.iter().map(ingress).collect(),
         classifier: Arc::clone(classifier) as _,
+        generation,
         chains: u16::try_from(chains.len()).unwrap_or(u16::MAX),
         default_chain: (!chains.is_empty()).then_some(0),
         fail_policy,
@@ -350,6 +400,12 @@ fn monitored(sample: &Sample, interfaces: &[Interface], key: HashKey) -> AlertEv
         ingress: ingress.and_then(|ingress| u16::try_from(ingress).ok()),
         ..AlertEvent::dataplane(3, &format!("would be dropped by {} (monitor mode)", sample.monitored))
     }
+}
+
+fn exit(entry: &Entry) -> Option<(u16, IpAddr, Exit)> {
+    let (ip, Route { service, dst_mac, src_mac, .. }) = route(entry)?;
+    let placement = entry.placement?;
+    Some((service, ip, Exit { ifindex: placement.ifindex, mtu: placement.mtu, dst_mac, src_mac }))
 }
 
 fn route(entry: &Entry) -> Option<(IpAddr, Route)> {

@@ -108,7 +108,7 @@ pub struct WorkerStatus {
     pub running: bool,
     /// Frames received from the rings.
     pub rx: Count,
-    /// Frames handed to a TX ring.
+    /// Frames handed to a TX ring, or injected.
     pub tx: Count,
     /// Frames discarded, by reason.
     pub drops: Vec<Named<Count>>,
@@ -120,10 +120,54 @@ pub struct WorkerStatus {
     pub reclassified: u64,
     /// Packets that a module would have dropped; forwarded, in monitor mode.
     pub monitored: u64,
+    /// Of the frames sent, those that were injected.
+    pub injected: u64,
+    /// Of those, frames that the device did not take: its receiver's queue was full, or it refuses them.
+    pub inject_lost: u64,
+    /// System calls that they took.
+    pub inject_calls: u64,
     /// Frames now in: `free`, `fill`, `rx`, `tx`, `mailbox`; their sum is the worker's share of the UMEM.
     pub frames: Vec<Named<u64>>,
-    /// Time from the batch's arrival in user space to its submission to a TX ring.
+    /// Flows that it remembers.
+    pub flows: FlowTableStatus,
+    /// Time from the batch's arrival in user space to its submission to a TX ring, or to the call that injects it.
     pub latency: Latency,
+}
+
+/// A worker's flow table. All but the first since it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FlowTableStatus {
+    /// Flows in it now.
+    pub flows: u64,
+    /// Flows that were entered.
+    pub entered: u64,
+    /// Flows that went because they were idle.
+    pub expired: u64,
+    /// Flows that went to make room.
+    pub evicted: u64,
+    /// Packets that no module saw, because their chain had cleared the flow.
+    pub cleared: u64,
+    /// Wishes of modules for whole flows and sources that were taken up.
+    pub granted: u64,
+}
+
+/// What the kernel knows of flows and sources, by the modules' word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OffloadStatus {
+    /// Modules may clear and condemn flows, and one that is loaded does.
+    pub flows: bool,
+    /// Modules may block sources, and one that is loaded does.
+    pub sources: bool,
+    /// Directions of cleared flows, counted within the last two seconds, as are the next two.
+    pub cleared: u64,
+    /// Directions of condemned flows.
+    pub condemned: u64,
+    /// Blocked sources.
+    pub blocked: u64,
+    /// Orders that were written.
+    pub written: u64,
+    /// Orders that were lost to a full queue, or that the kernel refused.
+    pub lost: u64,
 }
 
 /// One module, summed over the workers.
@@ -187,11 +231,12 @@ pub struct PlaneStatus {
     pub generation: u64,
     /// Memory of the tables that it looks packets up in.
     pub memory: TableMemory,
-    /// Packets by what XDP did: `pass`, `drop`, `inspect`.
+    /// Packets by what XDP did: `pass`, `drop`, `inspect`, `forward` (a cleared flow's, straight to its service).
     pub actions: Vec<Named<Count>>,
     /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,
     /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`, `blocklist`; `monitored` is what would have been
-    /// dropped but for monitor mode, and `sample_lost` what of it found no room to become an alert.
+    /// dropped but for monitor mode, and `sample_lost` what of it found no room to become an alert. `flow_cleared`, `flow_condemned` and `source_blocked` are
+    /// packets that modules decided on before, by the flow or the source.
     pub events: Vec<Named<u64>>,
     /// Counters of the rules of the live generation.
     pub rules: Vec<RuleCount>,
@@ -203,6 +248,8 @@ pub struct PlaneStatus {
     pub modules: Vec<ModuleStatus>,
     /// Services.
     pub services: Vec<ServiceStatus>,
+    /// Flows and sources that the kernel deals with by itself.
+    pub offload: OffloadStatus,
     /// Alerts raised.
     pub alerts_raised: u64,
     /// Alerts lost to a full queue.

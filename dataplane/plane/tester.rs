@@ -92,7 +92,7 @@ impl Tester {
         self.memory.write(0, &bytes).map_err(|error| PlaneError::Probe(format!("payload: {error}")))?;
         while self.alerts.pop().is_some() {}
         let rule = decision.rule.map_or(0, |rule| rule.0);
-        let mut frames = One { bytes, metadata: Some(Metadata { chain, rule }) };
+        let mut frames = One { bytes, metadata: Some(Metadata::of(chain, rule)) };
         let mut listening = Listening { runner: &mut self.runner, said: Vec::new() };
         self.processor.run(snapshot, &mut frames, &mut listening);
         let said = listening.said;

@@ -4,6 +4,7 @@ use secuxflow_abi::Packet;
 
 use super::{Classified, Classify, Inspect};
 use crate::{
+    flow::Asked,
     inspect::Runner,
     rules::{Classifier, Outcome},
     wire::Frame,
@@ -27,5 +28,9 @@ impl Inspect for Runner {
 
     fn set_monitor(&mut self, monitor: bool) {
         Self::set_monitor(self, monitor);
+    }
+
+    fn asked(&self) -> &[Asked] {
+        Self::asked(self)
     }
 }

@@ -1,13 +1,17 @@
 //! One batch: parse, inspect chain by chain, find the service, rewrite.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, flags, verdict};
 
 use super::{DropReason, EgressId, Outcome, Snapshot};
 use crate::{
     bpf::Metadata,
-    flow::{FlowKey, HashKey},
+    clock,
+    flow::{Asked, Fate, FlowKey, HashKey, Index, Seen, Tracker},
     plane::FailPolicy,
     wire::{self, ETH_HLEN, Fragment, Headers, Rewrite},
 };
@@ -20,6 +24,11 @@ pub trait Inspect {
 
     /// Told before every batch whether packets that are dropped are forwarded all the same, for alerts to say so.
     fn set_monitor(&mut self, _monitor: bool) {}
+
+    /// What modules asked for in the last [`run`](Self::run), beside their verdicts.
+    fn asked(&self) -> &[Asked] {
+        &[]
+    }
 }
 
 /// What the rules say of a packet.
@@ -75,6 +84,10 @@ pub struct Tally {
     pub monitored: u64,
     /// Chains that panicked.
     pub panics: u64,
+    /// Frames that no module saw, because their chain had cleared the flow.
+    pub cleared: u64,
+    /// Wishes of modules for whole flows and sources that were taken up.
+    pub granted: u64,
 }
 
 /// Let through, and not forwarded yet.
@@ -88,12 +101,25 @@ struct Queued {
     rule: u32,
 }
 
+/// A frame's flow, for what its chain may ask for.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    /// Number of the flow, as modules know it.
+    id: u64,
+    /// Its place in the tracker.
+    index: Option<Index>,
+    said: Metadata,
+}
+
 /// Processes batches in buffers of its own: no allocation once made.
 #[derive(Debug)]
 pub struct Processor {
     key: HashKey,
     /// What is known of each frame of the batch.
     parsed: Vec<Option<Headers>>,
+    /// Of those that wait for a chain, by frame.
+    met: Vec<Met>,
+    tracker: Option<Tracker>,
     /// Packets to inspect and their order: by chain, then as received.
     order: Vec<Queued>,
     packets: Vec<Packet>,
@@ -107,9 +133,36 @@ impl Processor {
         Self {
             key,
             parsed: Vec::with_capacity(MAX_BATCH),
+            met: Vec::with_capacity(MAX_BATCH),
+            tracker: None,
             order: Vec::with_capacity(MAX_BATCH),
             packets: Vec::with_capacity(MAX_BATCH),
             outcomes: Vec::with_capacity(MAX_BATCH),
+        }
+    }
+
+    /// Remember flows, and what chains say of them, by `tracker`.
+    #[must_use]
+    pub fn with_tracker(self, tracker: Tracker) -> Self {
+        Self { tracker: Some(tracker), ..self }
+    }
+
+    /// The flows, where they are remembered.
+    #[must_use]
+    pub fn tracker(&self) -> Option<&Tracker> {
+        self.tracker.as_ref()
+    }
+
+    /// Forget a flow, or all: what was said of it does not count any more.
+    pub fn forget(&mut self, flow: Option<&FlowKey>) {
+        let Some(tracker) = &mut self.tracker else { return };
+        match flow {
+            None => tracker.table_mut().clear(),
+            Some(key) => {
+                if let Some(index) = tracker.table().find(key, key.id(self.key)) {
+                    tracker.table_mut().remove(index);
+                }
+            }
         }
     }
 
@@ -119,19 +172,32 @@ impl Processor {
         &self.outcomes
     }
 
-    /// Process a batch: afterwards [`outcomes`](Self::outcomes) has an outcome for each of its frames, and those to be
-    /// forwarded are rewritten. Frames beyond [`MAX_BATCH`] are dropped as malformed: the caller asks for no more.
+    /// As [`run_at`](Self::run_at) at this moment.
     pub fn run(&mut self, snapshot: &Snapshot, frames: &mut impl Frames, inspect: &mut dyn Inspect) -> Tally {
+        self.run_at(clock::monotonic_ns(), snapshot, frames, inspect)
+    }
+
+    /// Process a batch that was received at `now` (`CLOCK_MONOTONIC`, nanoseconds): afterwards
+    /// [`outcomes`](Self::outcomes) has an outcome for each of its frames, and those to be forwarded are rewritten. Frames
+    /// beyond [`MAX_BATCH`] are dropped as malformed: the caller asks for no more.
+    pub fn run_at(
+        &mut self,
+        now: u64,
+        snapshot: &Snapshot,
+        frames: &mut impl Frames,
+        inspect: &mut dyn Inspect,
+    ) -> Tally {
         let mut tally = Tally::default();
         self.parsed.clear();
+        self.met.clear();
         self.order.clear();
         self.outcomes.clear();
         // Until it is known better.
         self.outcomes.resize(frames.count(), Outcome::Drop(DropReason::Malformed));
         for index in 0..frames.count().min(MAX_BATCH) {
-            self.classify(snapshot, frames, index, &mut tally);
+            self.classify(now, snapshot, frames, index, &mut tally);
         }
-        self.inspect(snapshot, frames, inspect, &mut tally);
+        self.inspect(now, snapshot, frames, inspect, &mut tally);
         for index in 0..self.parsed.len() {
             if let (Some(headers), Outcome::Forward { .. }) = (&self.parsed[index], self.outcomes[index]) {
                 self.outcomes[index] = forward(snapshot, frames, index, headers, &mut tally);
@@ -141,7 +207,7 @@ impl Processor {
     }
 
     /// Parse frame `index` and decide whether it is inspected, forwarded or dropped.
-    fn classify(&mut self, snapshot: &Snapshot, frames: &mut impl Frames, index: usize, tally: &mut Tally) {
+    fn classify(&mut self, now: u64, snapshot: &Snapshot, frames: &mut impl Frames, index: usize, tally: &mut Tally) {
         let metadata = frames.take_metadata(index);
         let bytes = frames.bytes(index);
         tally.bytes += bytes.len() as u64;
@@ -152,17 +218,13 @@ impl Processor {
             wire::Frame::Neighbour | wire::Frame::NonIp => None,
         };
         self.parsed.push(headers);
-        if headers.is_none() {
-            return;
-        }
+        self.met.push(Met { id: 0, index: None, said: Metadata::of(0, 0) });
+        let Some(headers) = headers else { return };
         let classified = match metadata {
-            Some(Metadata { chain, rule }) => Classified::Inspect { chain, rule },
+            Some(Metadata { chain, rule, .. }) => Classified::Inspect { chain, rule },
             None => {
                 tally.reclassified += 1;
-                match &frame {
-                    wire::Frame::Undecidable(..) => Classified::Inspect { chain: u16::MAX, rule: 0 },
-                    known => snapshot.classifier.classify(known),
-                }
+                snapshot.classifier.classify(&frame)
             }
         };
         self.outcomes[index] = match classified {
@@ -171,8 +233,26 @@ impl Processor {
             Classified::Inspect { chain, rule } => {
                 match Some(chain).filter(|&chain| chain < snapshot.chains).or(snapshot.default_chain) {
                     Some(chain) => {
-                        self.order.push(Queued { chain, index: u16::try_from(index).unwrap_or(u16::MAX), rule });
-                        PASSED
+                        let known = metadata
+                            .unwrap_or(Metadata { generation: snapshot.generation, ..Metadata::of(chain, rule) });
+                        let said = Metadata { chain, ..known };
+                        let len = frames.bytes(index).len();
+                        let seen = Seen { headers: &headers, said, len };
+                        match self.meet(now, &seen, matches!(frame, wire::Frame::Ip(_))) {
+                            Fate::Inspect => {
+                                self.order.push(Queued {
+                                    chain,
+                                    index: u16::try_from(index).unwrap_or(u16::MAX),
+                                    rule,
+                                });
+                                PASSED
+                            }
+                            Fate::Pass => {
+                                tally.cleared += 1;
+                                PASSED
+                            }
+                            Fate::Drop => Outcome::Drop(DropReason::Condemned),
+                        }
                     }
                     None if snapshot.fail_policy == FailPolicy::Open => PASSED,
                     None => Outcome::Drop(DropReason::Module),
@@ -181,28 +261,67 @@ impl Processor {
         };
     }
 
+    /// Enter the last frame's flow, and see what was said of it.
+    fn meet(&mut self, now: u64, seen: &Seen<'_>, decided: bool) -> Fate {
+        let key = FlowKey::of(seen.headers);
+        let id = key.id(self.key);
+        let (index, fate) = match &mut self.tracker {
+            Some(tracker) if decided => tracker.meet(&key, id, seen, now),
+            _ => (None, Fate::Inspect),
+        };
+        if let Some(met) = self.met.last_mut() {
+            *met = Met { id, index, said: seen.said };
+        }
+        fate
+    }
+
+    /// Take up what the chain asked for on the packets of `group`.
+    fn grant(&mut self, now: u64, enforced: bool, group: Range<usize>, asked: &[Asked], tally: &mut Tally) {
+        let Some(tracker) = &mut self.tracker else { return };
+        for asked in asked {
+            let Some(queued) = self.order[group.clone()].get(usize::from(asked.packet)) else { continue };
+            let index = usize::from(queued.index);
+            let (Some(headers), met) = (&self.parsed[index], self.met[index]) else { continue };
+            let len = usize::try_from(self.packets[group.start + usize::from(asked.packet)].len).unwrap_or(0);
+            let seen = Seen { headers, said: met.said, len };
+            tally.granted += u64::from(tracker.take(met.index, &seen, asked, enforced, now));
+        }
+    }
+
     /// Run the chains over the packets that wait for them and take their verdicts.
-    fn inspect(&mut self, snapshot: &Snapshot, frames: &impl Frames, inspect: &mut dyn Inspect, tally: &mut Tally) {
+    fn inspect(
+        &mut self,
+        now: u64,
+        snapshot: &Snapshot,
+        frames: &impl Frames,
+        inspect: &mut dyn Inspect,
+        tally: &mut Tally,
+    ) {
         // In the common case of one chain they are in order already, which the sort finds out in one pass.
         self.order.sort_unstable();
         self.packets.clear();
         for queued in &self.order {
             let index = usize::from(queued.index);
             let headers = self.parsed[index].as_ref().expect("`classify` queues only packets that have headers");
-            self.packets.push(describe(self.key, frames, index, headers, queued.rule));
+            self.packets.push(describe(self.met[index].id, frames, index, headers, queued.rule));
         }
         inspect.set_monitor(snapshot.monitor);
         let mut start = 0;
-        for group in self.order.chunk_by(|a, b| a.chain == b.chain) {
-            let packets = &mut self.packets[start..start + group.len()];
-            start += group.len();
+        while let Some(first) = self.order.get(start) {
+            let chain = first.chain;
+            let end = start + self.order[start..].iter().take_while(|queued| queued.chain == chain).count();
+            let range = start..end;
+            start = end;
+            let packets = &mut self.packets[range.clone()];
             // What a runner leaves behind when it panics is its own business; the verdicts are overwritten here.
-            if catch_unwind(AssertUnwindSafe(|| inspect.run(group[0].chain, packets))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| inspect.run(chain, packets))).is_err() {
                 tally.panics += 1;
                 let closed = snapshot.fail_policy == FailPolicy::Closed;
                 packets.iter_mut().for_each(|p| p.verdict = if closed { verdict::DROP } else { verdict::PASS });
+            } else {
+                self.grant(now, !snapshot.monitor, range.clone(), inspect.asked(), tally);
             }
-            for (queued, packet) in group.iter().zip(packets) {
+            for (queued, packet) in self.order[range.clone()].iter().zip(&self.packets[range]) {
                 if packet.verdict == verdict::PASS {
                     continue;
                 }
@@ -217,10 +336,10 @@ impl Processor {
 }
 
 /// The descriptor that modules get of a packet.
-fn describe(key: HashKey, frames: &impl Frames, index: usize, headers: &Headers, rule: u32) -> Packet {
+fn describe(flow: u64, frames: &impl Frames, index: usize, headers: &Headers, rule: u32) -> Packet {
     let set = |condition, flag| if condition { flag } else { 0 };
     Packet {
-        flow: FlowKey::of(headers).id(key),
+        flow,
         frame: WINDOW + frames.addr(index),
         len: u32::try_from(frames.bytes(index).len()).unwrap_or(0),
         l3: headers.l3,

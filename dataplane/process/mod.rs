@@ -10,4 +10,6 @@ pub use outcome::{DropReason, Outcome};
 pub use snapshot::{EgressId, Ingress, Route, Snapshot};
 
 #[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod tests;

@@ -19,12 +19,22 @@ pub enum DropReason {
     Malformed,
     /// A rule's verdict, found by the worker itself.
     Rule,
+    /// A chain condemned the packet's flow.
+    Condemned,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 7] =
-        [Self::Module, Self::NoService, Self::TtlExpired, Self::Mtu, Self::TxFull, Self::Malformed, Self::Rule];
+    pub const ALL: [Self; 8] = [
+        Self::Module,
+        Self::NoService,
+        Self::TtlExpired,
+        Self::Mtu,
+        Self::TxFull,
+        Self::Malformed,
+        Self::Rule,
+        Self::Condemned,
+    ];
 
     /// Label value in metrics and status.
     #[must_use]
@@ -37,6 +47,7 @@ impl DropReason {
             Self::TxFull => "tx_full",
             Self::Malformed => "malformed",
             Self::Rule => "rule",
+            Self::Condemned => "condemned",
         }
     }
 

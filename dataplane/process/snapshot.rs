@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub ingress: Vec<Ingress>,
     /// Rules for frames that come without the kernel's word.
     pub classifier: Arc<dyn Classify + Send + Sync>,
+    /// Generation of the rules, for verdicts on flows of frames that come without the kernel's word.
+    pub generation: u32,
     /// Number of chains; a frame that names a higher one goes to the default chain.
     pub chains: u16,
     /// Chain for packets that no rule can be found for; none follows the fail policy.

@@ -11,12 +11,12 @@ use super::{
 use crate::{bpf::Metadata, flow::HashKey, plane::FailPolicy, service::Mac, wire};
 
 const HOST: Mac = Mac([2, 0, 0, 0, 0, 1]);
-const SERVICE: Outcome = Outcome::Forward { egress: EgressId(7), service: 3 };
+pub(super) const SERVICE: Outcome = Outcome::Forward { egress: EgressId(7), service: 3 };
 
 /// Frames in plain memory.
-struct Plain {
-    ingress: u16,
-    frames: Vec<(Vec<u8>, Option<Metadata>)>,
+pub(super) struct Plain {
+    pub(super) ingress: u16,
+    pub(super) frames: Vec<(Vec<u8>, Option<Metadata>)>,
 }
 
 impl Frames for Plain {
@@ -80,7 +80,7 @@ impl Classify for ByPort {
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let mut routes = HashMap::default();
     let route = Route { service: 3, egress: EgressId(7), dst_mac: Mac([4; 6]), src_mac: Mac([6; 6]), mtu: 100 };
     routes.insert(IpAddr::from([10, 0, 0, 1]), route);
@@ -88,6 +88,7 @@ fn snapshot() -> Snapshot {
         routes,
         ingress: vec![Ingress { mac: HOST, repair_checksums: true }],
         classifier: Arc::new(ByPort),
+        generation: 1,
         chains: 2,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
@@ -96,7 +97,7 @@ fn snapshot() -> Snapshot {
 }
 
 /// A UDP packet to 10.0.0.`host`, `len` bytes of IP packet.
-fn packet(host: u8, port: u16, ttl: u8, len: u8) -> Vec<u8> {
+pub(super) fn packet(host: u8, port: u16, ttl: u8, len: u8) -> Vec<u8> {
     let mut bytes = vec![0; 14 + usize::from(len)];
     bytes[..6].copy_from_slice(&HOST.0);
     bytes[12..14].copy_from_slice(&[8, 0]);
@@ -112,7 +113,7 @@ fn packet(host: u8, port: u16, ttl: u8, len: u8) -> Vec<u8> {
 }
 
 fn said(chain: u16) -> Option<Metadata> {
-    Some(Metadata { chain, rule: 5 })
+    Some(Metadata::of(chain, 5))
 }
 
 fn run(snapshot: &Snapshot, frames: Vec<(Vec<u8>, Option<Metadata>)>) -> (Vec<Outcome>, Recorder, super::Tally) {
@@ -204,12 +205,12 @@ fn a_module_sees_where_everything_is() {
 }
 
 #[test]
-fn a_truncated_packet_is_inspected_by_the_default_chain() {
+fn a_truncated_packet_goes_where_the_classifier_says() {
     let mut frame = packet(1, 80, 64, 50);
     frame.truncate(14 + 20 + 4);
     let (outcomes, recorder, _) = run(&snapshot(), vec![(frame, None)]);
     assert_eq!(outcomes, [SERVICE]);
-    assert_eq!(recorder.0[0].0, 0);
+    assert_eq!(recorder.0[0].0, 1);
     assert_eq!(recorder.0[0].1[0].flags & flags::TRUNCATED, flags::TRUNCATED);
 }
 
@@ -272,7 +273,7 @@ proptest! {
         frames in prop::collection::vec((frame(), any::<Option<(u16, u32)>>()), 0..64), ingress in 0u16..3
     ) {
         let frames: Vec<_> =
-            frames.into_iter().map(|(bytes, said)| (bytes, said.map(|(chain, rule)| Metadata { chain: chain % 4, rule }))).collect();
+            frames.into_iter().map(|(bytes, said)| (bytes, said.map(|(chain, rule)| Metadata::of(chain % 4, rule)))).collect();
         let before = frames.clone();
         let (mut plain, mut recorder) = (Plain { ingress, frames }, Recorder::default());
         let mut processor = Processor::new(HashKey::fixed(1, 2));

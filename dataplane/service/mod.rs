@@ -2,12 +2,14 @@
 
 mod model;
 mod netlink;
+mod peer;
 mod place;
 mod queues;
 mod spec;
 
-pub use model::{Mac, Service, ServiceState, ServiceStatus};
+pub use model::{Mac, Service, ServiceState, ServiceStatus, WayOut};
 pub use netlink::{Link, Neighbour, Netlink, NetlinkError};
+pub use peer::Peer;
 pub use place::{Placement, place};
 #[cfg(test)]
 pub(crate) use queues::set_queues;

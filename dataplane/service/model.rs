@@ -89,6 +89,30 @@ pub enum ServiceState {
     },
 }
 
+/// How packets leave toward a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WayOut {
+    /// By the TX ring of an AF_XDP socket.
+    Tx,
+    /// By injection, many in one call.
+    Inject,
+    /// By injection where a batch is large enough for that to be cheaper, else by the TX ring.
+    Both,
+}
+
+impl WayOut {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tx => "tx",
+            Self::Inject => "inject",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// A service with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceStatus {
@@ -100,6 +124,10 @@ pub struct ServiceStatus {
     pub state: ServiceState,
     /// The container's MAC in use.
     pub resolved_mac: Option<Mac>,
+    /// How packets leave toward it; none when they cannot.
+    pub way: Option<WayOut>,
+    /// Why not by injection as well, or what was done for it; empty when there is nothing to say.
+    pub way_reason: String,
     /// Packets sent toward it by the workers.
     pub tx_packets: u64,
     /// Bytes sent toward it by the workers.

@@ -23,8 +23,8 @@ const TRIES: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 #[error("netlink: {what}: {source}")]
 pub struct NetlinkError {
-    what: &'static str,
-    source: io::Error,
+    pub(super) what: &'static str,
+    pub(super) source: io::Error,
 }
 
 /// A network device.
@@ -139,7 +139,7 @@ impl Netlink {
     }
 
     /// Send a request and hand each answer to `each`, up to the end of the dump or the acknowledgement.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         what: &'static str,
         request: RouteNetlinkMessage,
@@ -185,7 +185,7 @@ impl Netlink {
 
 /// Whether an answer is consistent in itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whole {
+pub(super) enum Whole {
     Yes,
     No,
 }

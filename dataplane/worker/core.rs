@@ -1,10 +1,12 @@
-//! One worker's turn: receive, process, transmit, reap, refill. No syscall but the kicks, and those behind a trait.
+//! One worker's turn: receive, process, inject, transmit, reap, refill. No syscall but the kicks and the injections, and
+//! those behind traits.
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use super::{
     budget::Budget,
-    command::{Command, Egress},
+    command::{Command, Egress, FlowsRead, Ring},
+    injecting::{Injecting, WORTH},
     shared::{Mail, Shared},
 };
 use crate::{
@@ -39,7 +41,8 @@ pub(super) struct Core<R> {
     slots: Vec<Option<Slot<R>>>,
     /// Slot by port number.
     by_id: Vec<Option<u16>>,
-    egress: Vec<Option<Egress>>,
+    egress: Vec<Egress>,
+    injecting: Injecting,
     all: Arc<[Shared]>,
     processor: Processor,
     inspect: Box<dyn Inspect + Send>,
@@ -114,7 +117,8 @@ impl<R: Rings> Core<R> {
             umem,
             slots: Vec::new(),
             by_id: Vec::new(),
-            egress: vec![None; usize::from(EgressId::LIMIT)],
+            egress: vec![Egress::default(); usize::from(EgressId::LIMIT)],
+            injecting: Injecting::new(),
             all,
             processor,
             inspect,
@@ -159,8 +163,19 @@ impl<R: Rings> Core<R> {
                 }
                 let _ = reply.send(());
             }
+            Command::Lane { lane, reply } => {
+                let _ = reply.send(self.injecting.replace(lane));
+            }
             Command::Inspect { inspect, reply } => {
                 let _ = reply.send(mem::replace(&mut self.inspect, inspect));
+            }
+            Command::Flows { from, mut into, reply } => {
+                let next = self.processor.tracker().and_then(|tracker| tracker.table().read(from, &mut into));
+                let _ = reply.send(FlowsRead { flows: into, next });
+            }
+            Command::Forget { flow, reply } => {
+                self.processor.forget(flow.as_ref());
+                let _ = reply.send(());
             }
             Command::Stop => return true,
             #[cfg(test)]
@@ -207,6 +222,7 @@ impl<R: Rings> Core<R> {
             busy |= self.receive(index, snapshot, now);
         }
         busy |= self.take_mail();
+        self.inject(now);
         self.balance();
         let target = self.fill_target();
         for index in 0..self.slots.len() {
@@ -225,12 +241,16 @@ impl<R: Rings> Core<R> {
         if count > 0 {
             let received_ns = now();
             let mut batch = Batch { umem: &self.umem, frames: &mut frames, ingress };
-            let tally = self.processor.run(snapshot, &mut batch, &mut *self.inspect);
+            let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
             self.shared().stats.batch(count, &tally);
+            let inject = self.is_worth_injecting();
+            if let Some(tracker) = self.processor.tracker() {
+                self.shared().stats.set_flows(&tracker.counts());
+            }
             for (position, frame) in frames.drain(..).enumerate() {
                 match self.processor.outcomes()[position] {
                     Outcome::Forward { egress, service } => {
-                        self.dispatch(egress, Outgoing { frame, service, received_ns });
+                        self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
                     }
                     Outcome::Drop(reason) => self.discard(frame, reason),
                 }
@@ -240,11 +260,36 @@ impl<R: Rings> Core<R> {
         count > 0
     }
 
-    /// Send a frame on its way out, here or by way of another worker.
-    fn dispatch(&mut self, egress: EgressId, out: Outgoing) {
-        match self.egress.get(usize::from(egress.0)).copied().flatten() {
-            Some(Egress::Local(port)) => self.enqueue(port, out),
-            Some(Egress::Remote { worker, port }) => {
+    /// Whether the last batch has enough packets for devices that take injected ones, or the call is made anyway.
+    fn is_worth_injecting(&self) -> bool {
+        let takes = |outcome: &Outcome| match outcome {
+            Outcome::Forward { egress, .. } => self.way(*egress).device.is_some(),
+            Outcome::Drop(_) => false,
+        };
+        !self.injecting.is_empty()
+            || self.processor.outcomes().iter().filter(|outcome| takes(outcome)).take(WORTH).count() == WORTH
+    }
+
+    fn way(&self, egress: EgressId) -> Egress {
+        self.egress.get(usize::from(egress.0)).copied().unwrap_or_default()
+    }
+
+    /// Send a frame on its way out: into the lane when that is worth it or the only way, else to a TX ring, here or by
+    /// way of another worker.
+    fn dispatch(&mut self, egress: EgressId, out: Outgoing, inject: bool, now: &impl Fn() -> u64) {
+        let Egress { ring, device } = self.way(egress);
+        if let Some(device) = device
+            && (inject || ring.is_none())
+            && self.injecting.takes(out.frame.packet_len().into())
+        {
+            if let Some(Ring::Local(port)) = ring {
+                self.hurry(port, device, now);
+            }
+            return self.push(device, out, now);
+        }
+        match ring {
+            Some(Ring::Local(port)) => self.enqueue(port, out),
+            Some(Ring::Remote { worker, port }) => {
                 let Some(owner) = self.all.get(usize::from(worker)) else {
                     return self.discard(out.frame, DropReason::NoService);
                 };
@@ -254,7 +299,44 @@ impl<R: Rings> Core<R> {
                     Err(mail) => self.discard(mail.out.frame, DropReason::TxFull),
                 }
             }
+            None if device.is_some() => self.discard(out.frame, DropReason::Mtu),
             None => self.discard(out.frame, DropReason::NoService),
+        }
+    }
+
+    /// Inject first what waits for room in a TX ring toward the same device, so that nothing overtakes it.
+    fn hurry(&mut self, port: PortId, device: u32, now: &impl Fn() -> u64) {
+        let index = self.by_id.get(usize::from(port.0)).copied().flatten().map(usize::from);
+        while let Some(out) = index.and_then(|at| self.slots[at].as_mut()).and_then(|slot| slot.pending.pop_front()) {
+            self.push(device, out, now);
+        }
+    }
+
+    /// Copy a packet into the lane; its frame is free again.
+    fn push(&mut self, device: u32, out: Outgoing, now: &impl Fn() -> u64) {
+        if !self.injecting.push(device, self.umem.bytes(&out.frame), out.received_ns) {
+            self.inject(now);
+            if !self.injecting.push(device, self.umem.bytes(&out.frame), out.received_ns) {
+                return self.discard(out.frame, DropReason::TxFull);
+            }
+        }
+        self.shared().stats.sent(out.service, out.frame.packet_len());
+        self.release(out.frame);
+    }
+
+    /// Have everything sent that is in the lane. A device that takes nothing is no longer injected to until control has
+    /// looked at it; a call that fails ends injection.
+    fn inject(&mut self, now: &impl Fn() -> u64) {
+        if self.injecting.is_empty() {
+            return;
+        }
+        let stats = &self.all[usize::from(self.index)].stats;
+        let injected = self.injecting.run(now(), &stats.latency);
+        stats.injected(&injected);
+        if injected.refused.is_some() || injected.broken {
+            for way in &mut self.egress {
+                way.device = way.device.filter(|device| !injected.broken && injected.refused != Some(*device));
+            }
         }
     }
 
@@ -357,6 +439,10 @@ impl<R: Rings> Core<R> {
 
     fn discard(&mut self, frame: Frame, reason: DropReason) {
         self.shared().stats.dropped(reason, frame.packet_len());
+        self.release(frame);
+    }
+
+    fn release(&mut self, frame: Frame) {
         self.umem.note(&frame, Place::Free);
         self.free.push(frame);
     }

@@ -4,12 +4,15 @@ mod budget;
 mod command;
 mod core;
 mod error;
+mod injecting;
 mod latency;
 mod set;
 mod shared;
 mod stats;
 mod thread;
 
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

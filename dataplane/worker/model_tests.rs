@@ -8,15 +8,16 @@ use proptest::prelude::*;
 use secuxflow_abi::{Packet, verdict};
 
 use super::{
-    command::{Command, Egress},
+    command::{Command, Egress, Ring},
     core::{Core, Waiting},
+    injecting::WORTH,
     shared::Shared,
-    simulation::{SHIFT, SimRings},
+    simulation::{LANE, SHIFT, SimLane, SimRings},
 };
 use crate::{
     counting::allocations,
     flow::HashKey,
-    plane::{FailPolicy, UmemLayout},
+    plane::{FailPolicy, UmemLayout, WorkerStatus},
     process::{Classified, Classify, EgressId, Ingress, Inspect, Processor, Route, Snapshot},
     service::Mac,
     wire,
@@ -36,6 +37,10 @@ struct World {
     next_port: u16,
     /// Ports out by service, and the worker that serves each.
     out: [PortId; 2],
+    /// Whether the service has a TX ring, and whether its device takes injected packets.
+    ways: [(bool, bool); 2],
+    /// The workers' lanes are copies of this: they share its devices.
+    lane: SimLane,
     clock: u64,
 }
 
@@ -88,11 +93,17 @@ pub(super) fn snapshot() -> Snapshot {
         routes,
         ingress: vec![ingress, ingress],
         classifier: Arc::new(InspectAll),
+        generation: 1,
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
         monitor: false,
     }
+}
+
+/// Index of the device of service `n`.
+fn device(n: usize) -> u32 {
+    100 + u32::try_from(n).unwrap()
 }
 
 /// A UDP packet to service `n`.
@@ -122,7 +133,19 @@ impl World {
             Core::new(index, 32, umem.clone(), all.clone(), processor, Box::new(Picky))
         };
         let cores = vec![core(0), core(1)];
-        let mut world = Self { umem, cores, snapshot: snapshot(), next_port: 0, out: [PortId(2), PortId(3)], clock: 0 };
+        let mut world = Self {
+            umem,
+            cores,
+            snapshot: snapshot(),
+            next_port: 0,
+            out: [PortId(2), PortId(3)],
+            ways: [(true, false); 2],
+            lane: SimLane::default(),
+            clock: 0,
+        };
+        for core in &mut world.cores {
+            core.command(Command::Lane { lane: Some(Box::new(world.lane.clone())), reply: bounded(1).0 });
+        }
         for worker in 0..2 {
             world.add(worker, Some(u16::try_from(worker).unwrap()));
         }
@@ -146,11 +169,25 @@ impl World {
     /// Tell both workers where service `n` is.
     fn point(&mut self, n: usize) {
         let (id, port) = (EgressId(u16::try_from(n).unwrap()), self.out[n]);
+        let (has_ring, injects) = self.ways[n];
         for worker in 0..2 {
-            let remote = Egress::Remote { worker: u16::try_from(n).unwrap(), port };
-            let egress = Some(if worker == n { Egress::Local(port) } else { remote });
+            let remote = Ring::Remote { worker: u16::try_from(n).unwrap(), port };
+            let ring = if worker == n { Ring::Local(port) } else { remote };
+            let egress = Egress { ring: has_ring.then_some(ring), device: injects.then_some(device(n)) };
             self.cores[worker].command(Command::Egress { id, egress, reply: crossbeam_channel::bounded(1).0 });
         }
+    }
+
+    /// Control says how service `n` is reached: by its TX ring, by injection, by both or not at all.
+    fn lead(&mut self, n: usize, ring: bool, inject: bool) {
+        self.ways[n] = (ring, inject);
+        self.point(n);
+    }
+
+    /// Packets injected toward service `n`.
+    fn injected(&self, n: usize) -> Vec<Vec<u8>> {
+        let devices = self.lane.devices();
+        devices.wire.iter().filter(|(to, _)| *to == device(n)).map(|(_, packet)| packet.clone()).collect()
     }
 
     fn rings(&mut self, worker: usize, port: PortId) -> &mut SimRings {
@@ -211,6 +248,27 @@ impl World {
         let waiting: u64 = self.cores.iter().map(Core::pending).sum();
         let mail: usize = self.cores.iter().map(|core| core.shared().mailbox.len()).sum();
         assert_eq!((counts.rx, counts.mailbox), (waiting, mail as u64));
+        self.check_counters();
+    }
+
+    /// Every packet that a worker received is sent, dropped with a reason, waiting, or under way between workers; and what
+    /// was injected is on the wire or counted as lost.
+    fn check_counters(&self) {
+        let stats: Vec<_> = self.cores.iter().map(|core| core.shared().stats.read(0, None)).collect();
+        let sum = |of: fn(&WorkerStatus) -> u64| stats.iter().map(of).sum::<u64>();
+        let counts = self.umem.counts();
+        let dropped = sum(|worker| worker.drops.iter().map(|drop| drop.value.packets).sum());
+        assert_eq!(
+            sum(|worker| worker.rx.packets),
+            sum(|worker| worker.tx.packets) + dropped + counts.rx + counts.mailbox
+        );
+        assert_eq!(sum(|worker| worker.latency.count), sum(|worker| worker.tx.packets));
+        let devices = self.lane.devices();
+        assert_eq!(sum(|worker| worker.injected), devices.wire.len() as u64 + devices.lost);
+        assert_eq!(
+            (sum(|worker| worker.inject_lost), sum(|worker| worker.inject_calls)),
+            (devices.lost, devices.calls)
+        );
     }
 
     /// Let everything drain: afterwards no frame is on its way.
@@ -234,6 +292,9 @@ enum Step {
     Transmit { service: usize, count: usize },
     Unplug(usize),
     Replace(usize),
+    Lead { service: usize, ring: bool, inject: bool },
+    Refuse { service: usize, refuse: bool },
+    Break(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -247,6 +308,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0usize..2, 0usize..80).prop_map(|(service, count)| Step::Transmit { service, count }),
         1 => (0usize..2).prop_map(Step::Unplug),
         1 => (0usize..2).prop_map(Step::Replace),
+        3 => (0usize..2, any::<bool>(), any::<bool>())
+            .prop_map(|(service, ring, inject)| Step::Lead { service, ring, inject }),
+        1 => (0usize..2, any::<bool>()).prop_map(|(service, refuse)| Step::Refuse { service, refuse }),
+        1 => any::<bool>().prop_map(Step::Break),
     ]
 }
 
@@ -275,10 +340,23 @@ proptest! {
                     world.rings(service, out).gone = true;
                 }
                 Step::Replace(service) => world.replace(service),
+                Step::Lead { service, ring, inject } => world.lead(service, ring, inject),
+                Step::Refuse { service, refuse } => {
+                    let refusing = &mut world.lane.devices().refusing;
+                    if refuse {
+                        refusing.insert(device(service));
+                    } else {
+                        refusing.remove(&device(service));
+                    }
+                }
+                Step::Break(broken) => world.lane.devices().broken = broken,
             }
             world.check();
         }
         // With healthy ports everything comes to rest, and all frames are free or in a fill ring.
+        for service in 0..2 {
+            world.lead(service, true, false);
+        }
         world.replace(0);
         world.replace(1);
         world.settle();
@@ -432,4 +510,126 @@ fn a_turn_allocates_nothing() {
     assert_eq!((0..200).map(|_| round(&mut world)).sum::<u64>(), 0);
     let status = world.cores[0].shared().stats.read(0, None);
     assert_eq!(status.rx.packets, 400 * 26, "every round was worked on");
+}
+
+#[test]
+fn a_large_batch_is_injected_and_its_frames_are_free_at_once() {
+    let mut world = World::new();
+    world.lead(0, true, true);
+    world.turn(0);
+    let before = world.umem.counts();
+    assert_eq!(world.arrive(0, &packet(0, 2, 64), WORTH), WORTH);
+    world.turn(0);
+    world.check();
+    let sent = world.injected(0);
+    assert_eq!(sent.len(), WORTH);
+    assert_eq!((&sent[0][..6], sent[0][22]), (&[4; 6][..], 63), "rewritten for the service");
+    assert_eq!(world.umem.counts(), before, "no frame is under way");
+    let status = world.cores[0].shared().stats.read(0, None);
+    assert_eq!((status.injected, status.inject_lost, status.inject_calls), (WORTH as u64, 0, 1));
+    assert_eq!((status.tx.packets, status.latency.count), (WORTH as u64, WORTH as u64));
+    assert_eq!(world.cores[0].shared().stats.service(0).packets, WORTH as u64);
+    assert_eq!(world.cores[0].waiting(), Waiting::Idle);
+}
+
+#[test]
+fn a_small_batch_takes_the_ring_where_there_is_one() {
+    let mut world = World::new();
+    world.lead(0, true, true);
+    world.lead(1, false, true);
+    world.turn(0);
+    world.arrive(0, &packet(0, 2, 64), WORTH - 1);
+    world.turn(0);
+    let out = world.out[0];
+    world.rings(0, out).transmit(64);
+    assert_eq!((world.injected(0).len(), world.rings(0, out).wire.len()), (0, WORTH - 1));
+    world.arrive(0, &packet(1, 2, 64), 1);
+    world.turn(0);
+    assert_eq!(world.injected(1).len(), 1, "service 1 has no ring, worker 0 needs none of worker 1's");
+    world.check();
+}
+
+#[test]
+fn one_call_serves_all_services_of_a_turn() {
+    let mut world = World::new();
+    world.lead(0, true, true);
+    world.lead(1, true, true);
+    world.turn(0);
+    world.arrive(0, &packet(0, 2, 64), WORTH / 2);
+    world.arrive(0, &packet(1, 2, 64), WORTH / 2);
+    world.turn(0);
+    assert_eq!((world.injected(0).len(), world.injected(1).len()), (WORTH / 2, WORTH / 2));
+    assert_eq!(world.lane.devices().calls, 1);
+    world.check();
+}
+
+#[test]
+fn what_waits_for_room_is_not_overtaken() {
+    let mut world = World::new();
+    world.lead(0, true, true);
+    world.turn(0);
+    // Small batches, until the ring is full and some wait.
+    for n in 0..6 {
+        world.arrive(0, &packet(0, 2 * n, 64), 20);
+        world.turn(0);
+    }
+    assert!(world.cores[0].pending() > 0);
+    world.arrive(0, &packet(0, 100, 64), 32);
+    world.turn(0);
+    world.check();
+    let ports: Vec<_> = world.injected(0).iter().map(|p| u16::from_be_bytes([p[34], p[35]])).collect();
+    assert!(ports.len() > LANE, "what waited, and the batch: {}", ports.len());
+    assert!(ports.is_sorted(), "{ports:?}");
+    assert_eq!(world.cores[0].pending(), 0);
+}
+
+#[test]
+fn a_device_that_refuses_costs_one_call_and_the_others_go_on() {
+    let mut world = World::new();
+    world.lead(0, true, true);
+    world.lead(1, true, true);
+    world.turn(0);
+    world.lane.devices().refusing.insert(device(0));
+    for _ in 0..2 {
+        world.arrive(0, &packet(0, 2, 64), 16);
+        world.arrive(0, &packet(1, 2, 64), 16);
+        world.turn(0);
+        world.turn(1);
+        let out = world.out[0];
+        world.rings(0, out).transmit(64);
+        world.check();
+    }
+    assert!(world.injected(0).is_empty());
+    assert_eq!(world.lane.devices().lost, 16);
+    let out = world.out[0];
+    assert_eq!(world.rings(0, out).wire.len(), 16, "by the ring from then on");
+    // Sixteen alone are not worth a call, and go to the ring of worker 1.
+    let out = world.out[1];
+    world.rings(1, out).transmit(64);
+    assert_eq!(world.injected(1).len() + world.rings(1, out).wire.len(), 32);
+    // Control has looked at it.
+    world.lane.devices().refusing.clear();
+    world.point(0);
+    world.arrive(0, &packet(0, 2, 64), 32);
+    world.turn(0);
+    assert_eq!(world.injected(0).len(), 32);
+}
+
+#[test]
+fn calls_that_fail_end_injection_and_traffic_goes_on() {
+    let mut world = World::new();
+    world.lead(0, true, true);
+    world.turn(0);
+    world.lane.devices().broken = true;
+    for _ in 0..3 {
+        world.arrive(0, &packet(0, 2, 64), 32);
+        world.turn(0);
+        let out = world.out[0];
+        world.rings(0, out).transmit(64);
+        world.check();
+    }
+    let out = world.out[0];
+    assert_eq!(world.rings(0, out).wire.len(), 64);
+    assert_eq!(world.lane.devices().calls, 1);
+    assert_eq!(world.cores[0].shared().stats.broken_calls(), 1);
 }

@@ -22,9 +22,10 @@ use secuxflow_abi::{Packet, verdict};
 
 use super::{Idle, OpenError, Options, WorkerError, Workers};
 use crate::{
+    egress::{Injection, turn_on},
     plane::{FailPolicy, Mode, ModeRequest, UmemLayout},
     process::{Classified, Classify, EgressId, Ingress, Inspect, Route, Snapshot},
-    service::Mac,
+    service::{Mac, Netlink},
     wire,
     xsk::{PortSpec, Umem, XskError},
 };
@@ -52,17 +53,18 @@ impl Inspect for NoEvil {
 }
 
 /// A network namespace with two veth pairs; removed on drop.
-struct Lab(String);
+pub(super) struct Lab(String);
 
 impl Lab {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let lab = Self(format!("worker-{name}-{}", std::process::id()));
         ip(&["netns", "add", &lab.0]);
-        // One queue from sender to worker: with more, the flow's hash, another at each boot, would choose among them.
-        for (a, b, count) in [("wrk-a", "wrk-b", "1"), ("wrk-c", "wrk-d", "2")] {
-            let queues = ["numtxqueues", count, "numrxqueues", count];
+        // What is sent comes in by queue 0, whatever its hash, which is another one after each boot: wrk-a has one queue.
+        for (a, queues, b) in [("wrk-a", "1", "wrk-b"), ("wrk-c", "2", "wrk-d")] {
+            let near = ["numtxqueues", queues, "numrxqueues", queues];
+            let far = ["numtxqueues", "2", "numrxqueues", "2"];
             let pair = ["-n", &lab.0, "link", "add", a];
-            ip(&[&pair[..], &queues, &["type", "veth", "peer", "name", b], &queues].concat());
+            ip(&[&pair[..], &near, &["type", "veth", "peer", "name", b], &far].concat());
             for dev in [a, b] {
                 ip(&["-n", &lab.0, "link", "set", dev, "addrgenmode", "none"]);
                 ip(&["-n", &lab.0, "link", "set", dev, "up"]);
@@ -72,7 +74,7 @@ impl Lab {
     }
 
     /// Run `test` on a thread that lives in the namespace, as the threads it starts do.
-    fn run(&self, test: impl FnOnce() + Send) {
+    pub(super) fn run(&self, test: impl FnOnce() + Send) {
         let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
         thread::scope(|scope| {
             let inside = scope.spawn(move || {
@@ -92,12 +94,12 @@ impl Drop for Lab {
     }
 }
 
-fn ip(args: &[&str]) {
+pub(super) fn ip(args: &[&str]) {
     let output = Command::new("ip").args(args).output().unwrap();
     assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn ifindex(dev: &str) -> i32 {
+pub(super) fn ifindex(dev: &str) -> i32 {
     i32::try_from(nix::net::if_::if_nametoindex(dev).unwrap()).unwrap()
 }
 
@@ -135,7 +137,7 @@ impl Raw {
         let mut buffer = vec![0; 4096];
         while packets.len() < count && Instant::now() < until {
             match nix::sys::socket::recv(self.0.as_raw_fd(), &mut buffer, nix::sys::socket::MsgFlags::empty()) {
-                Ok(len) if len > 42 && buffer[12..14] == [8, 0] && buffer[30..34] == SERVICE => {
+                Ok(len) if len > 42 && buffer[12..14] == [8, 0] && buffer[30..33] == SERVICE[..3] => {
                     packets.push(buffer[..len].to_vec());
                 }
                 Ok(_) => {}
@@ -146,49 +148,56 @@ impl Raw {
     }
 }
 
+/// An XDP program of these instructions: opcode, destination and source register, offset, immediate.
+pub(super) fn load(name: &str, code: &[(u8, u8, i16, i32)]) -> OwnedFd {
+    const XDP: u32 = 6;
+    let bytes: Vec<u8> = code
+        .iter()
+        .flat_map(|(op, regs, off, imm)| [&[*op, *regs][..], &off.to_ne_bytes(), &imm.to_ne_bytes()].concat())
+        .collect();
+    let name = std::ffi::CString::new(name).unwrap();
+    // SAFETY: `bytes` holds as many instructions of eight bytes as `code`; strings end in a zero; options may be null.
+    let program = unsafe {
+        libbpf_sys::bpf_prog_load(
+            XDP,
+            name.as_ptr(),
+            c"GPL".as_ptr(),
+            bytes.as_ptr().cast(),
+            code.len() as libbpf_sys::size_t,
+            std::ptr::null_mut(),
+        )
+    };
+    assert!(program >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: checked above, owned by nobody else.
+    unsafe { OwnedFd::from_raw_fd(program) }
+}
+
 /// The least XDP program: `return bpf_redirect_map(map, rx_queue_index, XDP_PASS)`, attached natively.
-struct Redirect {
+pub(super) struct Redirect {
     map: OwnedFd,
     _program: OwnedFd,
     ifindex: i32,
 }
 
 impl Redirect {
-    fn attach(dev: &str) -> Self {
+    pub(super) fn attach(dev: &str) -> Self {
         const XSKMAP: u32 = 17;
-        const XDP: u32 = 6;
         // SAFETY: name and options may be null.
         let map = unsafe { libbpf_sys::bpf_map_create(XSKMAP, std::ptr::null(), 4, 4, 4, std::ptr::null()) };
         assert!(map >= 0, "{}", io::Error::last_os_error());
         // SAFETY: checked above, owned by nobody else.
         let map = unsafe { OwnedFd::from_raw_fd(map) };
-        // opcode, destination and source register, offset, immediate
-        let code: [(u8, u8, i16, i32); 6] = [
-            (0x61, 0x12, 16, 0),              // r2 = ctx->rx_queue_index
-            (0x18, 0x11, 0, map.as_raw_fd()), // r1 = map
-            (0x00, 0x00, 0, 0),
-            (0xb7, 0x03, 0, 2),  // r3 = XDP_PASS
-            (0x85, 0x00, 0, 51), // bpf_redirect_map
-            (0x95, 0x00, 0, 0),  // exit
-        ];
-        let bytes: Vec<u8> = code
-            .iter()
-            .flat_map(|(op, regs, off, imm)| [&[*op, *regs][..], &off.to_ne_bytes(), &imm.to_ne_bytes()].concat())
-            .collect();
-        // SAFETY: `bytes` holds six instructions of eight bytes; strings end in a zero; options may be null.
-        let program = unsafe {
-            libbpf_sys::bpf_prog_load(
-                XDP,
-                c"redirect".as_ptr(),
-                c"GPL".as_ptr(),
-                bytes.as_ptr().cast(),
-                6,
-                std::ptr::null_mut(),
-            )
-        };
-        assert!(program >= 0, "{}", io::Error::last_os_error());
-        // SAFETY: checked above, owned by nobody else.
-        let program = unsafe { OwnedFd::from_raw_fd(program) };
+        let program = load(
+            "redirect",
+            &[
+                (0x61, 0x12, 16, 0),              // r2 = ctx->rx_queue_index
+                (0x18, 0x11, 0, map.as_raw_fd()), // r1 = map
+                (0x00, 0x00, 0, 0),
+                (0xb7, 0x03, 0, 2),  // r3 = XDP_PASS
+                (0x85, 0x00, 0, 51), // bpf_redirect_map
+                (0x95, 0x00, 0, 0),  // exit
+            ],
+        );
         let ifindex = ifindex(dev);
         // SAFETY: no pointers but null options.
         let status = unsafe {
@@ -198,7 +207,7 @@ impl Redirect {
         Self { map, _program: program, ifindex }
     }
 
-    fn set(&self, queue: u32, socket: RawFd) {
+    pub(super) fn set(&self, queue: u32, socket: RawFd) {
         // SAFETY: key and value are four bytes, as the map was made for, and live until the call returns.
         let status = unsafe {
             libbpf_sys::bpf_map_update_elem(
@@ -219,7 +228,7 @@ impl Drop for Redirect {
     }
 }
 
-fn mac(dev: &str) -> Mac {
+pub(super) fn mac(dev: &str) -> Mac {
     std::fs::read_to_string(format!("/sys/class/net/{dev}/address")).map_or_else(
         |_| {
             // This thread's namespace is not the one that /sys shows.
@@ -231,7 +240,7 @@ fn mac(dev: &str) -> Mac {
     )
 }
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let mut routes = HashMap::default();
     let route = Route { service: 0, egress: EgressId(0), dst_mac: mac("wrk-d"), src_mac: mac("wrk-c"), mtu: 1500 };
     routes.insert(IpAddr::from(SERVICE), route);
@@ -239,6 +248,7 @@ fn snapshot() -> Snapshot {
         routes,
         ingress: vec![Ingress { mac: mac("wrk-b"), repair_checksums: true }],
         classifier: Arc::new(InspectAll),
+        generation: 1,
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Closed,
@@ -247,7 +257,7 @@ fn snapshot() -> Snapshot {
 }
 
 /// A UDP packet to the service, number `n`.
-fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
+pub(super) fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
     let mut bytes = vec![0; 14 + 20 + 8 + 16];
     bytes[..6].copy_from_slice(&to.0);
     bytes[6] = 2;
@@ -267,12 +277,12 @@ fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
 
 fn start(workers: u32) -> Workers {
     let umem = Umem::create(&LAYOUT, workers).unwrap();
-    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, idle: Idle::default() };
+    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, idle: Idle::default(), flows: None };
     let runners = (0..workers).map(|_| Box::new(NoEvil) as Box<dyn Inspect + Send>).collect();
     Workers::start(options, snapshot(), runners).unwrap()
 }
 
-fn spec(dev: &str, queue: u32, ingress: Option<u16>) -> PortSpec {
+pub(super) fn spec(dev: &str, queue: u32, ingress: Option<u16>) -> PortSpec {
     PortSpec { dev: dev.into(), queue, ingress }
 }
 
@@ -296,7 +306,7 @@ fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
         assert_eq!((ingress.mode, ingress.worker), (Mode::Copy, 0));
         assert!(ingress.reason.contains("no AF_XDP zero-copy"), "{}", ingress.reason);
         let egress = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
-        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id], None).unwrap();
         redirect.set(0, ingress.fd);
         assert_eq!(workers.frames().fill, 256, "an open port can receive at once");
 
@@ -337,9 +347,80 @@ fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
         assert!(matches!(workers.close(egress.id), Err(WorkerError::UnknownPort(_))));
         // The queue can be bound again, at once or after the kernel let go of it.
         let again = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
-        workers.set_egress(EgressId(0), &[again.id]).unwrap();
+        workers.set_egress(EgressId(0), &[again.id], None).unwrap();
         sender.send(&packet(to, 80, 7));
         assert_eq!(reader.read(1, Duration::from_secs(5)).len(), 1);
+    });
+}
+
+/// Lets everything through, and takes its time over the first packet, so that those behind it become one batch.
+struct SlowStart(bool);
+
+impl Inspect for SlowStart {
+    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+        if !std::mem::replace(&mut self.0, true) {
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn one_call_injects_a_batch_for_two_services_and_small_ones_take_the_ring() {
+    const OTHER: [u8; 4] = [10, 0, 0, 2];
+    let lab = Lab::new("inject");
+    let name = lab.0.clone();
+    lab.run(|| {
+        ip(&["-n", &name, "link", "add", "wrk-e", "type", "veth", "peer", "name", "wrk-f"]);
+        for dev in ["wrk-e", "wrk-f"] {
+            ip(&["-n", &name, "link", "set", dev, "addrgenmode", "none", "up"]);
+        }
+        let redirect = Redirect::attach("wrk-b");
+        let readers = [Raw::new("wrk-d"), Raw::new("wrk-f")];
+        let sender = Raw::new("wrk-a");
+        let workers = start(1);
+        let mut first = snapshot();
+        let route = Route { service: 1, egress: EgressId(1), ..first.routes[&IpAddr::from(SERVICE)] };
+        first.routes.insert(OTHER.into(), route);
+        workers.publish(first);
+        let mut injection = Injection::load(1).unwrap();
+        workers.set_lane(0, Box::new(injection.take_lanes().remove(0))).unwrap();
+        let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
+        for (n, dev) in [(0, "wrk-c"), (1, "wrk-e")] {
+            let port = workers.open(&spec(dev, 0, None), ModeRequest::Copy).unwrap();
+            let device = ifindex(dev).cast_unsigned();
+            injection.admit(device).unwrap();
+            turn_on(&mut Netlink::open().unwrap(), device).unwrap();
+            workers.set_egress(EgressId(n), &[port.id], Some(device)).unwrap();
+        }
+        redirect.set(0, ingress.fd);
+        workers.set_inspect(0, Box::new(SlowStart(false))).unwrap();
+        let to = mac("wrk-b");
+        for n in 0..100 {
+            let mut packet = packet(to, 80, n);
+            packet[30..34].copy_from_slice(if n % 2 == 0 { &SERVICE } else { &OTHER });
+            sender.send(&packet);
+        }
+        for (parity, reader) in (0..).zip(&readers) {
+            let seen = reader.read(50, Duration::from_secs(5));
+            let numbers: Vec<u32> = seen.iter().map(|p| u32::from_be_bytes(p[42..46].try_into().unwrap())).collect();
+            let all: Vec<u32> = (0..100).filter(|n| n % 2 == parity).collect();
+            assert_eq!(numbers, all, "each exactly once, in order, whichever way it took");
+        }
+        let status = &workers.status()[0];
+        assert_eq!((workers.service(0).packets, workers.service(1).packets), (50, 50));
+        assert!(status.injected >= 64, "{status:?}");
+        assert!(status.inject_calls < 10, "{status:?}");
+        assert_eq!((status.inject_lost, status.tx.packets, status.latency.count), (0, 100, 100));
+        eventually("all frames are home", || {
+            let frames = workers.frames();
+            (frames.free, frames.fill) == (1024 - 256, 256)
+        });
+        // One packet alone is not worth a call.
+        let calls = workers.status()[0].inject_calls;
+        sender.send(&packet(to, 80, 7));
+        assert_eq!(readers[0].read(1, Duration::from_secs(5)).len(), 1);
+        assert_eq!(workers.status()[0].inject_calls, calls);
     });
 }
 
@@ -366,7 +447,7 @@ fn vanish(queue: u32) {
         let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
         let egress = workers.open(&spec("wrk-c", queue, None), ModeRequest::Copy).unwrap();
         assert_eq!((ingress.worker, egress.worker), (0, queue));
-        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id], None).unwrap();
         redirect.set(0, ingress.fd);
         let to = mac("wrk-b");
         sender.send(&packet(to, 80, 0));
@@ -422,7 +503,7 @@ fn a_worker_without_traffic_sleeps() {
         let workers = start(1);
         workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
         let egress = workers.open(&spec("wrk-c", 0, None), ModeRequest::Copy).unwrap();
-        workers.set_egress(EgressId(0), &[egress.id]).unwrap();
+        workers.set_egress(EgressId(0), &[egress.id], None).unwrap();
         eventually("it is at rest", || workers.frames().fill == 256);
         let (before, start) = (switches(), Instant::now());
         thread::sleep(Duration::from_secs(1));
@@ -475,7 +556,7 @@ fn sockets_of_several_registrations_share_the_frames() {
             workers.publish(snapshot());
             let to = mac("wrk-b");
             for port in egress {
-                workers.set_egress(EgressId(0), &[port]).unwrap();
+                workers.set_egress(EgressId(0), &[port], None).unwrap();
                 for n in 0..600 {
                     sender.send(&packet(to, 80, n));
                     let packets = reader.read(1, Duration::from_secs(5));

@@ -16,13 +16,14 @@ use crossbeam_utils::CachePadded;
 
 use super::{
     WorkerError,
-    command::{Command, Egress},
+    command::{Command, Egress, FlowsRead, Ring},
     core::Core,
     latency,
     shared::Shared,
 };
 use crate::{
-    flow::HashKey,
+    egress::Inject,
+    flow::{Flow, FlowKey, HashKey, Tracker, TrackerOptions},
     plane::{Count, Latency, Mode, ModeRequest, SocketStatus, WorkerStatus},
     process::{EgressId, Inspect, Processor, Snapshot},
     xsk::{self, Bound, FrameCounts, PortId, PortSpec, Traffic, Umem, XskError},
@@ -32,6 +33,8 @@ use crate::{
 const COMMANDS: usize = 256;
 /// How long a worker has to take or answer a command; it does so between two batches.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Flows that a worker hands out between two batches.
+const FLOWS_AT_ONCE: usize = 2048;
 /// How long a driver may use frames of a socket that was closed in zero-copy mode: it is told later, by a work queue.
 const ZERO_COPY_GRACE: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,8 @@ pub struct Options {
     pub batch: u32,
     /// What to do when there is nothing to do.
     pub idle: Idle,
+    /// How each worker remembers flows; not at all for none.
+    pub flows: Option<TrackerOptions>,
 }
 
 /// What a worker does when it has nothing to do.
@@ -125,7 +130,7 @@ impl Workers {
         snapshot: Snapshot,
         runners: Vec<Box<dyn Inspect + Send>>,
     ) -> Result<Self, WorkerError> {
-        let Options { umem, workers, cores, batch: most, idle } = options;
+        let Options { umem, workers, cores, batch: most, idle, flows } = options;
         let batch = check(workers, most, runners.len())?;
         let mailbox = umem.layout().ring as usize;
         let all = (0..workers)
@@ -145,7 +150,10 @@ impl Workers {
         };
         let cores = Cores::new(&cores);
         for (index, inspect) in (0..).zip(runners) {
-            let processor = Processor::new(key);
+            let processor = match &flows {
+                None => Processor::new(key),
+                Some(flows) => Processor::new(key).with_tracker(Tracker::new(flows.clone())),
+            };
             let number = u16::try_from(index).unwrap_or(u16::MAX);
             let core = Core::new(number, batch, set.umem.clone(), set.all.clone(), processor, inspect);
             let handle = set.spawn(index, core, cores.of(index), idle)?;
@@ -289,13 +297,14 @@ impl Workers {
         Ok(())
     }
 
-    /// Let `egress` stand for `ports`, the sockets on the queues of one device. A worker that owns one of them uses it,
-    /// the others share them out; no ports forget the egress. Packets on their way to a worker are not lost by a change.
-    /// When this returns every worker goes by it, so a route to it may be published.
+    /// Let `egress` stand for `ports`, the sockets on the queues of one device, and for `device`, its index, where it
+    /// takes injected packets. A worker that owns one of the ports uses it, the others share them out; without ports and
+    /// device the egress is forgotten. Packets on their way to a worker are not lost by a change. When this returns
+    /// every worker goes by it, so a route to it may be published.
     ///
     /// # Errors
     /// A number out of range, an unknown port, or a worker that takes no commands.
-    pub fn set_egress(&self, egress: EgressId, ports: &[PortId]) -> Result<(), WorkerError> {
+    pub fn set_egress(&self, egress: EgressId, ports: &[PortId], device: Option<u32>) -> Result<(), WorkerError> {
         if egress.0 >= EgressId::LIMIT {
             return Err(WorkerError::Egress(egress));
         }
@@ -307,13 +316,14 @@ impl Workers {
         let owners = ports.iter().map(owner).collect::<Result<Vec<_>, WorkerError>>()?;
         let (reply, answers) = bounded(self.handles.len());
         for worker in 0..self.count() {
-            let own = owners.iter().find(|(_, owner)| *owner == worker).map(|(port, _)| Egress::Local(*port));
+            let own = owners.iter().find(|(_, owner)| *owner == worker).map(|(port, _)| Ring::Local(*port));
             let other = || {
                 let (port, owner) = owners.get(worker as usize % owners.len().max(1))?;
-                Some(Egress::Remote { worker: u16::try_from(*owner).ok()?, port: *port })
+                Some(Ring::Remote { worker: u16::try_from(*owner).ok()?, port: *port })
             };
             let reply = reply.clone();
-            self.tell(worker, Command::Egress { id: egress, egress: own.or_else(other), reply })?;
+            let way = Egress { ring: own.or_else(other), device };
+            self.tell(worker, Command::Egress { id: egress, egress: way, reply })?;
         }
         drop(reply);
         for worker in 0..self.count() {
@@ -330,6 +340,58 @@ impl Workers {
         let (reply, answer) = bounded(1);
         self.tell(worker, Command::Inspect { inspect, reply })?;
         answer.recv_timeout(ANSWER).map(drop).map_err(|_| WorkerError::Unresponsive(worker))
+    }
+
+    /// Let `worker` inject by `lane` from now on, for every egress that has a device.
+    ///
+    /// # Errors
+    /// A worker that does not answer.
+    pub fn set_lane(&self, worker: u32, lane: Box<dyn Inject>) -> Result<(), WorkerError> {
+        let (reply, answer) = bounded(1);
+        self.tell(worker, Command::Lane { lane: Some(lane), reply })?;
+        answer.recv_timeout(ANSWER).map(drop).map_err(|_| WorkerError::Unresponsive(worker))
+    }
+
+    /// Injecting calls that the kernel refused; the worker injects no more until it is given its egresses anew.
+    #[must_use]
+    pub fn broken_calls(&self) -> u64 {
+        self.all.iter().map(|shared| shared.stats.broken_calls()).sum()
+    }
+
+    /// Hand every flow that a worker knows to `each`, with the worker's number. A flow whose directions two workers serve
+    /// comes from both. Workers go on meanwhile, so that flows may be left out that come or go.
+    ///
+    /// # Errors
+    /// A worker that does not answer; one that has died is left out.
+    pub fn flows(&self, mut each: impl FnMut(u32, &Flow)) -> Result<(), WorkerError> {
+        let dead = self.dead();
+        for worker in (0..self.count()).filter(|worker| !dead.contains(worker)) {
+            let (mut from, mut into) = (Some(0), Vec::with_capacity(FLOWS_AT_ONCE));
+            while let Some(at) = from {
+                let (reply, answer) = bounded(1);
+                self.tell(worker, Command::Flows { from: at, into, reply })?;
+                let read = answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
+                let FlowsRead { flows, next } = read;
+                flows.iter().for_each(|flow| each(worker, flow));
+                (from, into) = (next, flows);
+                into.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Let every worker forget a flow, or all. When this returns, what chains said of it makes no worker order anything.
+    ///
+    /// # Errors
+    /// A worker that does not answer.
+    pub fn forget_flows(&self, flow: Option<FlowKey>) -> Result<(), WorkerError> {
+        let dead = self.dead();
+        for worker in (0..self.count()).filter(|worker| !dead.contains(worker)) {
+            let (reply, answer) = bounded(1);
+            self.tell(worker, Command::Forget { flow, reply })?;
+            answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
+        }
+        Ok(())
     }
 
     /// Every worker's counters.
@@ -505,7 +567,7 @@ mod tests {
     #[test]
     fn port_numbers_never_run_out() {
         let umem = Umem::in_memory(&UmemLayout { frames: 256, frame_size: 2048, ring: 64 }, 1).unwrap();
-        let options = Options { umem, workers: 1, cores: vec![], batch: 64, idle: Idle::default() };
+        let options = Options { umem, workers: 1, cores: vec![], batch: 64, idle: Idle::default(), flows: None };
         let inspect = Box::new(model_tests::Picky) as Box<dyn Inspect + Send>;
         let workers = Workers::start(options, model_tests::snapshot(), vec![inspect]).unwrap();
         // A device that cannot be bound is tried again every few seconds for as long as the daemon runs.

@@ -3,9 +3,13 @@
 use std::{
     collections::{HashSet, VecDeque},
     os::fd::RawFd,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use crate::xsk::{Descriptor, Kick, Rings};
+use crate::{
+    egress::{Inject, Injected, LONGEST},
+    xsk::{Descriptor, Kick, Rings},
+};
 
 /// One socket. The test plays the kernel through the methods that are not of [`Rings`].
 #[derive(Debug)]
@@ -134,5 +138,69 @@ impl Rings for SimRings {
 
     fn fd(&self) -> Option<RawFd> {
         None
+    }
+}
+
+/// Packets that a lane of the simulation takes between two runs.
+pub(super) const LANE: usize = 40;
+
+/// Devices that take injected packets, and what they got.
+#[derive(Debug, Default)]
+pub(super) struct SimDevices {
+    /// Devices that refuse, by index.
+    pub(super) refusing: HashSet<u32>,
+    /// Every call fails.
+    pub(super) broken: bool,
+    /// What was sent, in order, with the device's index.
+    pub(super) wire: Vec<(u32, Vec<u8>)>,
+    pub(super) lost: u64,
+    pub(super) calls: u64,
+}
+
+/// One worker's lane toward them.
+#[derive(Debug, Default, Clone)]
+pub(super) struct SimLane {
+    devices: Arc<Mutex<SimDevices>>,
+    waiting: Vec<(u32, Vec<u8>)>,
+}
+
+impl SimLane {
+    pub(super) fn devices(&self) -> MutexGuard<'_, SimDevices> {
+        self.devices.lock().unwrap()
+    }
+}
+
+impl Inject for SimLane {
+    fn push(&mut self, ifindex: u32, packet: &[u8]) -> bool {
+        assert!(packet.len() <= LONGEST, "a packet that can never be injected");
+        let fits = self.waiting.len() < LANE;
+        if fits {
+            self.waiting.push((ifindex, packet.to_vec()));
+        }
+        fits
+    }
+
+    fn pushed(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn run(&mut self) -> Injected {
+        let mut devices = self.devices.lock().unwrap();
+        let mut injected =
+            Injected { packets: self.waiting.len() as u64, broken: devices.broken, ..Injected::default() };
+        for (ifindex, packet) in self.waiting.drain(..) {
+            let refused = devices.refusing.contains(&ifindex);
+            if refused {
+                injected.refused = Some(ifindex);
+            }
+            if refused || devices.broken {
+                injected.lost += 1;
+            } else {
+                devices.wire.push((ifindex, packet));
+            }
+        }
+        devices.lost += injected.lost;
+        devices.calls += 1;
+        injected
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::latency::{self, Recorder};
 use crate::{
     counter::{Pair, add},
-    plane::{Count, Named, WorkerStatus},
+    egress::Injected,
+    flow::TableCounts,
+    plane::{Count, FlowTableStatus, Named, WorkerStatus},
     process::{DropReason, Tally},
 };
 
@@ -26,6 +28,14 @@ pub(super) struct Stats {
     reclassified: AtomicU64,
     monitored: AtomicU64,
     panics: AtomicU64,
+    injected: AtomicU64,
+    inject_lost: AtomicU64,
+    inject_calls: AtomicU64,
+    inject_broken: AtomicU64,
+    cleared: AtomicU64,
+    granted: AtomicU64,
+    /// Flows now, entered, expired, evicted.
+    flows: [AtomicU64; 4],
     frames: [AtomicU64; PLACES.len()],
     services: Box<[Pair]>,
     pub(super) latency: Recorder,
@@ -42,6 +52,13 @@ impl Stats {
             reclassified: AtomicU64::new(0),
             monitored: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            injected: AtomicU64::new(0),
+            inject_lost: AtomicU64::new(0),
+            inject_calls: AtomicU64::new(0),
+            inject_broken: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            granted: AtomicU64::new(0),
+            flows: Default::default(),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
             latency: Recorder::new(),
@@ -56,6 +73,16 @@ impl Stats {
         add(&self.reclassified, tally.reclassified);
         add(&self.monitored, tally.monitored);
         add(&self.panics, tally.panics);
+        add(&self.cleared, tally.cleared);
+        add(&self.granted, tally.granted);
+    }
+
+    /// What the flow table counts.
+    pub(super) fn set_flows(&self, counts: &TableCounts) {
+        let counts = [counts.flows, counts.entered, counts.expired, counts.evicted];
+        for (gauge, count) in self.flows.iter().zip(counts) {
+            gauge.store(count, Relaxed);
+        }
     }
 
     /// A packet was discarded.
@@ -63,7 +90,20 @@ impl Stats {
         self.drops[reason.index()].add(1, bytes.into());
     }
 
-    /// A packet was put on a TX ring toward `service`.
+    /// A call sent packets that were counted as sent.
+    pub(super) fn injected(&self, injected: &Injected) {
+        add(&self.injected, injected.packets);
+        add(&self.inject_lost, injected.lost);
+        add(&self.inject_calls, 1);
+        add(&self.inject_broken, injected.broken.into());
+    }
+
+    /// Calls that the kernel refused.
+    pub(super) fn broken_calls(&self) -> u64 {
+        self.inject_broken.load(Relaxed)
+    }
+
+    /// A packet was put on a TX ring toward `service`, or into a lane.
     pub(super) fn sent(&self, service: u16, bytes: u16) {
         self.tx.add(1, bytes.into());
         if let Some(pair) = self.services.get(usize::from(service)) {
@@ -88,6 +128,12 @@ impl Stats {
         self.panics.load(Relaxed)
     }
 
+    fn flow_table(&self) -> FlowTableStatus {
+        let [flows, entered, expired, evicted] = [0, 1, 2, 3].map(|at| self.flows[at].load(Relaxed));
+        let (cleared, granted) = (self.cleared.load(Relaxed), self.granted.load(Relaxed));
+        FlowTableStatus { flows, entered, expired, evicted, cleared, granted }
+    }
+
     /// Everything, as status has it.
     pub(super) fn read(&self, index: u32, core: Option<u32>) -> WorkerStatus {
         let drops =
@@ -104,7 +150,11 @@ impl Stats {
             checksums_repaired: self.checksums_repaired.load(Relaxed),
             reclassified: self.reclassified.load(Relaxed),
             monitored: self.monitored.load(Relaxed),
+            injected: self.injected.load(Relaxed),
+            inject_lost: self.inject_lost.load(Relaxed),
+            inject_calls: self.inject_calls.load(Relaxed),
             frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
+            flows: self.flow_table(),
             latency: latency::merge([&self.latency]),
         }
     }

@@ -25,7 +25,7 @@ impl Batch {
         let mut frames = Vec::new();
         while let [length, kind, rest @ ..] = input {
             let (frame, rest) = rest.split_at(usize::from(*length).min(rest.len()).min(LONGEST));
-            let metadata = (kind & 1 == 1).then_some(Metadata { chain: u16::from(kind >> 1), rule: 1 });
+            let metadata = (kind & 1 == 1).then(|| Metadata::of(u16::from(kind >> 1), 1));
             frames.push((frame.to_vec(), metadata));
             input = rest;
         }
@@ -82,6 +82,7 @@ fn snapshot() -> Snapshot {
         routes,
         ingress: vec![Ingress { mac: Mac([0; 6]), repair_checksums: true }],
         classifier: Arc::new(classifier),
+        generation: 1,
         chains: 1,
         default_chain: Some(0),
         fail_policy: FailPolicy::Open,

@@ -29,10 +29,14 @@ pub(crate) struct Setup {
     pub(crate) mode: &'static str,
     pub(crate) fail_policy: &'static str,
     pub(crate) ring: u32,
+    /// Keys of the section `workers`.
+    pub(crate) workers: &'static str,
     /// A capability that the daemon has to do without, as in `net_raw`.
     pub(crate) without: Option<&'static str>,
     /// Modules of the default chain: name, file and further keys of each.
     pub(crate) modules: Vec<(&'static str, PathBuf, String)>,
+    /// Keys of the section `[flows]`.
+    pub(crate) flows: String,
 }
 
 impl Default for Setup {
@@ -43,8 +47,10 @@ impl Default for Setup {
             mode: "auto",
             fail_policy: "open",
             ring: 2048,
+            workers: "",
             without: None,
             modules: vec![("http_guard", guard, String::new())],
+            flows: String::new(),
         }
     }
 }
@@ -55,8 +61,8 @@ impl Setup {
         let mut text = format!(
             "interfaces = {:?}\nmode = {:?}\nfail_policy = {:?}\nstate = \"state.json\"\nbpffs = \"bpf\"\n\
              [socket]\npath = \"secuxflow.sock\"\n[alerts]\nfile = \"eve.json\"\n\
-             [umem]\nframes = {FRAMES}\nring = {}\n",
-            self.interfaces, self.mode, self.fail_policy, self.ring
+             [umem]\nframes = {FRAMES}\nring = {}\n[workers]\n{}\n[flows]\n{}\n",
+            self.interfaces, self.mode, self.fail_policy, self.ring, self.workers, self.flows
         );
         for (name, path, more) in &self.modules {
             write!(text, "[[module]]\nname = {name:?}\npath = {path:?}\n{more}\n").expect("a string takes all");

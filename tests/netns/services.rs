@@ -11,9 +11,9 @@ use crate::{
     traffic::{Server, page_arrives},
 };
 
-const MAC: &str = "02:00:00:00:77:02";
+pub(crate) const MAC: &str = "02:00:00:00:77:02";
 
-fn add_second_link(lab: &Lab) {
+pub(crate) fn add_second_link(lab: &Lab) {
     let web = lab.name(Place::Web);
     lab.ip(Place::Host, &format!("link add veth-second type veth peer name eth1 address {MAC} netns {web}"));
     lab.ip(Place::Host, "link set veth-second up");

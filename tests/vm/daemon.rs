@@ -28,7 +28,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Start it on both cards with `workers` in that section of its configuration, with the module `http_guard`, and wait until it answers.
+    /// Start it on both cards with `workers` in that section of its configuration, with the module `http_guard`, and wait
+    /// until it answers. Packets leave by TX rings: those are what is looked at.
     pub(crate) fn start(name: &str, mode: &str, workers: &str) -> Self {
         let dir = Path::new("/tmp").join(name);
         fs::create_dir(&dir).expect("a folder of the test's own");
@@ -36,7 +37,7 @@ impl Daemon {
             "interfaces = [\"nic0\", \"nic1\"]\nmode = {mode:?}\nfail_policy = \"closed\"\nstate = \"state.json\"\nbpffs = \"bpf\"\n\
              [socket]\npath = \"secuxflow.sock\"\n[metrics]\nlisten = \"off\"\n[alerts]\nfile = \"eve.json\"\n\
              [umem]\nframes = {FRAMES}\nring = 256\n\
-             [workers]\n{workers}\n\
+             [workers]\negress = \"tx\"\n{workers}\n\
              [[module]]\nname = \"http_guard\"\npath = \"/lib/http_guard.wasm\"\ndeadline_ms = 2000\n\
              [[chain]]\nname = \"default\"\nmodules = [\"http_guard\"]\n"
         );

@@ -47,6 +47,13 @@ SXF_IMPORT(alert) void sxf_alert(u32 packet, u32 severity, u32 signature, const 
 SXF_IMPORT(log) void sxf_log(u32 level, const char *msg, u32 len);
 /* Monotonic nanoseconds, read once per batch. */
 SXF_IMPORT(clock) u64 sxf_clock(void);
+/* Of packet number `packet` of the batch, for so many seconds; 0 is as long as is configured. The packet itself follows
+ * its verdict. Clear its flow: its packets pass without being looked at, once every module of the chain has cleared it. */
+SXF_IMPORT(flow_clear) void sxf_flow_clear(u32 packet, u32 seconds);
+/* Condemn its flow: its packets are dropped, in both directions. */
+SXF_IMPORT(flow_condemn) void sxf_flow_condemn(u32 packet, u32 seconds);
+/* Block its source: whatever comes from there is dropped, before any rule. */
+SXF_IMPORT(source_block) void sxf_source_block(u32 packet, u32 seconds);
 
 static inline u32 sxf_strlen(const char *s) {
         u32 n = 0;

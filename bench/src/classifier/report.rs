@@ -56,7 +56,8 @@ pub(super) fn write(results: &Results, figures: &[Figure], dir: &Path) -> Result
         if section.topic != Topic::Counting {
             let file = format!("{}-{}.svg", results.name, section.size);
             let path = dir.join(&file);
-            plot::write(&path, section.title, section.size, &panels(figures, section))?;
+            let axes = [section.size, "ns a packet, without base"];
+            plot::write(&path, section.title, axes, &panels(figures, section))?;
             text.push_str(&format!("![{}]({file})\n\n", section.title));
         }
         text.push_str(&table(figures, section, &cells));
@@ -108,7 +109,8 @@ fn panels(figures: &[Figure], section: &Section) -> Vec<Panel> {
                 };
                 figures.iter().filter(here).collect()
             };
-            let series = section.subjects.iter().map(|name| Series { name, points: points(&of(name)) });
+            let series =
+                section.subjects.iter().map(|name| Series { name: (*name).to_owned(), points: points(&of(name)) });
             let series: Vec<Series> = series.filter(|series| !series.points.is_empty()).collect();
             if !series.is_empty() {
                 panels.push(Panel { title: format!("{family}, {} traffic", mix.name()), series });

@@ -1,6 +1,5 @@
 //! `secuxflow-bench control`: how long the commands of a user take, from their start to their end, and what memory.
 
-mod daemon;
 mod report;
 
 use std::{fs, path::PathBuf};
@@ -13,8 +12,14 @@ use secuxflow::rules::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{bars::Bar, lab, lists, machine::Machine, results::Results, rounds::Spread};
-use daemon::{Daemon, Memory};
+use crate::{
+    bars::Bar,
+    daemon::{Daemon, Memory, Setup},
+    lab, lists,
+    machine::Machine,
+    results::Results,
+    rounds::Spread,
+};
 
 const RULES: u32 = 10_000;
 const PREFIXES: usize = 1_000_000;
@@ -58,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     let runs = if options.quick { 1 } else { options.runs };
     lab::isolate()?;
     lab::up()?;
-    let daemon = Daemon::start(&options.binary)?;
+    let daemon = Daemon::start(&options.binary, &Setup { interface: lab::DEVICE, ..Setup::default() })?;
     let mut measures = memory("before", daemon.memory()?);
     let rules = rules(&daemon, runs)?;
     results.bars.extend(rules.iter().zip([500.0, 300.0]).map(|(measure, limit)| bar(measure, limit)));

@@ -2,5 +2,7 @@
 
 pub(crate) mod lpm;
 pub(crate) mod lpm_bv;
+pub(crate) mod nft;
+pub(crate) mod testpmd;
 mod vectors;
 pub(crate) mod xdp_filter;

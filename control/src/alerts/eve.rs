@@ -1,7 +1,10 @@
 //! An alert as a record whose field names follow Suricata's EVE where it has them.
 
 use jiff::{Timestamp, tz::Offset};
-use secuxflow::alert::{AlertEvent, AlertKind, Verdict};
+use secuxflow::{
+    alert::{AlertEvent, AlertKind, Verdict},
+    flow::public_id,
+};
 use serde::Serialize;
 
 use crate::backend::Names;
@@ -68,8 +71,7 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
     };
     Eve {
         timestamp: timestamp(event.time_ns),
-        // EVE readers take flow_id for a signed 64-bit number.
-        flow_id: event.flow.map(|flow| flow.id & (u64::MAX >> 1)),
+        flow_id: event.flow.map(|flow| public_id(flow.id)),
         in_iface: name(&names.interfaces, event.ingress),
         event_type: "alert",
         tuple: event.flow.map(|flow| {

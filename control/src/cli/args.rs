@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::sets::SetCommand;
+use super::{flows::FlowCommand, sets::SetCommand};
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
@@ -67,6 +67,9 @@ pub(crate) enum ClientCommand {
     /// Keep named sets of prefixes: for rules, as blocklists, filled by hand or from feeds.
     #[command(subcommand)]
     Set(SetCommand),
+    /// Look at flows, and at what modules decided of them; forget it.
+    #[command(subcommand)]
+    Flow(FlowCommand),
     /// Say where destinations live.
     #[command(subcommand)]
     Service(ServiceCommand),

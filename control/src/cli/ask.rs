@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     args::{AlertCommand, ClientCommand, InspectFlags, ModuleCommand, RuleCommand, RuleFlags, ServiceCommand},
     exit::Failure,
+    flows,
     output::Output,
     ruleset, sets,
     table::{self, Probed, ServiceAdded},
@@ -32,6 +33,7 @@ async fn ask(client: &Client, command: ClientCommand, out: Output) -> Result<(),
         ClientCommand::Inspect(flags) => inspect(client, flags, out).await,
         ClientCommand::Rule(command) => rule(client, command, out).await,
         ClientCommand::Set(command) => sets::run(client, command, out).await,
+        ClientCommand::Flow(command) => flows::run(client, command, out).await,
         ClientCommand::Service(command) => service(client, command, out).await,
         ClientCommand::Alert(AlertCommand::List { limit }) => {
             out.answer(&client.get::<Alerts>(&format!("/v1/alerts?limit={limit}")).await?)

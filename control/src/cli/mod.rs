@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 mod exit;
+mod flows;
 mod output;
 mod ruleset;
 mod ruleset_show;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use secuxflow::{
-    plane::{FailPolicy, Mode, ModuleStatus, PlaneStatus, ProbeReport},
-    service::{Service, ServiceState, ServiceStatus},
+    plane::{FailPolicy, Mode, ModuleStatus, OffloadStatus, PlaneStatus, ProbeReport},
+    service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,7 @@ impl Show for Status {
         });
         let head = ["WORKER", "CORE", "RX", "TX", "DROPPED", "P50 us", "P99 us"];
         text += &table(head, workers, &head);
+        text += &flows(plane);
         text += &oddities(plane);
         if !plane.services.is_empty() {
             text.push('\n');
@@ -122,6 +123,21 @@ impl Show for Status {
         }
         text
     }
+}
+
+/// What is known of flows, and what modules decided of them; nothing where there is nothing to tell.
+fn flows(plane: &PlaneStatus) -> String {
+    let remembered: u64 = plane.workers.iter().map(|worker| worker.flows.flows).sum();
+    let OffloadStatus { flows, sources, cleared, condemned, blocked, .. } = plane.offload;
+    if remembered == 0 && !flows && !sources {
+        return String::new();
+    }
+    let offload = if flows || sources {
+        format!("; in the kernel {cleared} directions cleared, {condemned} condemned, {blocked} sources blocked")
+    } else {
+        String::new()
+    };
+    format!("\n{remembered} flows remembered{offload}\n")
 }
 
 /// What should be nought on a quiet day, and is not: a line each for the classifier's events, the workers' reasons to
@@ -138,6 +154,8 @@ fn oddities(plane: &PlaneStatus) -> String {
             ("tx_invalid_descs", socket.tx_invalid_descs),
         ]
     });
+    let lost = plane.workers.iter().map(|worker| ("inject_lost", worker.inject_lost));
+    let rings = rings.chain(lost);
     let mut text = String::new();
     for (title, counts) in [("events", sums(events)), ("dropped", sums(drops)), ("rings", sums(rings))] {
         if !counts.is_empty() {
@@ -237,20 +255,21 @@ impl Show for Removed {
     }
 }
 
-fn service_head(name: &str) -> [&str; 8] {
-    [name, "IP", "DEV", "MAC", "STATE", "PACKETS", "BYTES", "REASON"]
+fn service_head(name: &str) -> [&str; 9] {
+    [name, "IP", "DEV", "MAC", "STATE", "WAY", "PACKETS", "BYTES", "REASON"]
 }
 
-fn service_row(status: &ServiceStatus) -> [String; 8] {
+fn service_row(status: &ServiceStatus) -> [String; 9] {
     let (state, reason) = match &status.state {
-        ServiceState::Up => ("up", String::new()),
+        ServiceState::Up => ("up", status.way_reason.clone()),
         ServiceState::Pending { reason } => ("pending", reason.clone()),
         ServiceState::Down { reason } => ("down", reason.clone()),
     };
     let mac = status.resolved_mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
     let Service { name, ip, dev, .. } = &status.service;
-    let packets = status.tx_packets.to_string();
-    [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), packets, status.tx_bytes.to_string(), reason]
+    let (packets, bytes) = (status.tx_packets.to_string(), status.tx_bytes.to_string());
+    let way = status.way.map_or("-", WayOut::word);
+    [name.clone(), ip.to_string(), dev.clone(), mac, state.into(), way.into(), packets, bytes, reason]
 }
 
 impl Show for Services {
@@ -478,7 +497,7 @@ mod tests {
         let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
         assert_eq!(cells(&modules)[1], row, "{modules}");
         let services = Services { services: plane.services.clone() }.show();
-        assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "1", "60"], "{services}");
+        assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"], "{services}");
         let status = Status {
             version: "1.2.3".into(),
             pid: 9,
@@ -501,9 +520,11 @@ mod tests {
         assert!(text.contains("kernel: rules 2.1 MiB, sets 0.6 MiB, counters and cache 1.3 MiB\n"), "{text}");
         assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
-        assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "1", "60"]), "{text}");
+        assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"]), "{text}");
         assert!(lines.contains(&row.to_vec()), "{text}");
         assert!(text.contains("\nevents   neighbour 5\n") && text.contains("\ndropped  verdict 3\n"), "{text}");
+        let flows = "\n21 flows remembered; in the kernel 31 directions cleared, 32 condemned, 33 sources blocked\n";
+        assert!(text.contains(flows), "{text}");
         assert!(!text.contains("rings"), "nought is not shown: {text}");
     }
 

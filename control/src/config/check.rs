@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secuxflow::{
-    plane::{NumaRequest, PlaneConfig, UmemLayout},
+    plane::{FlowConfig, NumaRequest, PlaneConfig, UmemLayout},
     rules::Action,
 };
 use secuxflow_abi::MAX_BATCH;
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     AlertConfig, Config, ConfigError, DEFAULT_SOCKET, Fault, SocketConfig,
-    file::{DefaultAction, RawConfig, RawNuma, RawUmem},
+    file::{DefaultAction, EgressName, RawConfig, RawFlows, RawNuma, RawUmem},
     modules,
 };
 
@@ -76,6 +76,9 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
     if socket.path.as_os_str().len() > 107 {
         faults.add("socket.path", "longer than the 107 bytes that the kernel allows for a socket");
     }
+    if raw.workers.set_gro && raw.workers.egress == EgressName::Tx {
+        faults.add("workers.set_gro", "only injection needs it, which workers.egress = \"tx\" switches off");
+    }
     let plane = PlaneConfig {
         interfaces: raw.interfaces,
         mode: raw.mode.into(),
@@ -85,11 +88,14 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         chains,
         umem,
         cores: cores(raw.workers.cores, &mut faults),
-        batch: faults.range("workers.batch", raw.workers.batch, 64, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
         numa: numa(raw.workers.numa.as_ref(), &mut faults),
         busy_poll: raw.workers.busy_poll,
         spin: Duration::from_micros(faults.range("workers.spin_us", raw.workers.spin_us, 0, 0, 1_000_000).into()),
         prefer_busy_poll: raw.workers.prefer_busy_poll,
+        batch: faults.range("workers.batch", raw.workers.batch, 512, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
+        egress: raw.workers.egress.into(),
+        set_gro: raw.workers.set_gro,
+        flows: flows(&raw.flows, &mut faults),
         alert_queue: faults.range("alerts.queue", raw.alerts.queue, 4096, 1, 1 << 20),
         bpffs: raw.bpffs.unwrap_or_else(|| "/run/secuxflow/bpf".into()),
     };
@@ -130,6 +136,30 @@ fn umem(raw: &RawUmem, faults: &mut Faults) -> UmemLayout {
         );
     }
     UmemLayout { frames, frame_size, ring }
+}
+
+/// Longest time for which a verdict or an idle flow may be kept: a day.
+const LONGEST_SECONDS: u32 = 86_400;
+
+fn flows(raw: &RawFlows, faults: &mut Faults) -> FlowConfig {
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    let before = faults.0.len();
+    let ttl = faults.range("flows.ttl_seconds", raw.ttl_seconds, 300, 1, LONGEST_SECONDS);
+    let max_ttl = faults.range("flows.max_ttl_seconds", raw.max_ttl_seconds, 3600, 1, LONGEST_SECONDS);
+    if faults.0.len() == before && ttl > max_ttl {
+        let rule = format!("{ttl} is more than flows.max_ttl_seconds, {max_ttl}; lower it, or raise that");
+        faults.add("flows.ttl_seconds", rule);
+    }
+    FlowConfig {
+        table: faults.power("flows.table", raw.table, 65_536, 1024, 1 << 22),
+        idle: seconds(faults.range("flows.idle_seconds", raw.idle_seconds, 120, 1, LONGEST_SECONDS)),
+        offload: raw.offload.unwrap_or(true),
+        offloaded: faults.power("flows.offloaded", raw.offloaded, 65_536, 1024, 1 << 22),
+        blocked: faults.power("flows.blocked", raw.blocked, 16_384, 1024, 1 << 20),
+        ttl: seconds(ttl),
+        max_ttl: seconds(max_ttl),
+        forward: raw.forward.into(),
+    }
 }
 
 fn default_action(raw: &RawConfig, chains: &[secuxflow::plane::ChainConfig], faults: &mut Faults) -> Action {

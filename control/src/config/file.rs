@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use secuxflow::plane::{FailPolicy, ModeRequest};
+use secuxflow::plane::{EgressRequest, FailPolicy, ForwardTo, ModeRequest};
 use serde::{Deserialize, Serialize};
 
 use super::Overrides;
@@ -30,6 +30,29 @@ impl From<ModeName> for ModeRequest {
             ModeName::ZeroCopy => Self::ZeroCopy,
             ModeName::Copy => Self::Copy,
             ModeName::Skb => Self::Skb,
+        }
+    }
+}
+
+/// `workers.egress`: how packets leave toward services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EgressName {
+    /// By whichever way is cheaper.
+    #[default]
+    Auto,
+    /// By AF_XDP TX only.
+    Tx,
+    /// By injection only, or not at all.
+    Inject,
+}
+
+impl From<EgressName> for EgressRequest {
+    fn from(name: EgressName) -> Self {
+        match name {
+            EgressName::Auto => Self::Auto,
+            EgressName::Tx => Self::Tx,
+            EgressName::Inject => Self::Inject,
         }
     }
 }
@@ -107,6 +130,7 @@ pub(crate) struct RawConfig {
     pub(super) alerts: RawAlerts,
     pub(super) umem: RawUmem,
     pub(super) workers: RawWorkers,
+    pub(super) flows: RawFlows,
     #[serde(rename = "module")]
     pub(super) modules: Vec<RawModule>,
     #[serde(rename = "chain")]
@@ -151,6 +175,8 @@ pub(super) struct RawWorkers {
     pub(super) busy_poll: bool,
     pub(super) spin_us: Option<i64>,
     pub(super) prefer_busy_poll: bool,
+    pub(super) egress: EgressName,
+    pub(super) set_gro: bool,
 }
 
 /// `workers.numa`: the number of a node, or a word.
@@ -159,6 +185,39 @@ pub(super) struct RawWorkers {
 pub(super) enum RawNuma {
     Node(i64),
     Word(String),
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFlows {
+    pub(super) table: Option<i64>,
+    pub(super) idle_seconds: Option<i64>,
+    pub(super) offload: Option<bool>,
+    pub(super) offloaded: Option<i64>,
+    pub(super) blocked: Option<i64>,
+    pub(super) ttl_seconds: Option<i64>,
+    pub(super) max_ttl_seconds: Option<i64>,
+    pub(super) forward: ForwardName,
+}
+
+/// `flows.forward`: where packets of cleared flows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ForwardName {
+    /// To the kernel's stack.
+    #[default]
+    Stack,
+    /// Straight into the service's device.
+    Service,
+}
+
+impl From<ForwardName> for ForwardTo {
+    fn from(name: ForwardName) -> Self {
+        match name {
+            ForwardName::Stack => Self::Stack,
+            ForwardName::Service => Self::Service,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

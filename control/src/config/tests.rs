@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secuxflow::{
-    plane::{FailPolicy, ModeRequest, NumaRequest, UmemLayout},
+    plane::{EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, NumaRequest, UmemLayout},
     rules::Action,
 };
 
@@ -87,6 +87,17 @@ fn every_value_arrives() {
         busy_poll = true
         spin_us = 50
         prefer_busy_poll = true
+        egress = "inject"
+        set_gro = true
+        [flows]
+        table = 2048
+        idle_seconds = 5
+        offload = false
+        offloaded = 4096
+        blocked = 8192
+        ttl_seconds = 7
+        max_ttl_seconds = 8
+        forward = "service"
         [[module]]
         name = "a"
         path = "a.wat"
@@ -108,6 +119,18 @@ fn every_value_arrives() {
     assert_eq!(plane.umem, UmemLayout { frames: 1024, frame_size: 2048, ring: 256 });
     assert_eq!((plane.cores.as_slice(), plane.batch, plane.busy_poll), (&[1, 0][..], 512, true));
     assert_eq!((plane.numa, plane.spin.as_micros(), plane.prefer_busy_poll), (NumaRequest::Node(1), 50, true));
+    assert_eq!((plane.egress, plane.set_gro), (EgressRequest::Inject, true));
+    let flows = FlowConfig {
+        table: 2048,
+        idle: Duration::from_secs(5),
+        offload: false,
+        offloaded: 4096,
+        blocked: 8192,
+        ttl: Duration::from_secs(7),
+        max_ttl: Duration::from_secs(8),
+        forward: ForwardTo::Service,
+    };
+    assert_eq!(plane.flows, flows);
     assert_eq!((config.alerts.ring, plane.alert_queue), (5, 6));
     assert_eq!((config.metrics, config.alerts.file.clone()), (None, None));
     assert_eq!(plane.modules[0].on_failure, FailPolicy::Closed);
@@ -167,7 +190,15 @@ fn each_broken_rule_names_its_key() {
         (&with("[workers]\nnuma = \"on\""), "workers.numa"),
         (&with("[workers]\nspin_us = 2000000"), "workers.spin_us"),
         (&with("[workers]\nbatch = 513"), "workers.batch"),
+        (&with("[workers]\negress = \"tx\"\nset_gro = true"), "workers.set_gro"),
         (&with("[workers]\ncores = [1, 1]"), "workers.cores[1]"),
+        (&with("[flows]\ntable = 1000"), "flows.table"),
+        (&with("[flows]\ntable = 512"), "flows.table"),
+        (&with("[flows]\noffloaded = 8388608"), "flows.offloaded"),
+        (&with("[flows]\nblocked = 0"), "flows.blocked"),
+        (&with("[flows]\nidle_seconds = 0"), "flows.idle_seconds"),
+        (&with("[flows]\nmax_ttl_seconds = 86401"), "flows.max_ttl_seconds"),
+        (&with("[flows]\nttl_seconds = 60\nmax_ttl_seconds = 59"), "flows.ttl_seconds"),
         (&with("[alerts]\nqueue = 0"), "alerts.queue"),
         (&with("[alerts]\nring = 0"), "alerts.ring"),
         (&with("[metrics]\nlisten = \"9477\""), "metrics.listen"),

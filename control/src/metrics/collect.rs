@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use secuxflow::{
-    plane::{Count, Latency, Mode, Named},
+    plane::{Count, Latency, Mode, Named, OffloadStatus},
     service::ServiceState,
 };
 
@@ -64,6 +64,7 @@ pub(super) fn collect(status: &Status, rules: &[RuleInfo], set_list: &[SetInfo],
     classifier(&sink, status, rules);
     sets(&sink, set_list);
     workers(&sink, status);
+    offload(&sink, &status.plane.offload);
     sockets(&sink, status);
     modules(&sink, status);
     services(&sink, status);
@@ -127,11 +128,28 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
         sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
+        sink.set(&t::WORKER_INJECTED, &[&index], worker.injected);
+        sink.set(&t::WORKER_INJECT_LOST, &[&index], worker.inject_lost);
+        sink.set(&t::WORKER_INJECT_CALLS, &[&index], worker.inject_calls);
+        sink.set(&t::FLOWS, &[&index], worker.flows.flows);
+        sink.set(&t::FLOWS_ENTERED, &[&index], worker.flows.entered);
+        sink.set(&t::FLOWS_EXPIRED, &[&index], worker.flows.expired);
+        sink.set(&t::FLOWS_EVICTED, &[&index], worker.flows.evicted);
+        sink.set(&t::FLOW_CLEARED, &[&index], worker.flows.cleared);
+        sink.set(&t::FLOW_GRANTED, &[&index], worker.flows.granted);
         for Named { name, value } in &worker.frames {
             sink.set(&t::UMEM_FRAMES, &[&index, name], *value);
         }
         latency(sink, &index, &worker.latency);
     }
+}
+
+fn offload(sink: &Sink, offload: &OffloadStatus) {
+    sink.set(&t::OFFLOADED, &["cleared"], offload.cleared);
+    sink.set(&t::OFFLOADED, &["condemned"], offload.condemned);
+    sink.set(&t::BLOCKED, &[], offload.blocked);
+    sink.set(&t::OFFLOAD_WRITTEN, &[], offload.written);
+    sink.set(&t::OFFLOAD_LOST, &[], offload.lost);
 }
 
 fn latency(sink: &Sink, worker: &str, latency: &Latency) {
@@ -180,6 +198,9 @@ fn services(sink: &Sink, status: &Status) {
     for service in &status.plane.services {
         let name = &*service.service.name;
         sink.set(&t::SERVICE_UP, &[name], matches!(service.state, ServiceState::Up).into());
+        if let Some(way) = service.way {
+            sink.set(&t::SERVICE_WAY, &[name, way.word()], 1);
+        }
         sink.set(&t::SERVICE_PACKETS, &[name], service.tx_packets);
         sink.set(&t::SERVICE_BYTES, &[name], service.tx_bytes);
     }

@@ -64,11 +64,11 @@ metrics_table! {
     RULES: Gauge Count "secuxflow_rules" []
         "Rules known, disabled ones included.";
     ACTION_PACKETS: Counter Count "secuxflow_action_packets_total" ["action"]
-        "Packets by what the XDP program did: pass, drop, inspect.";
+        "Packets by what the XDP program did: pass, drop, inspect, forward (of a cleared flow, straight to its service).";
     ACTION_BYTES: Counter Bytes "secuxflow_action_bytes_total" ["action"]
         "Bytes of those packets, Ethernet headers included.";
     EVENTS: Counter Count "secuxflow_classifier_events_total" ["event"]
-        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; blocklist has a source that one holds; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert.";
+        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; blocklist has a source that one holds; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert; flow_cleared, flow_condemned and source_blocked is what modules decided on before, by flow or source.";
     RULE_PACKETS: Counter Count "secuxflow_rule_packets_total" ["rule", "action"]
         "Packets that a rule decided on.";
     RULE_BYTES: Counter Bytes "secuxflow_rule_bytes_total" ["rule", "action"]
@@ -88,7 +88,7 @@ metrics_table! {
     WORKER_RX_BYTES: Counter Bytes "secuxflow_worker_rx_bytes_total" ["worker"]
         "Bytes of those packets.";
     WORKER_TX_PACKETS: Counter Count "secuxflow_worker_tx_packets_total" ["worker"]
-        "Packets a worker handed to TX rings.";
+        "Packets a worker handed to TX rings or injected.";
     WORKER_TX_BYTES: Counter Bytes "secuxflow_worker_tx_bytes_total" ["worker"]
         "Bytes of those packets.";
     WORKER_DROP_PACKETS: Counter Count "secuxflow_worker_drop_packets_total" ["worker", "reason"]
@@ -105,10 +105,36 @@ metrics_table! {
         "Packets whose rule the kernel could not hand over, classified by the worker.";
     WORKER_MONITORED: Counter Count "secuxflow_worker_monitored_total" ["worker"]
         "Packets that a module would have dropped; forwarded, in monitor mode.";
+    WORKER_INJECTED: Counter Count "secuxflow_worker_injected_packets_total" ["worker"]
+        "Of the packets a worker sent, those that it injected.";
+    WORKER_INJECT_LOST: Counter Count "secuxflow_worker_inject_lost_packets_total" ["worker"]
+        "Injected packets that the device did not take: its receiver's queue was full, or it refuses them.";
+    WORKER_INJECT_CALLS: Counter Count "secuxflow_worker_inject_calls_total" ["worker"]
+        "System calls that injected packets.";
+    FLOWS: Gauge Count "secuxflow_flows" ["worker"]
+        "Flows that a worker remembers.";
+    FLOWS_ENTERED: Counter Count "secuxflow_flows_entered_total" ["worker"]
+        "Flows that a worker entered into its table.";
+    FLOWS_EXPIRED: Counter Count "secuxflow_flows_expired_total" ["worker"]
+        "Flows that a worker forgot because no packet came.";
+    FLOWS_EVICTED: Counter Count "secuxflow_flows_evicted_total" ["worker"]
+        "Flows that a worker forgot to make room for new ones.";
+    FLOW_CLEARED: Counter Count "secuxflow_worker_cleared_total" ["worker"]
+        "Packets that came to a worker and that no module saw, because their chain had cleared the flow.";
+    FLOW_GRANTED: Counter Count "secuxflow_worker_granted_total" ["worker"]
+        "Wishes of modules to clear or condemn a flow or to block a source that were taken up.";
+    OFFLOADED: Gauge Count "secuxflow_offloaded_flows" ["verdict"]
+        "Directions of flows that the kernel deals with by itself, by verdict: cleared, condemned.";
+    BLOCKED: Gauge Count "secuxflow_blocked_sources" []
+        "Sources that modules have blocked.";
+    OFFLOAD_WRITTEN: Counter Count "secuxflow_offload_written_total" []
+        "Verdicts on flows and sources that were written into the kernel.";
+    OFFLOAD_LOST: Counter Count "secuxflow_offload_lost_total" []
+        "Verdicts that were lost to a full queue or that the kernel refused; the next packet brings them again.";
     UMEM_FRAMES: Gauge Count "secuxflow_umem_frames" ["worker", "place"]
         "UMEM frames by where they are now: free, fill, rx, tx, mailbox; the sum is the worker's share.";
     LATENCY: Summary Seconds "secuxflow_latency_seconds" ["worker", "quantile"]
-        "Time from a batch's arrival in user space to its submission to a TX ring, since the worker's start.";
+        "Time from a batch's arrival in user space to its submission to a TX ring or its injection, since the worker's start.";
     LATENCY_SUM: Part Seconds "secuxflow_latency_seconds_sum" ["worker"]
         "Sum of all latencies.";
     LATENCY_COUNT: Part Count "secuxflow_latency_seconds_count" ["worker"]
@@ -153,6 +179,8 @@ metrics_table! {
         "0 once a module was taken out of service after too many failures.";
     SERVICE_UP: Gauge Count "secuxflow_service_up" ["service"]
         "1 while inspected traffic can reach the service.";
+    SERVICE_WAY: Gauge Count "secuxflow_service_way" ["service", "way"]
+        "1 for the way that packets leave toward the service: tx, inject, or both, whichever is cheaper for a batch.";
     SERVICE_PACKETS: Counter Count "secuxflow_service_tx_packets_total" ["service"]
         "Packets the workers sent toward the service.";
     SERVICE_BYTES: Counter Bytes "secuxflow_service_tx_bytes_total" ["service"]

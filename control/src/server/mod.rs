@@ -1,6 +1,7 @@
 //! The control API over a Unix socket.
 
 mod body;
+mod flows;
 mod routes;
 mod sets;
 mod socket;

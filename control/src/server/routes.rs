@@ -18,7 +18,7 @@ use secuxflow::{
 use serde::Deserialize;
 use tokio_stream::{StreamExt, wrappers::BroadcastStream, wrappers::errors::BroadcastStreamRecvError};
 
-use super::{Peer, body::Body, sets};
+use super::{Peer, body::Body, flows, sets};
 use crate::{
     admin::Admin,
     api::{
@@ -39,6 +39,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/rules/explain", post(explain))
         .route("/v1/rules/{id}", delete(delete_rule))
         .merge(sets::routes())
+        .merge(flows::routes())
         .route("/v1/services", get(services).post(add_service))
         .route("/v1/services/{name}", delete(delete_service))
         .route("/v1/modules", get(modules))

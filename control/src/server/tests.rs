@@ -1,5 +1,6 @@
 //! The API over a real Unix socket, above a dataplane in memory.
 
+mod flows;
 mod rulesets;
 mod sets;
 

@@ -27,7 +27,10 @@ fn wrong_modules_are_refused_by_name() {
     refused(&good.replace("(result i32) (i32.const 1))", "(result i32) (i32.const 2))"), &["ABI version 2", "rebuild"]);
     refused(&good.replace("\"sxf_alloc\"", "\"alloc\""), &["does not export sxf_alloc", "(i32) -> i32"]);
     refused(&good.replace("(memory (export \"memory\")", "(memory (export \"mem\")"), &["does not export its memory"]);
-    refused(&good.replace("\"sxf\" \"alert\"", "\"sxf\" \"reboot\""), &["sxf.reboot", "sxf.alert, sxf.log, sxf.clock"]);
+    refused(
+        &good.replace("\"sxf\" \"alert\"", "\"sxf\" \"reboot\""),
+        &["sxf.reboot", "sxf.alert, sxf.log, sxf.clock, sxf.flow_clear"],
+    );
     refused(&good.replace("\"sxf\" \"alert\"", "\"wasi_snapshot_preview1\" \"fd_write\""), &["without WASI"]);
     refused(
         &good.replace("(param i32 i32 i32 i32 i32)", "(param i32 i64 i32 i32 i32)"),

@@ -11,6 +11,7 @@ use secuxflow_abi::{Packet, WINDOW, verdict};
 
 use crate::{
     alert::{AlertEvent, AlertQueue},
+    flow::Ask,
     inspect::{InspectError, Inspector, Runner, SharedMemory},
     plane::{ChainConfig, FailPolicy, ModuleConfig, ModuleStatus},
     wire::{self, Fragment, Frame},
@@ -24,6 +25,9 @@ pub(super) fn guest(inspect: &str) -> String {
     format!(
         r#"(module
   (import "sxf" "alert" (func $alert (param i32 i32 i32 i32 i32)))
+  (import "sxf" "flow_clear" (func $clear (param i32 i32)))
+  (import "sxf" "flow_condemn" (func $condemn (param i32 i32)))
+  (import "sxf" "source_block" (func $block (param i32 i32)))
   (memory (export "memory") 2)
   (data (i32.const 16) "seen")
   (global $next (mut i32) (i32.const 4096))
@@ -122,6 +126,11 @@ impl Bench {
                 while self.alerts.pop().is_some() {}
             }
         })
+    }
+
+    /// What was asked for in the last run: packet, step, steps, wish, seconds.
+    pub(super) fn asked(&self) -> Vec<(u16, u8, u8, Ask, u32)> {
+        self.runner.asked().iter().map(|a| (a.packet, a.step, a.steps, a.ask, a.seconds)).collect()
     }
 
     /// Verdict on one frame and the signatures raised.

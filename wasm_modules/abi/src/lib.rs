@@ -51,6 +51,15 @@ pub mod imports {
     pub const LOG: &str = "log";
     /// `fn() -> u64`: monotonic time in nanoseconds, read once per batch.
     pub const CLOCK: &str = "clock";
+    /// `fn(packet: u32, seconds: u32)`: clear the flow of packet number `packet` of the current batch: for `seconds`, or
+    /// as long as is configured for 0, its packets pass without being shown to the chain, once every module of the chain
+    /// has cleared it. The packet itself follows its verdict.
+    pub const FLOW_CLEAR: &str = "flow_clear";
+    /// `fn(packet: u32, seconds: u32)`: condemn the packet's flow: its packets are dropped, both directions, without being
+    /// shown to any module. The packet itself follows its verdict.
+    pub const FLOW_CONDEMN: &str = "flow_condemn";
+    /// `fn(packet: u32, seconds: u32)`: drop everything that comes from the packet's source, before any rule.
+    pub const SOURCE_BLOCK: &str = "source_block";
 }
 
 /// One packet of a batch: 64 bytes, little-endian, at a 16-byte aligned guest address.

@@ -17,14 +17,21 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::lab::DEVICE;
-
 /// Longest time for a start and for a stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a daemon is started with, besides where its files are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setup {
+    /// Device that it filters.
+    pub(crate) interface: &'static str,
+    /// Tables of the configuration.
+    pub(crate) tables: String,
+}
+
 /// A running daemon with all its files in one folder. Dropping it stops the daemon and removes them.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     binary: PathBuf,
     child: Child,
     dir: TempDir,
@@ -32,25 +39,26 @@ pub(super) struct Daemon {
 
 /// Memory that a daemon takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// Resident set of the process, bytes.
-    pub(super) process: u64,
+    pub(crate) process: u64,
     /// All BPF maps that it holds, bytes.
-    pub(super) maps: u64,
+    pub(crate) maps: u64,
 }
 
 impl Daemon {
-    /// Start `binary` on the lab's device, and wait until it answers.
-    pub(super) fn start(binary: &Path) -> Result<Self> {
+    /// Start `binary`, and wait until it answers.
+    pub(crate) fn start(binary: &Path, setup: &Setup) -> Result<Self> {
         let doing = || format!("starting {}", binary.display());
         let binary = binary.canonicalize().with_context(|| {
             format!("{}: build it with `cargo build --release`, or name another with --binary", binary.display())
         })?;
         let dir = tempfile::Builder::new().prefix("secuxflow-bench-").tempdir().context("making a folder")?;
         let config = dir.path().join("secuxflow.toml");
+        let Setup { interface, tables } = setup;
         let text = format!(
-            "interfaces = [\"{DEVICE}\"]\nstate = \"state.json\"\nbpffs = \"bpf\"\nlog = \"warn\"\n\
-             [socket]\npath = \"s.sock\"\n[metrics]\nlisten = \"off\"\n[alerts]\nfile = \"off\"\n"
+            "interfaces = [\"{interface}\"]\nstate = \"state.json\"\nbpffs = \"bpf\"\nlog = \"warn\"\n\
+             [socket]\npath = \"s.sock\"\n[metrics]\nlisten = \"off\"\n[alerts]\nfile = \"off\"\n{tables}"
         );
         fs::write(&config, text).context("writing the configuration")?;
         let log = fs::File::create(dir.path().join("log")).context("making the log")?;
@@ -86,12 +94,12 @@ impl Daemon {
     }
 
     /// Where files for it may be put.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.dir.path()
     }
 
     /// Run a command of the client; its output, or what it says of its failure.
-    pub(super) fn command(&self, args: &[&str]) -> Result<Result<String, String>> {
+    pub(crate) fn command(&self, args: &[&str]) -> Result<Result<String, String>> {
         let output = Command::new(&self.binary)
             .args(args)
             .arg("--socket")
@@ -103,8 +111,13 @@ impl Daemon {
         Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
     }
 
+    /// Run a command that has to be a success; its output.
+    pub(crate) fn ask(&self, args: &[&str]) -> Result<String> {
+        self.command(args)?.map_err(|error| anyhow::anyhow!("secuxflow {}: {error}", args.join(" ")))
+    }
+
     /// Milliseconds that a command takes from its start to its end, which has to be a success.
-    pub(super) fn time(&self, args: &[&str]) -> Result<f64> {
+    pub(crate) fn time(&self, args: &[&str]) -> Result<f64> {
         let begin = Instant::now();
         let answer = self.command(args)?;
         let time = begin.elapsed();
@@ -116,7 +129,7 @@ impl Daemon {
     }
 
     /// Memory, now.
-    pub(super) fn memory(&self) -> Result<Memory> {
+    pub(crate) fn memory(&self) -> Result<Memory> {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));
         let status = fs::read_to_string(process.join("status")).context("reading the daemon's memory")?;
         let resident = field(&status, "VmRSS:").context("no VmRSS in /proc")?;
@@ -133,6 +146,15 @@ impl Daemon {
         ensure!(maps > 0, "the kernel does not tell the size of BPF maps");
         Ok(Memory { process: resident * 1024, maps })
     }
+}
+
+/// Whether a daemon knows what is in `setup`: false for one that was made before it.
+pub(crate) fn knows(binary: &Path, setup: &str) -> Result<bool> {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().context("a configuration file")?;
+    fs::write(file.path(), format!("interfaces = [\"lo\"]\n{setup}")).context("writing a configuration")?;
+    let output = Command::new(binary).args(["config", "check"]).arg(file.path()).stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("running {}", binary.display()))?;
+    Ok(output.status.success() || !String::from_utf8_lossy(&output.stderr).contains("unknown field"))
 }
 
 /// The number behind `name` at the beginning of a line.

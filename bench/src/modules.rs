@@ -1,0 +1,55 @@
+//! What the measured modules are given.
+
+/// MiB of heap that 1,000 patterns need, and that every measured module may have.
+pub(crate) const HEAP: usize = 64;
+
+/// A module that passes everything without looking.
+pub(crate) const NOTHING: &str = r#"(module (memory (export "memory") 1) (global $next (mut i32) (i32.const 4096))
+  (func (export "sxf_abi_version") (result i32) (i32.const 1))
+  (func (export "sxf_alloc") (param i32) (result i32) (global.get $next) (global.set $next (i32.and (i32.add
+    (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16))))
+  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "sxf_inspect") (param i32 i32) (result i32) (i32.const 0)))"#;
+
+/// A module that clears the flow of every packet that it sees.
+pub(crate) const CLEAR: &str = r#"(module (import "sxf" "flow_clear" (func $clear (param i32 i32)))
+  (memory (export "memory") 1) (global $next (mut i32) (i32.const 4096))
+  (func (export "sxf_abi_version") (result i32) (i32.const 1))
+  (func (export "sxf_alloc") (param i32) (result i32) (global.get $next) (global.set $next (i32.and (i32.add
+    (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16))))
+  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "sxf_inspect") (param $batch i32) (param $n i32) (result i32) (local $i i32)
+    (loop $packets
+      (call $clear (local.get $i) (i32.const 0))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $packets (i32.lt_u (local.get $i) (local.get $n))))
+    (i32.const 0)))"#;
+
+/// `count` different patterns of 8 to 20 bytes, none of which is in the text that frames carry.
+pub(crate) fn patterns(count: u32) -> Vec<String> {
+    const SYLLABLES: [&str; 16] =
+        ["ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va"];
+    let pattern = |number: u32| {
+        // Digits of base 16, the length by the number; what comes first differs most, as in real signatures.
+        let syllables = (0..4 + number % 7).map(|place| {
+            let digit = number.wrapping_mul(0x9e37_79b1).rotate_left(4 * place) ^ place;
+            SYLLABLES[(digit & 15) as usize]
+        });
+        format!("{}{number:x}", syllables.collect::<String>())
+    };
+    (0..count).map(pattern).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn patterns_are_all_different() {
+        let patterns = patterns(1000);
+        assert_eq!(patterns.iter().collect::<HashSet<_>>().len(), 1000);
+        assert!(patterns.iter().all(|pattern| (8..=24).contains(&pattern.len())), "{patterns:?}");
+    }
+}
