@@ -189,6 +189,7 @@ impl Admin {
     /// # Errors
     /// The rule is not valid, its id is or was taken, there are too many, or the change cannot be made.
     pub(crate) fn add_rule(&self, request: &AddRule) -> Answer<RuleAdded> {
+        request.id.map_or(Ok(()), RuleId::check_chosen)?;
         self.change(|state| {
             let id = request.id.unwrap_or(RuleId(state.next_rule));
             if state.rules.iter().any(|rule| rule.id == id) {
@@ -210,7 +211,9 @@ impl Admin {
             if count > MAX_RULES {
                 return Err(RuleError::TooMany { count }.into());
             }
-            warnings.extend(ruleset::shadow_warning(&self.ruleset(state), &rule));
+            let rules = self.ruleset(state);
+            warnings.extend(ruleset::shadow_warning(&rules, &rule));
+            warnings.extend(ruleset::blocklist_warning(&rules, &rule));
             Ok(RuleAdded { id, warnings })
         })
     }
@@ -236,6 +239,8 @@ impl Admin {
     /// Every rule that is not valid, by position and field; the rules are at another revision than the one named; the
     /// change cannot be made.
     pub(crate) fn replace_rules(&self, request: &api::Ruleset, options: ApplyOptions) -> Answer<RulesetChange> {
+        ruleset::check_count(request.rule_count, request.rules.len())
+            .map_err(|message| ApiError::invalid("rule_count", message))?;
         let sets = set_names(&self.state());
         let entries = ruleset::check(&request.rules, &self.known(&sets)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {
@@ -416,7 +421,9 @@ impl Admin {
 
     /// Everything about a whole ruleset that is allowed but probably not meant, each once.
     fn ruleset_warnings(&self, state: &State) -> Vec<String> {
-        let mut found = ruleset::shadow_warnings(&self.ruleset(state), |id| id.to_string());
+        let rules = self.ruleset(state);
+        let mut found = ruleset::order_warnings(&rules, |id| id.to_string());
+        found.extend(rules.rules.iter().filter_map(|rule| ruleset::blocklist_warning(&rules, rule)));
         let mut seen = HashSet::new();
         for rule in state.rules.iter().filter(|rule| rule.enabled) {
             found.extend(warnings(rule, &state.services).into_iter().filter(|warning| seen.insert(warning.clone())));

@@ -49,7 +49,10 @@ use secuxflow::{
     rules::{Rule, RuleId, RuleRecord, RuleSpec},
     service::ServiceStatus,
 };
-use serde::{Deserialize, Serialize, de};
+use serde::{
+    Deserialize, Serialize,
+    de::{self, IntoDeserializer},
+};
 
 use crate::config::Enforcement;
 
@@ -142,14 +145,51 @@ impl Serialize for AddRule {
     }
 }
 
-// By hand, because `flatten` would let unknown fields through.
+// By hand, because `flatten` would let unknown and doubled fields through, and hide which field an error is about.
 impl<'de> Deserialize<'de> for AddRule {
     fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut fields = serde_json::Map::deserialize(from)?;
-        let id = fields.remove("id").filter(|id| !id.is_null());
-        let id = id.map(serde_json::from_value).transpose().map_err(de::Error::custom)?;
-        let rule = serde_json::from_value(fields.into()).map_err(de::Error::custom)?;
-        Ok(Self { id, rule })
+        struct Fields;
+        impl<'de> de::Visitor<'de> for Fields {
+            type Value = AddRule;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a rule with its fields")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<AddRule, A::Error> {
+                let mut id = None;
+                let rest = WithoutId { map, id: &mut id };
+                let rule = RuleSpec::deserialize(de::value::MapAccessDeserializer::new(rest))?;
+                Ok(AddRule { id: id.flatten(), rule })
+            }
+        }
+        from.deserialize_map(Fields)
+    }
+}
+
+/// The fields of a rule, of which `id` is put aside.
+struct WithoutId<'a, A> {
+    map: A,
+    id: &'a mut Option<Option<RuleId>>,
+}
+
+impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for WithoutId<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: de::DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        while let Some(name) = self.map.next_key::<String>()? {
+            if name != "id" {
+                return seed.deserialize(name.into_deserializer()).map(Some);
+            }
+            if self.id.replace(self.map.next_value()?).is_some() {
+                return Err(de::Error::duplicate_field("id"));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
     }
 }
 
@@ -169,6 +209,9 @@ pub(crate) struct Ruleset {
     /// Revision that it was exported at; not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u64>,
+    /// Number of its rules; where it is given and another, the ruleset is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule_count: Option<usize>,
     /// The rules, each an [`AddRule`]; taken apart one by one, so that each mistake can be told.
     pub(crate) rules: Vec<serde_json::Value>,
 }
@@ -230,7 +273,7 @@ pub(crate) struct Explain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) port: Option<u32>,
     /// Protocol by name or number; tcp where it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
     pub(crate) proto: Option<String>,
     /// TCP flags that are set, as in `syn,ack`, or `none`; `syn`, as in the first packet of a connection, where they are
     /// not given.

@@ -109,6 +109,9 @@ async fn run(
     let state = state::load(&config.state, &config.chain_names(), Timestamp::now())?;
     let endpoints = Endpoints::open(config).await?;
     let rules = admin::ruleset(&state, &config.plane.default_action, config.enforcement);
+    if let Some(warning) = crate::mount_namespace::warning(&config.plane.bpffs) {
+        tracing::warn!("{warning}");
+    }
     let backend = start(&config.plane, &rules, &state.services);
     let backend = backend.map_err(|e| StartError::Backend(crate::backend::words(e)))?;
     serve(config, backend, state, endpoints, signals).await

@@ -41,9 +41,25 @@ impl ApiError {
 
     /// A body that is not what the API documents; the field is the one that serde names.
     pub(crate) fn body(error: &serde_json::Error) -> Self {
-        let message = error.to_string();
-        let named = message.contains("field `").then(|| message.split('`').nth(1)).flatten();
-        Self { code: ErrorCode::BadRequest, field: named.map(str::to_owned), message, faults: Vec::new() }
+        Self::request(error.to_string(), None)
+    }
+
+    /// As [`Self::body`], of a body or query; the field is the one that serde stood at, where it names none.
+    pub(crate) fn at<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Self {
+        let place = match error.path().iter().next() {
+            Some(serde_path_to_error::Segment::Map { key }) => Some(key.as_str()),
+            _ => None,
+        };
+        Self::request(error.inner().to_string(), place)
+    }
+
+    fn request(message: String, place: Option<&str>) -> Self {
+        let named = message.contains("field `").then(|| message.split('`').nth(1)).flatten().map(str::to_owned);
+        let (field, message) = match (named, place) {
+            (None, Some(place)) => (Some(place.to_owned()), format!("{place}: {message}")),
+            (named, _) => (named, message),
+        };
+        Self { code: ErrorCode::BadRequest, field, message, faults: Vec::new() }
     }
 
     /// A ruleset with mistakes, all of them.

@@ -251,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn an_id_above_those_that_may_be_chosen_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let state = State { next_rule: u32::MAX, rules: vec![rule(u32::MAX - 1)], ..State::default() };
+        save(&path, &state).unwrap();
+        assert_eq!(load(&path, &[], NOW).unwrap(), state);
+    }
+
+    #[test]
     fn rules_that_ended_meanwhile_are_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");

@@ -13,10 +13,10 @@ pub struct FlowKey {
     protocol: u8,
 }
 
-/// A flow's number as people and readers of alerts see it: they take it for a signed 64-bit number.
+/// A flow's number as people and readers of alerts see it, of 53 bits: JSON's readers may take it for a double.
 #[must_use]
 pub fn public_id(id: u64) -> u64 {
-    id & (u64::MAX >> 1)
+    id & (u64::MAX >> 11)
 }
 
 impl FlowKey {

@@ -1,6 +1,7 @@
 //! Rules: model → order → compile → publish, and the reference model that everything is tested against.
 
 mod compile;
+mod contradiction;
 mod explain;
 mod matcher;
 mod model;
@@ -21,6 +22,7 @@ mod spec_tests;
 pub(crate) mod testing;
 
 pub(crate) use compile::{SetTries, Tables, compile, compile_sets};
+pub use contradiction::{Contradiction, Contradictions, contradictions};
 pub use explain::{Before, Candidate, Explained, Tuple, explain};
 pub use matcher::{Address, Matcher, PortRange, Ports, Protocol, TcpFlags};
 pub use model::{Action, MAX_RULES, MAX_SETS, Rule, RuleError, RuleId, Ruleset};

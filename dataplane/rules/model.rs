@@ -12,11 +12,28 @@ pub const MAX_RULES: usize = 16_384;
 /// Most sets.
 pub const MAX_SETS: usize = 64;
 
+/// Highest id that people may choose, so that the numbers behind it never run out.
+const MAX_CHOSEN_ID: u32 = 999_999_999;
+
 /// A rule's stable number, written `rule-7`. Never 0. While the state file lives, a number is only
 /// given again to a rule that asks for it in a whole ruleset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RuleId(pub u32);
+
+impl RuleId {
+    /// Check that somebody may choose it for a new rule. Rules that are there may have a higher one.
+    ///
+    /// # Errors
+    /// It is above the limit.
+    pub fn check_chosen(self) -> Result<(), RuleError> {
+        if self.0 <= MAX_CHOSEN_ID {
+            return Ok(());
+        }
+        let rule = format!("at most rule-{MAX_CHOSEN_ID} may be chosen; take a lower one, or leave the id out");
+        Err(RuleError::field("id", self.to_string(), rule))
+    }
+}
 
 impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

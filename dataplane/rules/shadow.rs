@@ -75,7 +75,7 @@ fn shadow(ruleset: &Ruleset, rule: &Rule, by: &Rule) -> Shadow {
 }
 
 /// Whether `a` matches every packet that `b` matches.
-fn covers(a: &Matcher, b: &Matcher) -> bool {
+pub(super) fn covers(a: &Matcher, b: &Matcher) -> bool {
     let [src, dst] = sides(b);
     src.within(a.src.as_ref())
         && dst.within(a.dst.as_ref())
@@ -157,7 +157,7 @@ impl<'a> Side<'a> {
 }
 
 /// The prefix of `len` bits around `net`; none when `net` is shorter.
-fn cut(net: IpNet, len: u8) -> Option<IpNet> {
+pub(super) fn cut(net: IpNet, len: u8) -> Option<IpNet> {
     if len > net.prefix_len() {
         return None;
     }
@@ -166,14 +166,14 @@ fn cut(net: IpNet, len: u8) -> Option<IpNet> {
 
 /// One side's address of a rule that may cover others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key<'a> {
+pub(super) enum Key<'a> {
     Any,
     Net(IpNet),
     Set(&'a str),
 }
 
 impl<'a> Key<'a> {
-    fn of(address: Option<&'a Address>) -> Self {
+    pub(super) fn of(address: Option<&'a Address>) -> Self {
         match address {
             None => Self::Any,
             Some(Address::Net(net)) => Self::Net(*net),
@@ -181,7 +181,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    fn length(self) -> Option<u8> {
+    pub(super) fn length(self) -> Option<u8> {
         match self {
             Self::Net(net) => Some(net.prefix_len()),
             Self::Any | Self::Set(_) => None,
@@ -244,4 +244,4 @@ fn none_and<T: Copy>(value: Option<T>) -> impl Iterator<Item = Option<T>> + Clon
 
 #[cfg(test)]
 #[path = "shadow_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -242,7 +242,7 @@ fn crowded() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn crowd() -> impl Strategy<Value = Ruleset> {
+pub(in crate::rules) fn crowd() -> impl Strategy<Value = Ruleset> {
     (proptest::collection::vec(crowded(), 0..25), 0..4_u8).prop_map(|(mut rules, watch)| {
         for (rule, id) in rules.iter_mut().zip(1..) {
             rule.id = RuleId(id);
@@ -251,7 +251,7 @@ fn crowd() -> impl Strategy<Value = Ruleset> {
     })
 }
 
-fn packet() -> impl Strategy<Value = Frame> {
+pub(in crate::rules) fn packet() -> impl Strategy<Value = Frame> {
     let address = || prop_oneof![(0..5_u8).prop_map(|low| [10, 0, 0, low]), Just([192, 0, 2, 1]), Just([8, 8, 8, 8])];
     let protocol = prop_oneof![2 => Just(Protocol::TCP), 1 => Just(Protocol::UDP), 1 => Just(Protocol::ICMP)];
     (address(), address(), 0..5_u16, 0..5_u16, protocol, 0..4_u8, 0..3_u16, 0..3_u8).prop_map(
@@ -268,7 +268,7 @@ fn packet() -> impl Strategy<Value = Frame> {
     )
 }
 
-fn decision(ruleset: &Ruleset, frame: &Frame) -> Decision {
+pub(in crate::rules) fn decision(ruleset: &Ruleset, frame: &Frame) -> Decision {
     Classifier::new(ruleset, &[]).unwrap().classify(frame)
 }
 

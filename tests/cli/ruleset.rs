@@ -28,7 +28,9 @@ fn a_good_file_is_exit_code_0_with_its_warnings() {
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(run.out.contains("valid, 2 rules, 2 enabled, 1 warnings"), "{}", run.out);
     assert!(
-        run.err.contains("rule-9 (inspect) never matches: rule[0] (drop) comes before it by priority"),
+        run.err.contains(
+            "rule[1] (line 6, rule-9) (inspect) never matches: rule[0] (line 1) (drop) comes before it by priority"
+        ),
         "{}",
         run.err
     );
@@ -193,7 +195,11 @@ fn bad_input_is_refused_with_its_place_and_contradictions_are_only_told() {
     lab.write("both.toml", "[[rule]]\naction = \"drop\"\nport = 80\n\n[[rule]]\naction = \"pass\"\nport = 80\n");
     let run = rule(&lab, &["check"], "both.toml");
     assert_eq!(run.code, 0, "{}", run.err);
-    assert!(run.err.contains("rule[1] (pass) never matches: rule[0] (drop) comes before it by id"), "{}", run.err);
+    assert!(
+        run.err.contains("rule[1] (line 5) (pass) never matches: rule[0] (line 1) (drop) comes before it by id"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]

@@ -45,10 +45,12 @@ impl Admin {
     pub(crate) fn set(&self, name: &str, limit: usize, now: Timestamp) -> Answer<SetEntries> {
         let state = self.state();
         let set = find(&state, name)?;
+        // Down to a second, as ends are rounded up to one: never more than was asked for.
+        let left = |time: Timestamp| u64::try_from(time.duration_since(now).as_secs()).unwrap_or(0);
         let entry = |(prefix, end): (ipnet::IpNet, End)| SetEntry {
             prefix,
             expires: end.time().map(|time| time.to_string()),
-            remaining_seconds: end.time().map(|time| u64::try_from(time.as_second() - now.as_second()).unwrap_or(0)),
+            remaining_seconds: end.time().map(left),
         };
         Ok(SetEntries { set: info(set, &state.rules), prefixes: set.entries().take(limit).map(entry).collect() })
     }

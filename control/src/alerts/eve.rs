@@ -165,7 +165,7 @@ mod tests {
         let names = names();
         let record = serde_json::to_value(eve(&event, &names)).unwrap();
         let expected = json!({
-            "timestamp": "2026-01-02T03:04:05.000006+00:00", "flow_id": i64::MAX, "in_iface": "eth0",
+            "timestamp": "2026-01-02T03:04:05.000006+00:00", "flow_id": (1_u64 << 53) - 1, "in_iface": "eth0",
             "event_type": "alert", "src_ip": "10.0.0.1", "src_port": 40000, "dest_ip": "10.0.0.2", "dest_port": 80,
             "proto": "TCP",
             "alert": {"action": "blocked", "gid": GID, "signature_id": 1001, "rev": 1, "signature": "attack",

@@ -1,9 +1,9 @@
 //! `rule apply`, `export`, `check`, `explain` and `import`.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use jiff::Timestamp;
-use secuxflow::rules::{Action, Known, RuleRecord, Ruleset as RuleModel};
+use secuxflow::rules::{Action, Known, RuleId, RuleRecord, Ruleset as RuleModel};
 
 use super::{
     args::{ApplyFlags, ExplainFlags, FileFlags, ImportFlags},
@@ -25,7 +25,7 @@ pub(super) async fn apply(client: &Client, flags: ApplyFlags, out: Output) -> Re
     if let Some(revision) = flags.if_revision {
         path.push_str(&format!("&if_revision={revision}"));
     }
-    let body = Ruleset { revision: None, rules: file.rules };
+    let body = Ruleset { revision: None, rule_count: None, rules: file.rules };
     let change: RulesetChange = client.put(&path, &body).await?;
     for warning in &change.warnings {
         out.warn(warning);
@@ -47,8 +47,15 @@ pub(super) fn check(flags: &FileFlags, out: Output) -> Result<(), Failure> {
     let (file, entries) = read(&flags.file, chains.as_deref())?;
     let sets = ruleset::read_sets(&flags.sets)?;
     let lacking = ruleset::lacking(&entries, &sets);
-    let (rules, names) = ruleset::offline(&entries, Action::Pass);
-    let warnings = ruleset::shadow_warnings(&rules, |id| names.get(&id).cloned().unwrap_or_default());
+    let (rules, _) = ruleset::offline(&entries, Action::Pass);
+    let places: HashMap<RuleId, String> = rules
+        .rules
+        .iter()
+        .zip(&entries)
+        .enumerate()
+        .map(|(at, (rule, entry))| (rule.id, file.place(at, entry.id)))
+        .collect();
+    let warnings = ruleset::order_warnings(&rules, |id| places.get(&id).cloned().unwrap_or_default());
     for warning in &warnings {
         out.warn(&format!("{}: {warning}", file.name));
     }

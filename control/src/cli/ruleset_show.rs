@@ -160,10 +160,10 @@ mod tests {
         };
         let text = change.show();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "- rule-1 action pass, enabled false");
+        assert_eq!(lines[0], "- rule-1 enabled false, action pass");
         assert!(lines[1].starts_with("~ rule-2 ") && lines[1].contains("comment old → -"), "{text}");
         assert!(lines[1].contains("priority - → 5") && !lines[1].contains("action"), "{text}");
-        assert_eq!(lines[2], "+ rule-3 port 80, action drop, comment a.b");
+        assert_eq!(lines[2], "+ rule-3 port 80, comment a.b, action drop");
         assert_eq!(lines[3], "nothing was changed, this would be: 1 added, 1 removed, 1 changed, 4 kept; revision 7");
     }
 

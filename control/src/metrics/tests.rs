@@ -113,8 +113,8 @@ fn the_documentation_is_the_table() {
     let mut text = String::from(
         "# Metrics\n\nPrometheus text on `http://127.0.0.1:9477/metrics` (`metrics.listen`). This page is made from the \
          table in\n`control/src/metrics/table.rs` and checked against it by a test. Series of deleted rules, sets \
-         and services\ndisappear with them. Counters start at 0 with the daemon, except those of rules, which live as \
-         long as the dataplane\nkeeps them.\n\n| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
+         and services\ndisappear with them. Counters start at 0 with the daemon, those of rules too; a change of \
+         rules leaves the counters of\nthose that stay.\n\n| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
     );
     for decl in ALL {
         write!(text, "{}", line(decl)).unwrap();

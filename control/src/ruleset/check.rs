@@ -66,15 +66,9 @@ pub(crate) fn offline(entries: &[Entry], default_action: Action) -> (Ruleset, Ha
     let mut next = entries.iter().filter_map(|entry| entry.id).max().map_or(0, |id| id.0);
     let mut names = HashMap::with_capacity(entries.len());
     let mut rules = Vec::with_capacity(entries.len());
-    let mut taken: Vec<u32> = entries.iter().filter_map(|entry| entry.id).map(|id| id.0).collect();
-    taken.sort_unstable();
     for (at, entry) in entries.iter().enumerate() {
         let id = entry.id.unwrap_or_else(|| {
-            // Wraps only where a file gives the highest number; then a free one is looked for from the bottom.
-            next = next.wrapping_add(1);
-            while next == 0 || taken.binary_search(&next).is_ok() {
-                next = next.wrapping_add(1);
-            }
+            next += 1;
             RuleId(next)
         });
         names.insert(id, entry.id.map_or_else(|| format!("rule[{at}]"), |id| id.to_string()));
@@ -103,12 +97,10 @@ fn parse(fields: Map<String, Value>, known: &Known<'_>) -> Result<Entry, (String
         let fault = crate::error::ApiError::body(&e);
         (fault.field.unwrap_or_default(), fault.message)
     })?;
-    let id = request.id.unwrap_or(NO_ID);
-    request
-        .rule
-        .check(id, known)
-        .map(|rule| Entry { id: request.id, rule })
-        .map_err(|error| (field_of(&error), error.to_string()))
+    let AddRule { id, rule } = request;
+    let chosen = id.map_or(Ok(()), RuleId::check_chosen);
+    let rule = chosen.and_then(|()| rule.check(id.unwrap_or(NO_ID), known));
+    rule.map(|rule| Entry { id, rule }).map_err(|error| (field_of(&error), error.to_string()))
 }
 
 /// Faults of single fields, each tried beside a harmless action; contradictions between fields are left to the whole.

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use secuxflow::rules::RuleId;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use toml::Spanned;
@@ -76,6 +77,8 @@ struct Raw<T> {
     /// Revision of the export; told for people and programs, not looked at.
     #[serde(rename = "revision")]
     _revision: Option<u64>,
+    /// How many rules the writer wrote, where it says so.
+    rule_count: Option<usize>,
     #[serde(alias = "rule")]
     rules: Vec<T>,
 }
@@ -86,15 +89,28 @@ impl RulesetFile {
     /// # Errors
     /// [`RulesetError::Syntax`].
     pub(crate) fn parse(name: &str, path: Option<&Path>, text: &str) -> Result<Self, RulesetError> {
-        let (rules, lines) = match Format::of(path, text) {
-            Format::Json => (from_json::<Raw<Value>>(name, text)?.rules, Vec::new()),
+        let (announced, rules, lines) = match Format::of(path, text) {
+            Format::Json => {
+                let raw: Raw<Value> = from_json(name, text)?;
+                (raw.rule_count, raw.rules, Vec::new())
+            }
             Format::Toml => {
                 let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, &e.to_string()))?;
                 let lines = lines(text, raw.rules.iter().map(|rule| rule.span().start));
-                (raw.rules.into_iter().map(|rule| times_as_text(rule.into_inner())).collect(), lines)
+                let rules: Vec<Value> = raw.rules.into_iter().map(|rule| times_as_text(rule.into_inner())).collect();
+                (raw.rule_count, rules, lines)
             }
         };
+        check_count(announced, rules.len()).map_err(|message| syntax(name, &message))?;
         Ok(Self { name: name.to_owned(), rules, lines })
+    }
+
+    /// What the rule at position `at` is called: its place and, where it has one, its id, as in `rule[1] (line 6, rule-9)`.
+    pub(crate) fn place(&self, at: usize, id: Option<RuleId>) -> String {
+        let line = self.lines.get(at).map(|line| format!("line {line}"));
+        let more: Vec<String> = line.into_iter().chain(id.map(|id| id.to_string())).collect();
+        let place = format!("rule[{at}]");
+        if more.is_empty() { place } else { format!("{place} ({})", more.join(", ")) }
     }
 
     /// `faults` of this file as one error, each with its line.
@@ -103,6 +119,20 @@ impl RulesetFile {
             fault.line = fault.rule.and_then(|rule| self.lines.get(rule).copied());
         }
         RulesetError::Invalid { name: self.name.clone(), faults }
+    }
+}
+
+/// Hold the number of rules that a ruleset announces, if it does, against those that are there.
+///
+/// # Errors
+/// They differ, in words.
+pub(crate) fn check_count(announced: Option<usize>, found: usize) -> Result<(), String> {
+    match announced {
+        Some(announced) if announced != found => {
+            let hint = if found < announced { "the file is cut short?" } else { "correct the count, or leave it out" };
+            Err(format!("rule_count: {announced} rules are announced, {found} are there: {hint}"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -92,6 +92,21 @@ fn an_empty_or_half_written_file_is_refused() {
 }
 
 #[test]
+fn a_count_that_is_given_is_held_against_the_rules() {
+    for (text, words) in [
+        ("rule_count = 2\n[[rule]]\naction = \"drop\"\n", "2 rules are announced, 1 are there: the file is cut short?"),
+        ("rule_count = 0\n[[rule]]\naction = \"drop\"\n", "0 rules are announced, 1 are there"),
+        (r#"{"rule_count": 3, "rules": []}"#, "3 rules are announced, 0 are there"),
+        ("rule_count = -1\nrules = []\n", "line 1"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("f: ") && error.contains(words), "{text}: {error}");
+    }
+    assert_eq!(parse("rule_count = 1\n[[rule]]\naction = \"drop\"\n").unwrap().rules.len(), 1);
+    assert!(parse(r#"{"rule_count": 0, "rules": []}"#).unwrap().rules.is_empty());
+}
+
+#[test]
 fn every_mistake_is_named_by_position_and_field() {
     let found = faults(&json!([
         {"action": "drop"},
@@ -160,13 +175,13 @@ fn every_field_is_documented_and_has_its_place() {
         "proto",
         "tcp_flags",
         "vlan",
-        "action",
         "chain",
         "monitor",
         "expires",
         "comment",
         "enabled",
         "ttl",
+        "action",
     ];
     assert_eq!(written, expected);
 }
@@ -188,6 +203,15 @@ fn a_fault_in_toml_has_the_line_of_its_rule() {
     let file = parse("\n[[rule]]\naction = \"drop\"\n\n[[rule]]\naction = \"drop\"\nport = 70000\n").unwrap();
     let error = file.invalid(check_alone(&file.rules).unwrap_err()).to_string();
     assert!(error.starts_with("f: rule[1].port (line 5): port '70000'"), "{error}");
+}
+
+#[test]
+fn a_rule_of_a_file_is_called_by_its_place() {
+    let file = parse("\n[[rule]]\naction = \"drop\"\n\n[[rule]]\nid = 9\naction = \"drop\"\n").unwrap();
+    assert_eq!(file.place(0, None), "rule[0] (line 2)");
+    assert_eq!(file.place(1, Some(RuleId(9))), "rule[1] (line 5, rule-9)");
+    let json = parse(r#"{"rules": [{"action": "drop"}]}"#).unwrap();
+    assert_eq!((json.place(0, None), json.place(0, Some(RuleId(9)))), ("rule[0]".into(), "rule[0] (rule-9)".into()));
 }
 
 #[test]
@@ -238,12 +262,18 @@ fn a_rule_whose_end_or_monitoring_changes_keeps_its_id() {
 }
 
 #[test]
-fn fresh_ids_lie_above_those_of_the_file_and_may_run_out() {
+fn fresh_ids_lie_above_those_of_the_file_and_leave_room() {
     let found = entries(&json!([{"action": "pass"}, {"id": "rule-70", "action": "drop"}]));
     let done = plan(&[], 1, found).unwrap();
     assert_eq!((ids(&done.rules), done.next_rule), (vec![70, 71], 72));
-    let found = entries(&json!([{"id": format!("rule-{}", u32::MAX), "action": "drop"}]));
-    assert!(plan(&[], 1, found).unwrap_err().contains("no number is left"));
+    let high = check_alone(&[json!({"action": "drop"}), json!({"id": "rule-1000000000", "action": "drop"})]);
+    let told = high.unwrap_err();
+    assert_eq!((told[0].rule, told[0].field.as_deref()), (Some(1), Some("id")));
+    assert!(told[0].message.contains("999999999"), "{told:?}");
+    let found = entries(&json!([{"id": "rule-999999999", "action": "drop"}, {"action": "drop"}]));
+    let done = plan(&[], 1, found).unwrap();
+    assert_eq!((ids(&done.rules), done.next_rule), (vec![999_999_999, 1_000_000_000], 1_000_000_001));
+    assert!(plan(&[], u32::MAX, entries(&json!([{"action": "drop"}]))).unwrap_err().contains("no number is left"));
 }
 
 #[test]
@@ -252,12 +282,29 @@ fn rules_without_an_id_are_called_by_their_position() {
     let (rules, names) = offline(&found, secuxflow::rules::Action::Pass);
     let told: Vec<&str> = rules.rules.iter().map(|rule| &*names[&rule.id]).collect();
     assert_eq!(told, ["rule[0]", "rule-1", "rule[2]"]);
-    let warnings = shadow_warnings(&rules, |id| names[&id].clone());
+    let warnings = order_warnings(&rules, |id| names[&id].clone());
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(
         warnings[0].starts_with("rule[0] (pass) never matches: rule-1 (drop) comes before it by id"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn contradictions_are_told_with_who_wins_and_how_many_there_are() {
+    let found =
+        entries(&json!([{"action": "drop", "src": "10.0.0.0/8"}, {"action": "pass", "port": 22, "proto": "tcp"}]));
+    let (rules, names) = offline(&found, secuxflow::rules::Action::Pass);
+    let told = order_warnings(&rules, |id| names[&id].clone());
+    assert_eq!(told, ["rule[0] (drop) contradicts rule[1] (pass): rule[0] wins by src where both match"]);
+    let cross = |at: u32| {
+        let action = if at < 6 { "drop" } else { "pass" };
+        json!({"action": action, (if at < 6 { "src" } else { "dst" }): format!("10.0.0.{at}")})
+    };
+    let found = entries(&(0..12).map(cross).collect());
+    let told = order_warnings(&offline(&found, secuxflow::rules::Action::Pass).0, |id| id.to_string());
+    assert_eq!(told.len(), 21, "{told:?}");
+    assert_eq!(told[20], "36 pairs of rules contradict each other; the first 20 are told");
 }
 
 /// Rules as a daemon may hold them: ascending ids, all fields, any comment.
@@ -340,6 +387,32 @@ proptest! {
     fn any_text_is_answered(text in "(\\[\\[rule\\]\\]\n)?[ -~\n]{0,80}") {
         if let Ok(file) = parse(&text) {
             let _checked = check_alone(&file.rules);
+        }
+    }
+}
+
+proptest! {
+    // Every case parses once for each byte.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn an_export_cut_anywhere_is_refused(mut rules in rules(), json: bool, has_ids: bool) {
+        rules.truncate(3);
+        let format = if json { Format::Json } else { Format::Toml };
+        let records: Vec<RuleRecord> = rules.iter().cloned().map(RuleRecord::from).collect();
+        let specs: Vec<RuleSpec> = rules.iter().map(RuleSpec::from).collect();
+        let text = if has_ids { write(&records, Some(7), format) } else { write_new(&specs, format) }.unwrap();
+        let whole = check_known(&parse(&text).unwrap().rules).unwrap();
+        for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let (head, lost) = text.split_at(at);
+            let left = RulesetFile::parse("f", None, head).ok().and_then(|file| check_known(&file.rules).ok());
+            match left {
+                Some(left) => {
+                    prop_assert!(lost.trim().is_empty(), "cut before {lost:?}");
+                    prop_assert_eq!(left, whole.clone());
+                }
+                None => prop_assert!(!lost.trim().is_empty(), "only white space is lost"),
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use secuxflow::rules::{RuleRecord, RuleSpec};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Order of a rule's fields in TOML; any other comes after.
-const ORDER: [&str; 15] = [
+/// Order of a rule's fields in TOML; any other comes after, and [`LAST`] behind them all.
+const ORDER: [&str; 14] = [
     "id",
     "priority",
     "src",
@@ -17,13 +17,14 @@ const ORDER: [&str; 15] = [
     "proto",
     "tcp_flags",
     "vlan",
-    "action",
     "chain",
     "monitor",
     "expires",
     "comment",
     "enabled",
 ];
+/// The one field that a rule must have: a rule that is cut short lacks it, so it is refused.
+const LAST: &str = "action";
 
 /// Formats of ruleset files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -67,17 +68,20 @@ fn write_any<T: Serialize>(rules: &[T], revision: Option<u64>, format: Format) -
     struct File<'a, T> {
         #[serde(skip_serializing_if = "Option::is_none")]
         revision: Option<u64>,
+        rule_count: usize,
         rules: &'a [T],
     }
+    let rule_count = rules.len();
     if format == Format::Json {
-        return Ok(serde_json::to_string_pretty(&File { revision, rules })? + "\n");
+        return Ok(serde_json::to_string_pretty(&File { revision, rule_count, rules })? + "\n");
     }
     let mut text = revision.map_or_else(String::new, |revision| format!("revision = {revision}\n"));
+    text.push_str(&format!("rule_count = {rule_count}\n"));
     if rules.is_empty() {
         text.push_str("rules = []\n");
     }
     for rule in rules {
-        text.push_str(if text.is_empty() { "[[rule]]\n" } else { "\n[[rule]]\n" });
+        text.push_str("\n[[rule]]\n");
         for (name, value) in fields(rule) {
             // Strings, numbers and booleans of JSON; TOML's own writer escapes them.
             let value = match value {
@@ -90,7 +94,7 @@ fn write_any<T: Serialize>(rules: &[T], revision: Option<u64>, format: Format) -
     Ok(text)
 }
 
-/// The fields of `rule` in the order in which people read them, without those that have their default.
+/// The fields of `rule` in the order in which they are written, without those that have their default.
 pub(crate) fn fields(rule: &impl Serialize) -> Vec<(String, Value)> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(rule) else { return Vec::new() };
     let default = |name: &str, value: &Value| match name {
@@ -100,5 +104,6 @@ pub(crate) fn fields(rule: &impl Serialize) -> Vec<(String, Value)> {
     };
     fields.retain(|name, value| !default(name, value));
     let known: Vec<_> = ORDER.iter().filter_map(|name| fields.remove_entry(*name)).collect();
-    known.into_iter().chain(fields).collect()
+    let last = fields.remove_entry(LAST);
+    known.into_iter().chain(fields).chain(last).collect()
 }

@@ -1,8 +1,13 @@
-//! Request bodies: JSON or plain text of a bounded size, with refusals that name the field.
+//! What requests carry: bodies of a bounded size, JSON or plain text, and queries; refusals name the field.
 
-use axum::extract::{FromRequest, Request};
+use std::{error::Error, iter::successors};
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Query, Request, rejection::QueryRejection},
+    http::request::Parts,
+};
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value};
 
 use crate::{
     api::{ErrorCode, MAX_BODY},
@@ -22,7 +27,29 @@ impl<S: Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Body<T, 
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let bytes = read(request, MAX).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|e| ApiError::body(&e))
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::at(&e))?;
+        json.end().map_err(|e| ApiError::body(&e))?;
+        Ok(Self(value))
+    }
+}
+
+/// A request's query as `T`.
+#[derive(Debug)]
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let refused = |e: QueryRejection| {
+            let mut causes = successors(e.source(), |&e| e.source());
+            match causes.find_map(|e| e.downcast_ref::<serde_path_to_error::Error<value::Error>>()) {
+                Some(e) => ApiError::at(e),
+                None => ApiError::new(ErrorCode::BadRequest, e.body_text()),
+            }
+        };
+        Query::try_from_uri(&parts.uri).map(|Query(query)| Self(query)).map_err(refused)
     }
 }
 

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
+    extract::{ConnectInfo, Path, State},
     routing::{delete, get},
 };
 use secuxflow::plane::FlowRecord;
 
 use super::{
     Peer,
+    body::Params,
     routes::{Answer, Shared, blocking, change},
 };
 use crate::{
     admin::Admin,
-    api::{ErrorCode, FlowQuery, Flows, Removed, Sources},
-    error::ApiError,
+    api::{FlowQuery, Flows, Removed, Sources},
 };
 
 /// The paths below `/v1/flows` and `/v1/sources`.
@@ -28,8 +28,7 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
         .route("/v1/sources/{address}", delete(unblock))
 }
 
-async fn flows(State(admin): Shared, query: Result<Query<FlowQuery>, QueryRejection>) -> Answer<Flows> {
-    let Query(query) = query.map_err(|e| ApiError::new(ErrorCode::BadRequest, e.body_text()))?;
+async fn flows(State(admin): Shared, Params(query): Params<FlowQuery>) -> Answer<Flows> {
     blocking(admin, move |admin| admin.flows(&query)).await.map(Json)
 }
 

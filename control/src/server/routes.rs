@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::{Body as HttpBody, Bytes},
-    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
+    extract::{ConnectInfo, Path, State},
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -18,7 +18,11 @@ use secuxflow::{
 use serde::Deserialize;
 use tokio_stream::{StreamExt, wrappers::BroadcastStream, wrappers::errors::BroadcastStreamRecvError};
 
-use super::{Peer, body::Body, flows, sets};
+use super::{
+    Peer,
+    body::{Body, Params},
+    flows, sets,
+};
 use crate::{
     admin::Admin,
     api::{
@@ -100,10 +104,9 @@ async fn add_rule(
 async fn replace_rules(
     State(admin): Shared,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    options: Result<Query<ApplyOptions>, QueryRejection>,
+    Params(options): Params<ApplyOptions>,
     Body(ruleset): Body<Ruleset, MAX_RULESET_BODY>,
 ) -> Answer<RulesetChange> {
-    let Query(options) = options.map_err(|e| ApiError::new(ErrorCode::BadRequest, e.body_text()))?;
     let work = move |admin: &Admin| admin.replace_rules(&ruleset, options);
     if options.dry_run {
         return blocking(admin, work).await.map(Json);
@@ -168,8 +171,7 @@ struct AlertQuery {
     limit: Option<usize>,
 }
 
-async fn alerts(State(admin): Shared, query: Result<Query<AlertQuery>, QueryRejection>) -> Answer<Alerts> {
-    let Query(query) = query.map_err(|e| ApiError::field(ErrorCode::BadRequest, "limit", e.body_text()))?;
+async fn alerts(State(admin): Shared, Params(query): Params<AlertQuery>) -> Answer<Alerts> {
     let limit = query.limit.unwrap_or(usize::MAX);
     blocking(admin, move |admin| Ok(admin.alert_list(limit))).await.map(Json)
 }

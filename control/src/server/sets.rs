@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
+    extract::{ConnectInfo, Path, State},
     http::StatusCode,
     routing::{get, post},
 };
@@ -13,13 +13,13 @@ use serde::Deserialize;
 
 use super::{
     Peer,
-    body::{Body, Text},
+    body::{Body, Params, Text},
     routes::{Answer, Shared, blocking, change},
 };
 use crate::{
     admin::Admin,
     api::{
-        AddEntries, CreateSet, ErrorCode, ImportOptions, MAX_FEED_BODY, RemoveEntries, Removed, SetChange, SetEntries,
+        AddEntries, CreateSet, ImportOptions, MAX_FEED_BODY, RemoveEntries, Removed, SetChange, SetEntries,
         SetImported, SetInfo, Sets,
     },
     error::ApiError,
@@ -56,12 +56,7 @@ struct ShowQuery {
     limit: Option<usize>,
 }
 
-async fn show(
-    State(admin): Shared,
-    Path(name): Path<String>,
-    query: Result<Query<ShowQuery>, QueryRejection>,
-) -> Answer<SetEntries> {
-    let Query(query) = query.map_err(|e| ApiError::field(ErrorCode::BadRequest, "limit", e.body_text()))?;
+async fn show(State(admin): Shared, Path(name): Path<String>, Params(query): Params<ShowQuery>) -> Answer<SetEntries> {
     let limit = query.limit.unwrap_or(usize::MAX);
     blocking(admin, move |admin| admin.set(&name, limit, Timestamp::now())).await.map(Json)
 }
@@ -110,10 +105,9 @@ async fn import(
     State(admin): Shared,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(name): Path<String>,
-    options: Result<Query<ImportOptions>, QueryRejection>,
+    Params(options): Params<ImportOptions>,
     Text(text): Text<MAX_FEED_BODY>,
 ) -> Answer<SetImported> {
-    let Query(options) = options.map_err(|e| ApiError::new(ErrorCode::BadRequest, e.body_text()))?;
     let what = format!("set import {} ({} bytes)", name.escape_debug(), text.len());
     let work = move |admin: &Admin| {
         let feed = feed::parse(&text);

@@ -151,6 +151,9 @@ async fn ids_may_be_chosen_once_and_must_be_known_to_be_deleted() {
     assert!(message.contains("rule-7"), "{message}");
     assert_eq!(server.refused(json!({"id": "rule-3", "action": "drop"})).await.0, 409);
     assert_eq!(server.refused(json!({"id": "seven", "action": "drop"})).await.0, 400);
+    let (status, _, field, message) = server.refused(json!({"id": "rule-1000000000", "action": "drop"})).await;
+    assert_eq!((status, &*field), (422, "id"));
+    assert!(message.contains("999999999"), "{message}");
     assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-8");
 
     let (status, body) = server.ask("DELETE", "/v1/rules/rule-99", "").await;
@@ -189,6 +192,44 @@ async fn a_bad_rule_is_refused_by_the_field_s_name() {
     let (status, body) = server.ask("POST", "/v1/rules", "{\"action\"").await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")));
     assert_eq!(server.lab.rule_ids(), [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_a_wrong_type_is_refused_by_its_name() {
+    let server = Server::start().await;
+    for (method, path, body, field) in [
+        ("POST", "/v1/rules", r#"{"action":"drop","src":5}"#, "src"),
+        ("POST", "/v1/rules", r#"{"action":"drop","priority":"high"}"#, "priority"),
+        ("POST", "/v1/rules", r#"{"action":"drop","enabled":"no"}"#, "enabled"),
+        ("POST", "/v1/rules", r#"{"action":"drop","id":7}"#, "id"),
+        ("POST", "/v1/rules", r#"{"action":"drop","port":{}}"#, "port"),
+        ("POST", "/v1/rules", r#"{"action":"drop","action":"pass"}"#, "action"),
+        ("POST", "/v1/rules", r#"{"id":"rule-1","action":"drop","id":"rule-2"}"#, "id"),
+        ("POST", "/v1/rules/explain", r#"{"src":"10.0.0.1","dst":"10.0.0.2","port":"x"}"#, "port"),
+        ("POST", "/v1/sets", r#"{"name":"a","blocklist":"yes"}"#, "blocklist"),
+        ("POST", "/v1/sets/a/entries", r#"{"prefixes":[5]}"#, "prefixes"),
+        ("POST", "/v1/sets/a/entries", r#"{"prefixes":[],"ttl":5}"#, "ttl"),
+        ("POST", "/v1/services", r#"{"name":5}"#, "name"),
+        ("PUT", "/v1/rules?if_revision=x", r#"{"rules":[]}"#, "if_revision"),
+        ("PUT", "/v1/rules?dry_run=maybe", r#"{"rules":[]}"#, "dry_run"),
+        ("PUT", "/v1/rules?dry_ran=true", r#"{"rules":[]}"#, "dry_ran"),
+        ("PUT", "/v1/rules", r#"{"rules":5}"#, "rules"),
+        ("GET", "/v1/alerts?limit=-1", "", "limit"),
+        ("GET", "/v1/sets/a?limit=x", "", "limit"),
+        ("GET", "/v1/flows?port=70000", "", "port"),
+        ("GET", "/v1/flows?state=odd", "", "state"),
+        ("POST", "/v1/sets/a/feed?strict=x", "", "strict"),
+    ] {
+        let (status, answer) = server.ask(method, path, body).await;
+        let error = &answer["error"];
+        assert_eq!((status, &error["code"]), (400, &json!("bad_request")), "{method} {path} {body}: {answer}");
+        assert_eq!(error["field"], field, "{method} {path} {body}: {answer}");
+        assert!(error["message"].as_str().unwrap().contains(field), "{method} {path} {body}: {answer}");
+    }
+    assert_eq!(server.lab.rule_ids(), [0; 0]);
+    let (status, _) =
+        server.ask("POST", "/v1/rules/explain", r#"{"src":"10.0.0.1","dst":"10.0.0.2","proto":47}"#).await;
+    assert_eq!(status, 200, "a protocol may be a number");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -278,6 +278,19 @@ fn a_feed_replaces_the_entries_only_when_it_is_one() {
 }
 
 #[test]
+fn what_remains_is_never_more_than_was_asked_for() {
+    let lab = Fixture::new();
+    lab.create("a");
+    let now = Timestamp::new(1000, 300_000_000).unwrap();
+    let request = AddEntries { prefixes: vec!["192.0.2.1".into()], ttl: Some("3s".into()) };
+    lab.admin.add_entries("a", &request, now).unwrap();
+    let left = |now| lab.admin.set("a", 1, now).unwrap().prefixes[0].remaining_seconds;
+    assert_eq!(left(now), Some(3));
+    assert_eq!(left(Timestamp::new(1003, 999_999_999).unwrap()), Some(0));
+    assert_eq!(left(at(1009)), Some(0), "over, and not yet taken out");
+}
+
+#[test]
 fn there_are_only_so_many_sets() {
     let lab = Fixture::new();
     for number in 0..MAX_SETS {

@@ -22,7 +22,8 @@ struct Policy<'a> {
 /// Convert `text`; `family` is the prefix of all addresses that its rules hold for.
 ///
 /// # Errors
-/// There is no table in it.
+/// There is no table in it, or one without its COMMIT: then the text was cut short, and what a lost rule lets through a
+/// policy would drop.
 pub(super) fn import(text: &str, hook: Hook, family: &str) -> Result<Imported, String> {
     let mut imported = Imported::default();
     let (wanted_table, wanted_chain) = match hook {
@@ -30,20 +31,28 @@ pub(super) fn import(text: &str, hook: Hook, family: &str) -> Result<Imported, S
         Hook::Forward => ("filter", "FORWARD"),
         Hook::Prerouting => ("raw", "PREROUTING"),
     };
-    let mut table = None;
+    let mut tables = 0;
+    // The table that rules are of, and the line it begins on.
+    let mut open: Option<(&str, usize)> = None;
     let mut policy = None;
     let mut complete = true;
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') || line == "COMMIT" {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line == "COMMIT" {
+            open = None;
             continue;
         }
         if let Some(name) = line.strip_prefix('*') {
-            table = Some(name);
+            committed(open)?;
+            open = Some((name, number));
+            tables += 1;
             continue;
         }
-        let Some(table) = table else {
-            imported.refuse(number, line, "it stands before any table");
+        let Some((table, _)) = open else {
+            imported.refuse(number, line, "it stands in no table");
             continue;
         };
         if let Some(declared) = line.strip_prefix(':') {
@@ -62,13 +71,23 @@ pub(super) fn import(text: &str, hook: Hook, family: &str) -> Result<Imported, S
             imported.refuse(number, line, why);
         }
     }
-    if table.is_none() {
+    committed(open)?;
+    if tables == 0 {
         return Err("there is no table in it; a line such as *filter expected, as iptables-save writes".to_owned());
     }
     if let Some(Policy { number, line, chain }) = policy {
         imported.add_policy(number, line, chain, Some(family), complete);
     }
     Ok(imported)
+}
+
+/// No table is open any more.
+fn committed(open: Option<(&str, usize)>) -> Result<(), String> {
+    open.map_or(Ok(()), |(table, line)| {
+        Err(format!(
+            "line {line}: the table {table} begins here and has no COMMIT: the text is cut short; save it again"
+        ))
+    })
 }
 
 fn elsewhere(table: &str, chain: &str, wanted_table: &str, wanted_chain: &str) -> String {

@@ -28,7 +28,7 @@ fn iptables_lines_become_rules_in_their_order_or_are_named() {
     assert_eq!(
         lines(&imported),
         [
-            r#"priority=3 src=192.0.2.0/24 port=22 proto=tcp action=pass comment=ssh from "home""#,
+            r#"priority=3 src=192.0.2.0/24 port=22 proto=tcp comment=ssh from "home" action=pass"#,
             "priority=2 dst=0.0.0.0/0 port=80,443,8000-8080 proto=tcp action=pass",
             "priority=1 sport=1024-65535 dst=0.0.0.0/0 port=53 proto=udp action=pass",
         ]
@@ -63,7 +63,7 @@ fn a_policy_comes_last_when_every_rule_mapped() {
             "priority=3 src=10.0.0.0/8 action=drop",
             "priority=2 dst=0.0.0.0/0 port=80 proto=tcp action=pass",
             "priority=1 dst=0.0.0.0/0 proto=icmp action=pass",
-            "dst=0.0.0.0/0 action=drop comment=policy of INPUT",
+            "dst=0.0.0.0/0 comment=policy of INPUT action=drop",
         ]
     );
     let six = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p ipv6-icmp -j DROP\nCOMMIT\n";
@@ -74,12 +74,30 @@ fn a_policy_comes_last_when_every_rule_mapped() {
 }
 
 #[test]
+fn a_table_without_its_commit_is_cut_short_and_refused() {
+    let half = "# top\n*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -j ACCEPT\n";
+    let after = format!("{half}*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n");
+    for (text, hook) in [(half, Hook::Input), (half, Hook::Forward), (&*after, Hook::Input)] {
+        let error = import(Source::IptablesSave, hook, text).unwrap_err();
+        assert!(error.contains("table filter") && error.contains("line 5") && error.contains("COMMIT"), "{error}");
+    }
+    let whole = format!("{half}COMMIT\n");
+    assert_eq!(import(Source::IptablesSave, Hook::Input, &whole).unwrap().rules.len(), 2);
+    let lost = format!("{whole}-A INPUT -p udp -j ACCEPT\n");
+    let imported = import(Source::IptablesSave, Hook::Input, &lost).unwrap();
+    assert_eq!(refused(&imported), [(9, "it stands in no table")]);
+    for at in 0..CLEAN.trim_end().len() {
+        assert!(import(Source::IptablesSave, Hook::Input, &CLEAN[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
 fn nft_elements_become_rules_or_are_named() {
     let imported = import(Source::Nft, Hook::Input, NFT).unwrap();
     assert_eq!(
         lines(&imported),
         [
-            "priority=3 port=80,8000-8080 proto=tcp action=pass comment=web",
+            "priority=3 port=80,8000-8080 proto=tcp comment=web action=pass",
             "priority=2 src=10.0.0.0/8 action=drop",
             "priority=1 dst=::/0 port=53 proto=tcp action=pass",
             "priority=1 dst=::/0 port=53 proto=udp action=pass",
@@ -132,7 +150,7 @@ fn what_is_another_text_is_refused() {
     ] {
         assert!(import(source, Hook::Input, text).is_err(), "{text}");
     }
-    let imported = import(Source::IptablesSave, Hook::Input, "*filter\n-A INPUT -s \"10\n").unwrap();
+    let imported = import(Source::IptablesSave, Hook::Input, "*filter\n-A INPUT -s \"10\nCOMMIT\n").unwrap();
     assert_eq!(refused(&imported), [(2, "a quote is not closed")]);
 }
 
@@ -160,7 +178,7 @@ fn flags_of_iptables_map_and_what_they_cannot_mean_is_named() {
         let imported = import(Source::IptablesSave, Hook::Input, &text(line)).unwrap();
         assert!(imported.rules.is_empty() && refused(&imported)[0].1.starts_with(why), "{line}: {imported:?}");
     }
-    let udp = "*filter\n-A INPUT -p udp --syn -j DROP\n";
+    let udp = "*filter\n-A INPUT -p udp --syn -j DROP\nCOMMIT\n";
     let imported = import(Source::IptablesSave, Hook::Input, udp).unwrap();
     assert_eq!(refused(&imported), [(2, "its protocols contradict each other")]);
 }
@@ -218,7 +236,8 @@ fn flags_and_vlans_of_nft_map_where_they_mean_one_thing() {
 fn lists_that_stand_for_too_many_rules_are_refused_and_ports_are_one_rule() {
     let ports: Vec<String> = (1..=40).map(|port| (port * 2).to_string()).collect();
     let list = ports.join(",");
-    let text = format!("*filter\n-A INPUT -p tcp -m multiport --sports {list} -m multiport --dports {list} -j DROP\n");
+    let text =
+        format!("*filter\n-A INPUT -p tcp -m multiport --sports {list} -m multiport --dports {list} -j DROP\nCOMMIT\n");
     let imported = import(Source::IptablesSave, Hook::Input, &text).unwrap();
     assert_eq!((imported.rules.len(), imported.unmapped.len()), (1, 0), "{imported:?}");
     let side = |field: &str| {
@@ -237,7 +256,7 @@ proptest::proptest! {
 
     #[test]
     fn any_text_is_answered(line in "[-!\":a-zA-Z0-9 ./\\\\]{0,60}", json in "[\\[\\]{}\":a-z0-9, ]{0,40}") {
-        let text = format!("*filter\n-A INPUT {line}\n{line}\n");
+        let text = format!("*filter\n-A INPUT {line}\n{line}\nCOMMIT\n");
         let imported = import(Source::IptablesSave, Hook::Input, &text).unwrap();
         proptest::prop_assert!(!imported.rules.is_empty() || !imported.unmapped.is_empty());
         let _answered = import(Source::Nft, Hook::Input, &format!("{{\"nftables\": [{{\"rule\": {json}}}]}}"));

@@ -79,6 +79,27 @@ async fn a_dry_run_tells_the_difference_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn contradictions_and_rules_behind_a_blocklist_are_warned_of() {
+    let server = Server::start().await;
+    for (name, blocklist) in [("bad", true), ("office", false)] {
+        server.ask("POST", "/v1/sets", &json!({"name": name, "blocklist": blocklist}).to_string()).await;
+    }
+    let rules = json!([{"action": "drop", "src": "10.0.0.0/8"}, {"action": "pass", "dst": "192.0.2.0/24"},
+        {"action": "pass", "src": "@bad", "priority": 1}, {"action": "drop", "src": "@bad", "priority": 2, "vlan": 1},
+        {"action": "inspect", "src": "@office", "priority": 3}]);
+    for query in ["?dry_run=true", ""] {
+        let (_, change) = server.put(query, rules.clone()).await;
+        let told: Vec<&str> =
+            change["warnings"].as_array().unwrap().iter().map(|told| told.as_str().unwrap()).collect();
+        assert_eq!(told[0], "rule-2 (pass) contradicts rule-1 (drop): rule-2 wins by dst where both match");
+        assert!(told[1].starts_with("rule-3 (pass) never takes effect: its source @bad is a blocklist"), "{told:?}");
+        assert_eq!(told.len(), 3, "and that there is no service: {told:?}");
+    }
+    let (_, added) = server.add(json!({"action": "pass", "src": "@bad", "priority": 9})).await;
+    assert!(added["warnings"][0].as_str().unwrap().contains("never takes effect"), "{added}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_bad_rule_refuses_the_whole_and_every_bad_one_is_named() {
     let server = Server::start().await;
     server.add(json!({"action": "drop"})).await;
@@ -96,6 +117,8 @@ async fn one_bad_rule_refuses_the_whole_and_every_bad_one_is_named() {
     assert_eq!((status, &body["error"]["field"]), (422, &json!("rule[0].src")));
     let (status, body) = server.ask("PUT", "/v1/rules", r#"{"rule": []}"#).await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")));
+    let (status, body) = server.ask("PUT", "/v1/rules", r#"{"rule_count": 2, "rules": [{"action": "drop"}]}"#).await;
+    assert_eq!((status, &body["error"]["field"]), (422, &json!("rule_count")), "{body}");
     assert_eq!(server.put("?dry_ran=true", json!([])).await.0, 400);
     assert_eq!(server.put("?if_revision=x", json!([])).await.0, 400);
     assert_eq!(server.lab.rule_ids(), [1]);

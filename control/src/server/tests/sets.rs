@@ -93,7 +93,7 @@ async fn what_is_wrong_with_a_set_is_named_and_changes_nothing() {
             "10.0.0.0/9",
         ),
         ("POST", "/v1/sets/no/feed", json!(1), 422, "invalid", "feed", "line 1"),
-        ("POST", "/v1/sets/a/feed?stric=true", json!(1), 400, "bad_request", "", "stric"),
+        ("POST", "/v1/sets/a/feed?stric=true", json!(1), 400, "bad_request", "stric", "stric"),
         ("POST", "/v1/sets/a/feed?ttl=0s", json!(1), 422, "invalid", "ttl", "1 second"),
         ("GET", "/v1/sets/no", json!(null), 404, "not_found", "name", "set create"),
         ("GET", "/v1/sets/a?limit=x", json!(null), 400, "bad_request", "limit", "limit"),
