@@ -212,14 +212,11 @@ static __always_inline enum found monitored(struct xdp_md *ctx, const struct pac
         return tell(ctx, packet, verdict) ? FOUND_TOLD : FOUND_UNTOLD;
 }
 
-/* Replace the default action by what the first rule says that matches and is enforced. What monitored rules say is only
- * told of. */
-static __always_inline enum found find_verdict(struct xdp_md *ctx, const struct packet *packet,
-                                               struct sxf_verdict *verdict) {
+/* The bit vectors of a packet. */
+static __always_inline struct vectors vectors_of(const struct packet *packet) {
         bool ports = packet->fragment != FRAGMENT_LATER && has_ports(packet->protocol);
         __u32 protocol = protocol_row(packet, ports);
         __u32 sport = ports ? port_row(SXF_SPORT, packet->sport) : SXF_EVERY_RULE;
-        enum found found = FOUND_PLAIN;
         __u32 src, dst;
 
         if (packet->v6) {
@@ -233,7 +230,41 @@ static __always_inline enum found find_verdict(struct xdp_md *ctx, const struct 
 
         if (config.uses)
                 add_extras(packet, &vectors);
-        decide(config.uses ? look_up(&vectors) : first_rule(src, dst, protocol, sport), packet, verdict);
+        return vectors;
+}
+
+/* Whether the rules drop a packet that cannot be decided on: one that it may match does, before any that it certainly
+ * matches, or the default action. Its transport header counts as not seen, whatever there is of it. Global, so that the
+ * verifier checks it once. */
+__noinline int must_drop(struct packet *packet, struct sxf_verdict *verdict) {
+        struct sxf_rule *rule;
+        int first;
+
+        if (!packet || !verdict)
+                return 0;
+        packet->fragment = FRAGMENT_LATER;
+        struct vectors vectors = vectors_of(packet);
+
+        add_vector(&vectors, config.strict);
+        first = look_up(&vectors);
+        if (first == RULE_NONE)
+                return config.default_verdict.action == SXF_DROP && !config.default_verdict.monitored;
+        rule = bpf_map_lookup_elem(&rules, &first);
+        if (!rule || rule->verdict.action != SXF_DROP)
+                return 0;
+        *verdict = rule->verdict;
+        return 1;
+}
+
+/* Replace the default action by what the first rule says that matches and is enforced. What monitored rules say is only
+ * told of. */
+static __always_inline enum found find_verdict(struct xdp_md *ctx, const struct packet *packet,
+                                               struct sxf_verdict *verdict) {
+        struct vectors vectors = vectors_of(packet);
+        const __u32 *lines = vectors.lines;
+        enum found found = FOUND_PLAIN;
+
+        decide(config.uses ? look_up(&vectors) : first_rule(lines[0], lines[1], lines[2], lines[3]), packet, verdict);
         if (verdict->monitored && verdict->slot != SXF_DEFAULT_SLOT) {
                 found = monitored(ctx, packet, verdict);
                 *verdict = config.default_verdict;

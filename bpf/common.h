@@ -252,6 +252,7 @@ struct sxf_config {
         __u32 fail_closed;
         __u32 uses;     /* enum sxf_uses */
         __u32 enforced; /* The first line of the bit vector of rules that are not monitored. */
+        __u32 strict;   /* Of those that drop, or whose match rests on addresses and VLAN alone. */
         __u32 blocklists; /* enum sxf_blocklists */
         __u32 offload;    /* enum sxf_offload */
 };

@@ -167,7 +167,8 @@ static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, _
 
 SEC("xdp")
 int sxf_generation(struct xdp_md *ctx) {
-        const struct sxf_verdict undecided = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
+        /* Of a packet that cannot be decided on. */
+        struct sxf_verdict verdict = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
         __u64 bytes = ctx->data_end - ctx->data;
         struct packet packet = {};
 
@@ -196,7 +197,13 @@ int sxf_generation(struct xdp_md *ctx) {
                         }
                         tell_blocked(ctx, &packet);
                 }
-                return inspect(ctx, &packet, &undecided, bytes);
+                if (must_drop(&packet, &verdict)) {
+                        if (verdict.slot != SXF_NO_SLOT)
+                                count_rule(verdict.slot, bytes);
+                        count_action(SXF_DROP, bytes);
+                        return XDP_DROP;
+                }
+                return inspect(ctx, &packet, &verdict, bytes);
         }
         count_action(SXF_PASS, bytes);
         return XDP_PASS;

@@ -28,6 +28,8 @@ enum {
         /* Router solicitation to redirect, RFC 4861. */
         NDISC_FIRST = 133,
         NDISC_LAST = 137,
+        /* Of a packet that no router has forwarded; others are no neighbour discovery, RFC 4861. */
+        NDISC_HOPS = 255,
         /* Larger than any offset that the bounded loops can reach; tells the verifier so. */
         OFFSET_MASK = 0x7fff,
 };
@@ -64,6 +66,9 @@ struct packet {
         __u8 addressed;
         /* Nothing between the Ethernet, IP and transport headers, and no fragment. */
         __u8 plain;
+        /* Hop limit of an IPv6 packet. */
+        __u8 hops;
+        __u8 reserved[7];
 };
 
 /* Write an address of `packet`, which must be zero before. */
@@ -146,7 +151,7 @@ static __always_inline enum kind parse_transport(struct cursor *cursor, struct p
         if (!here || cursor->at + least > cursor->ip_end || cursor->at + least > cursor->end - cursor->data)
                 return KIND_UNDECIDABLE;
         if (packet->protocol == PROTO_ICMPV6 && packet->v6 && packet->fragment == FRAGMENT_NONE &&
-            here[0] >= NDISC_FIRST && here[0] <= NDISC_LAST)
+            packet->hops == NDISC_HOPS && here[0] >= NDISC_FIRST && here[0] <= NDISC_LAST)
                 return KIND_NEIGHBOUR;
         if (has_ports(packet->protocol)) {
                 packet->sport = bpf_ntohs(*(__be16 *)here);
@@ -231,6 +236,7 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
         packet->v6 = 1;
         packet->addressed = 1;
         packet->protocol = ip->nexthdr;
+        packet->hops = ip->hop_limit;
         packet->plain = cursor->at == sizeof(struct ethhdr) && !is_extension(packet->protocol);
         cursor->at += sizeof(*ip);
         cursor->ip_end = cursor->at + bpf_ntohs(ip->payload_len);

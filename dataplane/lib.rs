@@ -7,9 +7,12 @@ pub mod alert;
 pub mod bpf;
 pub mod clock;
 mod counter;
+#[cfg(test)]
+mod counting;
 pub mod egress;
 pub mod flow;
 pub mod inspect;
+mod numa;
 pub mod plane;
 pub mod process;
 pub mod rules;

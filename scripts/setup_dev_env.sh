@@ -28,6 +28,13 @@ PACKAGES=(
     "jq|cmd:jq|reads JSON in the scripts"
     "python3|cmd:python3|HTTP server of the demo"
 )
+# As above, for tests in a virtual machine (test_vm.sh), which are skipped without them.
+OPTIONAL=(
+    "qemu-system-x86|cmd:qemu-system-x86_64|tests in a virtual machine: emulates it"
+    "busybox-static|cmd:busybox|tests in a virtual machine: its user space"
+    "cpio|cmd:cpio|tests in a virtual machine: packs its memory image"
+    "xz-utils|cmd:xz|tests in a virtual machine: unpacks kernel modules"
+)
 KERNEL_FLOOR=5.17
 
 missing=()
@@ -60,16 +67,40 @@ check_packages() {
     done
 }
 
-# What nobody needs but a comparison.
+# What not everything needs: comparisons, tests in a virtual machine.
 check_optional() {
+    local entry package probe why
     if compgen -G "/usr/lib*/bpf/xdpfilt_alw_all.o" >/dev/null || compgen -G "/usr/lib/*/bpf/xdpfilt_alw_all.o" >/dev/null; then
         printf '  ok       %-16s benchmarks measure xdp-filter\n' xdp-tools
     else
         printf '  absent   %-16s only benchmarks compare with it; scripts/bench.sh unpacks it under target/\n' xdp-tools
     fi
+    for entry in "${OPTIONAL[@]}"; do
+        IFS='|' read -r package probe why <<<"$entry"
+        if is_there "$probe"; then
+            printf '  ok       %-16s %s\n' "$package" "$why"
+        else
+            printf '  absent   %-16s %s\n' "$package" "$why"
+        fi
+    done
+}
+
+# Where that is possible without further ado; nothing fails for the lack of them.
+install_optional() {
+    local entry package probe absent=()
+    for entry in "${OPTIONAL[@]}"; do
+        IFS='|' read -r package probe _ <<<"$entry"
+        is_there "$probe" || absent+=("$package")
+    done
+    [ ${#absent[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    say "Installing, as far as apt has them: ${absent[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -q && apt-get install -qy --no-install-recommends "${absent[@]}"; } ||
+        warn "not installed: ${absent[*]}; tests in a virtual machine are skipped"
 }
 
 install_packages() {
+    install_optional
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt-get; install by its own means: ${missing[*]}"
     [ "$(id -u)" = 0 ] || die "installing ${missing[*]} needs root; run: sudo $0"

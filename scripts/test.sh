@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests, those with real traffic in network namespaces included. Needs root.
+# Sets everything up and runs all tests, those with real traffic in network namespaces included. Needs root. Tests in
+# virtual machines are run by test_vm.sh.
 #
 #   test.sh              everything; about 10 minutes on 2 cores, most of it the first build
 #   test.sh FILTER...    only tests whose name contains one of these
@@ -65,7 +66,8 @@ build_tests() {
         as_builder "$CARGO" test --manifest-path "$manifest" --target-dir target --workspace --no-run \
             --message-format=json-render-diagnostics
     done >"$work/build.json"
-    jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null)
+    # "vm" runs in a virtual machine, by test_vm.sh.
+    jq -r 'select(.reason == "compiler-artifact" and .profile.test and .executable != null and .target.name != "vm")
         | [.executable, (.manifest_path | sub("/[^/]*$"; "")), .target.name] | @tsv' "$work/build.json"
 }
 

@@ -1,5 +1,7 @@
 //! What secuxflow costs, beside its peers, and whether that is as little as was promised.
 
+extern crate alloc;
+
 mod bars;
 mod bpf;
 mod classifier;

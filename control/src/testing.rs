@@ -189,6 +189,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         mode: Mode::Copy,
         mode_reason: "no zero-copy in this driver".into(),
         queues: 1,
+        numa_node: Some(0),
         attached: true,
     };
     let module = ModuleStatus {

@@ -306,7 +306,7 @@ fn compare_shapes(sizes: &[u32], packets: usize) {
         }
     }
     println!("{compared} packets, decided by: {seen:#?}");
-    let causes = ["Rule 1", "Rule 2", "Rule 4", "Default 2", "LaterFragment 4", "Undecidable(Truncated) 4"];
+    let causes = ["Rule 1", "Rule 2", "Rule 4", "Default 2", "LaterFragment 4", "Undecidable(Truncated) 1"];
     let monitored = ["Rule 1, monitored rule", "Rule 2, monitored rule", "Default 2, monitored rule"];
     let fields = ["by vlan", "by no vlan", "by tcp flags", "by list of ports", "by list of source ports"];
     for cause in causes.iter().chain(&monitored).chain(&fields) {

@@ -224,7 +224,8 @@ impl Filter {
         let entry = program(&self.entry, "sxf_entry")?;
         let attached = Attached::new(&entry, &self.shared.programs, name, skb, bpffs)?;
         let ifindex = attached.ifindex;
-        self.attached.retain(|other| other.ifindex != ifindex);
+        // Of the same name: the link of a device that is gone, whose pin has been replaced.
+        self.attached.retain(|other| other.ifindex != ifindex && other.name() != name);
         self.attached.push(attached);
         Ok(ifindex)
     }
@@ -443,6 +444,7 @@ impl Filter {
             fail_closed: (self.fail_policy == FailPolicy::Closed).into(),
             uses: tables.extras.uses | tables.classes.uses,
             enforced: tables.extras.enforced,
+            strict: tables.extras.strict,
             blocklists: tables.classes.blocklists,
             offload: self.offload.bits(),
         };

@@ -216,7 +216,7 @@ fn a_blocklist_takes_packets_without_a_transport_header_but_no_neighbour_discove
     arp[12..14].copy_from_slice(&[0x08, 0x06]);
     let (src, dst) = ("fe80::1".parse().unwrap(), "ff02::1".parse().unwrap());
     let mut solicitation = packet(&Flow { src, dst, protocol: 58, sport: 0, port: 0, tcp_flags: 0, vlan: 0 });
-    solicitation[54] = 135;
+    (solicitation[14 + 7], solicitation[54]) = (255, 135);
     assert_eq!((run(&arp), run(&solicitation)), (XDP_PASS, XDP_PASS));
     assert_eq!((event(&filter, "blocklist"), event(&filter, "neighbour")), (2, 2));
     assert_eq!(filter.rule_counts()[0].count.packets, 0, "{:?}", RuleId(1));

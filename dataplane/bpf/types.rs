@@ -63,7 +63,7 @@ plain! {
     Runs { begins, before, entries },
     ClassEntry { src, dst, blocked, reserved },
     Skip { key, mask, hit, miss, next, reserved },
-    Config { default_verdict, generation, cached, fail_closed, uses, enforced, blocklists, offload },
+    Config { default_verdict, generation, cached, fail_closed, uses, enforced, strict, blocklists, offload },
     ConfigSection { config },
     Port { first_socket, ingress },
     Address { bytes },

@@ -4,6 +4,7 @@ mod asks;
 mod basic;
 mod dns;
 mod failures;
+mod guards;
 mod http;
 mod load;
 mod readme;

@@ -57,6 +57,18 @@ pub enum FailPolicy {
     Closed,
 }
 
+/// The NUMA node that workers run on and the UMEM comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NumaRequest {
+    /// That of the first interface that is on one.
+    #[default]
+    Auto,
+    /// Wherever the system puts them.
+    Off,
+    /// This one, or refuse to start.
+    Node(u32),
+}
+
 /// One module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModuleConfig {
@@ -118,12 +130,18 @@ pub struct PlaneConfig {
     pub chains: Vec<ChainConfig>,
     /// UMEM and ring sizes.
     pub umem: UmemLayout,
-    /// Cores of the workers in turn; empty means every core that the process may use.
+    /// Cores of the workers in turn; empty means every core that the process may use, of the NUMA node if there is one.
     pub cores: Vec<usize>,
+    /// NUMA node of the workers, where `cores` is empty, and of the UMEM.
+    pub numa: NumaRequest,
     /// Most packets taken from a ring at once, 1 to [`secuxflow_abi::MAX_BATCH`].
     pub batch: u32,
     /// Poll the rings without sleeping.
     pub busy_poll: bool,
+    /// Time that a worker without anything to do polls its rings before it sleeps; 0 to sleep at once.
+    pub spin: Duration,
+    /// Let the workers drive the drivers of the interfaces (`SO_PREFER_BUSY_POLL`, Linux 5.11), or refuse to start.
+    pub prefer_busy_poll: bool,
     /// How packets leave toward services.
     pub egress: EgressRequest,
     /// Turn GRO on at the other end of a service's veth, in the container's namespace, where injection needs it.

@@ -178,10 +178,13 @@ impl Hands<'_> {
     /// One socket for each worker, as far as the device has queues.
     fn open(&self, dev: &str) -> Result<Vec<PortId>, String> {
         let tx = queues(dev).map_err(|error| format!("device {dev}: {error}"))?.tx;
+        // Zero-copy would take the queue's receive buffers away from the kernel, and many drivers transmit by it only
+        // where an XDP program is attached: a card that is to send by zero-copy is named as an interface.
+        let request = if self.mode == ModeRequest::Skb { ModeRequest::Skb } else { ModeRequest::Copy };
         let mut ports = Vec::new();
         for queue in 0..tx.min(self.workers.count()) {
             let spec = PortSpec { dev: dev.to_owned(), queue, ingress: None };
-            match self.workers.open(&spec, self.mode) {
+            match self.workers.open(&spec, request) {
                 Ok(opened) => ports.push(opened.id),
                 // A device may have more TX than RX queues; the kernel takes the ones that it can.
                 Err(OpenError::Xsk(_)) if !ports.is_empty() => break,
@@ -194,11 +197,26 @@ impl Hands<'_> {
         Ok(ports)
     }
 
+    /// Last to first: the first may be what the others' registration hangs on.
     fn close(&self, ports: &[PortId]) {
-        for port in ports {
+        for port in ports.iter().rev() {
             if let Err(error) = self.workers.close(*port) {
                 tracing::error!(%error, "cannot close a socket toward a service");
             }
+        }
+    }
+
+    /// Let a way out by an interface's own sockets use those that it has now.
+    pub(super) fn renew(&mut self, number: u16, ifindex: u32) {
+        if self.egresses.request == EgressRequest::Inject {
+            return;
+        }
+        let Some(interface) = self.interfaces.iter().find(|interface| interface.ifindex == ifindex) else { return };
+        let Some(open) = self.egresses.open.get_mut(&number) else { return };
+        open.ports = interface.ports.clone();
+        open.relied_on = relied_on(open.ports.len(), self.workers.count());
+        if let Err(error) = self.workers.set_egress(EgressId(number), &open.ports, open.device()) {
+            tracing::error!(interface = interface.name, %error, "a way out cannot use the interface's new sockets");
         }
     }
 
@@ -265,13 +283,18 @@ impl Hands<'_> {
     }
 }
 
+/// Workers that send for others too, by a device with sockets on this many queues.
+fn relied_on(queues: usize, workers: u32) -> Vec<u32> {
+    let queues = u32::try_from(queues).unwrap_or(u32::MAX);
+    if queues < workers { (0..queues).collect() } else { Vec::new() }
+}
+
 impl Bind for Hands<'_> {
     fn bind(&mut self, dev: &str, ifindex: u32) -> Result<u16, String> {
         let number = self.free_number()?;
         let mut injects = self.egresses.consider(self.netlink, dev, ifindex);
         let (opened, ports) = self.sockets(dev, ifindex, &mut injects).inspect_err(|_| self.dismiss(ifindex))?;
-        let (queues, workers) = (u32::try_from(ports.len()).unwrap_or(u32::MAX), self.workers.count());
-        let relied_on = if queues < workers { (0..queues).collect() } else { Vec::new() };
+        let relied_on = relied_on(ports.len(), self.workers.count());
         let (dev, tried, refusals) = (dev.to_owned(), Instant::now(), self.egresses.refusals(ifindex));
         let open = Open { dev, ifindex, opened, ports, relied_on, injects, tried, refusals };
         if let Err(error) = self.workers.set_egress(EgressId(number), &open.ports, open.device()) {

@@ -20,11 +20,12 @@ use crate::{
     bpf::{Filter, Offload},
     flow::{Ask, Lifetimes, OrderQueue, TrackerOptions},
     inspect::{Inspector, Region},
+    numa,
     plane::InterfaceStatus,
     process::{Inspect, Snapshot},
     rules::{Classifier, Ruleset},
     service::{Netlink, Service, ServiceStatus},
-    worker::{MAX_SERVICES, Options, Workers},
+    worker::{Idle, MAX_SERVICES, Options, Workers},
     xsk::Umem,
 };
 
@@ -58,7 +59,9 @@ impl Plane {
         let mut registry = Registry::new(MAX_SERVICES);
         registry.set(services, |_| Count::default()).map_err(PlaneError::Service)?;
         let tester = Tester::new(&inspector)?;
-        let umem = Umem::create(&config.umem, count)?;
+        let nodes: Vec<_> = interfaces.iter().map(|interface| interface.node).collect();
+        let node = numa::choose(config.numa, &nodes)?;
+        let umem = numa::with_memory_of(node, || Umem::create(&config.umem, count))?;
         let region = Region::of_umem(&umem)?;
         let runners = (0..count)
             .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Box<dyn Inspect + Send>))
@@ -70,9 +73,15 @@ impl Plane {
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
         let pinned: Vec<String> = names.filter(|name| Filter::is_pinned(&config.bpffs, name)).collect();
-        let (cores, batch, busy_poll) = (config.cores.clone(), config.batch, config.busy_poll);
-        let flows = Some(tracker(&config.flows, orders.clone()));
-        let options = Options { umem, workers: count, cores, batch, busy_poll, flows };
+        let cores = worker_cores(&config.cores, node);
+        let options = Options {
+            umem,
+            workers: count,
+            cores,
+            batch: config.batch,
+            idle: Idle { busy_poll: config.busy_poll, spin: config.spin, prefer_busy_poll: config.prefer_busy_poll },
+            flows: Some(tracker(&config.flows, orders.clone())),
+        };
         let first = snapshot(&interfaces, &classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
         let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
         let started = started.and_then(|workers| {
@@ -95,8 +104,7 @@ impl Plane {
             ruleset: rules.clone(),
             chains: chains.clone(),
             netlink,
-            mode: config.mode,
-            fail_policy: config.fail_policy,
+            config: config.clone(),
             alerts: Arc::clone(&alerts),
             offloader,
             offload,
@@ -260,6 +268,7 @@ fn interface_status(running: &Running, interface: &interfaces::Interface) -> Int
         mode: interface.mode,
         mode_reason: interface.reason.clone(),
         queues: interface.queues,
+        numa_node: interface.node,
         attached: interface.present && running.filter.is_attached(interface.ifindex),
     }
 }
@@ -276,6 +285,20 @@ fn service_status(running: &Running, entry: &super::registry::Entry) -> ServiceS
         tx_packets: sent.packets,
         tx_bytes: sent.bytes,
     }
+}
+
+/// The cores to pin to: those asked for, else those of the NUMA node that the process may use; empty for any.
+fn worker_cores(asked: &[usize], node: Option<u32>) -> Vec<usize> {
+    let Some(node) = node.filter(|_| asked.is_empty()) else { return asked.to_vec() };
+    let of_node = numa::cores(node).unwrap_or_default();
+    let usable = core_affinity::get_core_ids().unwrap_or_default();
+    let cores: Vec<usize> = usable.iter().map(|core| core.id).filter(|core| of_node.contains(core)).collect();
+    if cores.is_empty() {
+        tracing::warn!(node, "the daemon may use no core of the numa node; workers run on other nodes");
+    } else {
+        tracing::info!(node, ?cores, "workers and umem are on a numa node");
+    }
+    cores
 }
 
 /// Cores to pin to that the process may not use are refused: the worker would run wherever it likes.

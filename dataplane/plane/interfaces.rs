@@ -1,8 +1,11 @@
 //! The filtered interfaces: found, checked, the program attached, a socket bound on every queue.
 
+use std::time::Instant;
+
 use super::{Mode, ModeRequest, PlaneConfig, PlaneError};
 use crate::{
     bpf::{BpfError, Filter, MAX_INTERFACES, MAX_QUEUES},
+    numa,
     service::{Link, Mac, queues},
     worker::{OpenError, Workers},
     xsk::{PortId, PortSpec},
@@ -19,6 +22,8 @@ pub(super) struct Interface {
     /// MAC that routed frames are addressed to: its own, or that of its bridge.
     pub(super) mac: Mac,
     pub(super) queues: u32,
+    /// NUMA node, where it is on one.
+    pub(super) node: Option<u32>,
     /// A virtual device, whose frames may carry partial checksums.
     pub(super) is_virtual: bool,
     pub(super) mode: Mode,
@@ -26,13 +31,14 @@ pub(super) struct Interface {
     pub(super) ports: Vec<PortId>,
     /// Seen at the last look.
     pub(super) present: bool,
+    /// When and why what changed on it could not be followed.
+    pub(super) refused: Option<(Instant, String)>,
 }
 
 /// Find the configured interfaces and check what can be checked before anything is touched.
 pub(super) fn find(config: &PlaneConfig, links: &[Link]) -> Result<Vec<Interface>, PlaneError> {
-    let refuse = |rule: String| PlaneError::Setting { setting: "interfaces", rule };
     if !(1..=MAX_INTERFACES as usize).contains(&config.interfaces.len()) {
-        return Err(refuse(format!("1 to {MAX_INTERFACES} interfaces are needed")));
+        return Err(refusal(format!("1 to {MAX_INTERFACES} interfaces are needed")));
     }
     let mut found: Vec<Interface> = Vec::new();
     for name in &config.interfaces {
@@ -40,10 +46,23 @@ pub(super) fn find(config: &PlaneConfig, links: &[Link]) -> Result<Vec<Interface
             return Err(BpfError::NoInterface { name: name.clone() }.into());
         };
         if found.iter().any(|other| other.ifindex == link.index) {
-            return Err(refuse(format!("{name} is named twice")));
+            return Err(refusal(format!("{name} is named twice")));
         }
+        found.push(Interface::of(config, link, links)?);
+    }
+    Ok(found)
+}
+
+fn refusal(rule: String) -> PlaneError {
+    PlaneError::Setting { setting: "interfaces", rule }
+}
+
+impl Interface {
+    /// What is known of a device before anything is attached to it.
+    pub(super) fn of(config: &PlaneConfig, link: &Link, links: &[Link]) -> Result<Self, PlaneError> {
+        let name = &link.name;
         if !link.up {
-            return Err(refuse(format!("{name} is down: ip link set {name} up")));
+            return Err(refusal(format!("{name} is down: ip link set {name} up")));
         }
         let most = config.umem.frame_size - FRAME_OVERHEAD;
         if link.mtu > most {
@@ -52,54 +71,117 @@ pub(super) fn find(config: &PlaneConfig, links: &[Link]) -> Result<Vec<Interface
                 "{name}: mtu {mtu} does not fit umem.frame_size {size}, which takes an mtu up to {most}: \
                  ip link set {name} mtu 1500"
             );
-            return Err(refuse(rule));
+            return Err(refusal(rule));
         }
-        let queues = queues(name).map_err(|error| refuse(format!("{name}: its queues cannot be read: {error}")))?.rx;
-        if queues > MAX_QUEUES {
-            return Err(refuse(format!("{name} has {queues} rx queues, at most {MAX_QUEUES} are served: ethtool -L")));
-        }
-        found.push(Interface {
+        Ok(Self {
             name: name.clone(),
             ifindex: link.index,
             mac: link.routing(links).mac,
-            queues,
+            queues: rx_queues(name)?,
+            node: numa::of_device(name),
             is_virtual: link.kind.is_some(),
             mode: Mode::Copy,
             reason: String::new(),
             ports: Vec::new(),
             present: true,
-        });
+            refused: None,
+        })
     }
-    Ok(found)
-}
 
-/// Attach the program to every interface, in the fastest mode that is allowed and to be had.
-pub(super) fn attach(
-    filter: &mut Filter,
-    config: &PlaneConfig,
-    interfaces: &mut [Interface],
-) -> Result<(), PlaneError> {
-    for interface in interfaces {
-        let name = &interface.name;
+    /// Attach the program, in the fastest mode that is allowed and to be had.
+    pub(super) fn attach(&mut self, filter: &mut Filter, config: &PlaneConfig) -> Result<(), PlaneError> {
+        let name = &self.name;
         if config.mode == ModeRequest::Skb {
             filter.attach(name, true, &config.bpffs)?;
-            interface.mode = Mode::Skb;
-            continue;
+            self.mode = Mode::Skb;
+            return Ok(());
         }
         match filter.attach(name, false, &config.bpffs) {
-            Ok(_) => {}
+            Ok(_) => Ok(()),
             Err(error @ (BpfError::NoNative { .. } | BpfError::TooFewQueues { .. }))
                 if config.mode == ModeRequest::Auto =>
             {
                 tracing::warn!(interface = name, %error, "falling back to skb mode");
                 filter.attach(name, true, &config.bpffs)?;
-                interface.mode = Mode::Skb;
-                interface.reason = format!("native xdp refused: {error}");
+                self.mode = Mode::Skb;
+                self.reason = format!("native xdp refused: {error}");
+                Ok(())
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         }
     }
-    Ok(())
+
+    /// Bind a socket on every queue that has none and let the program redirect to it. What is bound stays when one is
+    /// refused.
+    pub(super) fn bind(
+        &mut self,
+        ingress: u16,
+        filter: &Filter,
+        workers: &Workers,
+        request: ModeRequest,
+    ) -> Result<(), PlaneError> {
+        let request = if self.mode == Mode::Skb { ModeRequest::Skb } else { request };
+        filter.set_port(self.ifindex, ingress.into())?;
+        for queue in u32::try_from(self.ports.len()).unwrap_or(u32::MAX)..self.queues {
+            let spec = PortSpec { dev: self.name.clone(), queue, ingress: Some(ingress) };
+            let opened = workers.open(&spec, request).map_err(|error| match error {
+                OpenError::Xsk(error) => PlaneError::from(error),
+                OpenError::Worker(error) => PlaneError::from(error),
+            })?;
+            self.ports.push(opened.id);
+            self.mode = opened.mode;
+            if self.reason.is_empty() {
+                self.reason = opened.reason;
+            }
+            filter.set_socket(ingress.into(), queue, opened.fd)?;
+        }
+        tracing::info!(
+            interface = self.name,
+            mode = ?self.mode,
+            reason = self.reason,
+            queues = self.queues,
+            "interface filtered"
+        );
+        Ok(())
+    }
+
+    /// Close the sockets of all queues from `queues` on, last to first: the first may be what the others' registration
+    /// hangs on. Packets of those queues follow the fail policy.
+    pub(super) fn unbind(
+        &mut self,
+        ingress: u16,
+        queues: u32,
+        filter: &Filter,
+        workers: &Workers,
+    ) -> Result<(), PlaneError> {
+        while let Some(&port) = self.ports.last()
+            && self.ports.len() > queues as usize
+        {
+            let queue = u32::try_from(self.ports.len() - 1).unwrap_or(u32::MAX);
+            filter.clear_socket(ingress.into(), queue)?;
+            workers.close(port)?;
+            self.ports.pop();
+        }
+        Ok(())
+    }
+}
+
+/// RX queues of a device, as many as can be served.
+pub(super) fn rx_queues(name: &str) -> Result<u32, PlaneError> {
+    let queues = queues(name).map_err(|error| refusal(format!("{name}: its queues cannot be read: {error}")))?.rx;
+    if queues > MAX_QUEUES {
+        return Err(refusal(format!("{name} has {queues} rx queues, at most {MAX_QUEUES} are served: ethtool -L")));
+    }
+    Ok(queues)
+}
+
+/// Attach the program to every interface.
+pub(super) fn attach(
+    filter: &mut Filter,
+    config: &PlaneConfig,
+    interfaces: &mut [Interface],
+) -> Result<(), PlaneError> {
+    interfaces.iter_mut().try_for_each(|interface| interface.attach(filter, config))
 }
 
 /// Bind a socket on every queue of every interface and let the program redirect to it.
@@ -109,29 +191,5 @@ pub(super) fn bind(
     request: ModeRequest,
     interfaces: &mut [Interface],
 ) -> Result<(), PlaneError> {
-    for (ingress, interface) in (0_u16..).zip(interfaces) {
-        let request = if interface.mode == Mode::Skb { ModeRequest::Skb } else { request };
-        filter.set_port(interface.ifindex, ingress.into())?;
-        for queue in 0..interface.queues {
-            let spec = PortSpec { dev: interface.name.clone(), queue, ingress: Some(ingress) };
-            let opened = workers.open(&spec, request).map_err(|error| match error {
-                OpenError::Xsk(error) => PlaneError::from(error),
-                OpenError::Worker(error) => PlaneError::from(error),
-            })?;
-            interface.ports.push(opened.id);
-            interface.mode = opened.mode;
-            if interface.reason.is_empty() {
-                interface.reason = opened.reason;
-            }
-            filter.set_socket(ingress.into(), queue, opened.fd)?;
-        }
-        tracing::info!(
-            interface = interface.name,
-            mode = ?interface.mode,
-            reason = interface.reason,
-            queues = interface.queues,
-            "interface filtered"
-        );
-    }
-    Ok(())
+    (0_u16..).zip(interfaces).try_for_each(|(ingress, interface)| interface.bind(ingress, filter, workers, request))
 }

@@ -5,6 +5,7 @@ mod egress;
 mod error;
 mod facade;
 mod flows;
+mod follow;
 mod interfaces;
 mod offload;
 mod packet;
@@ -18,8 +19,8 @@ mod tester;
 mod netns_tests;
 
 pub use config::{
-    ChainConfig, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, PlaneConfig,
-    UmemLayout,
+    ChainConfig, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, NumaRequest,
+    PlaneConfig, UmemLayout,
 };
 pub use error::PlaneError;
 pub use facade::Plane;

@@ -24,7 +24,7 @@ use crate::{
     bpf::Filter,
     process::Inspect,
     rules::{Action, Ruleset},
-    service::{Mac, Service, ServiceState, WayOut},
+    service::{Mac, Service, ServiceState, WayOut, set_queues},
     wire::testing::tcp4,
     xsk::{self, PortId, PortSpec, Umem},
 };
@@ -44,6 +44,7 @@ fn isolated(body: impl FnOnce(&Path) + Send) {
             ip(&format!("link add rv-a {queues} type veth peer name rv-b {queues}"));
             ip("link add rv-c type veth peer name rv-d");
             for dev in ["rv-a", "rv-b", "rv-c", "rv-d"] {
+                ip(&format!("link set {dev} addrgenmode none"));
                 ip(&format!("link set {dev} up"));
             }
             let dir = tempfile::tempdir().unwrap();
@@ -68,7 +69,10 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         umem: UMEM,
         cores: Vec::new(),
         batch: 64,
+        numa: NumaRequest::Auto,
         busy_poll: false,
+        spin: Duration::ZERO,
+        prefer_busy_poll: false,
         egress: EgressRequest::Auto,
         set_gro: false,
         flows: super::FlowConfig::default(),
@@ -251,6 +255,57 @@ fn an_interface_that_changes_its_mac_or_joins_a_bridge_is_followed() {
     });
 }
 
+/// `rv-a` and `rv-b`, anew, with this many queues each, up.
+fn ingress_pair(queues: u32) {
+    let queues = format!("numrxqueues {queues} numtxqueues {queues}");
+    ip(&format!("link add rv-a {queues} type veth peer name rv-b {queues}"));
+    ip("link set rv-a up");
+    ip("link set rv-b up");
+}
+
+/// Whether datagrams from `rv-a` for the service leave by its device.
+fn arrives(plane: &Plane) -> bool {
+    ip("addr replace 10.77.1.1/24 dev rv-a");
+    ip("route replace 10.77.2.0/24 dev rv-a");
+    ip("neigh replace 10.77.2.2 lladdr 02:00:00:00:00:09 dev rv-a nud permanent");
+    let socket = UdpSocket::bind("10.77.1.1:0").unwrap();
+    let before = plane.status().unwrap().services[0].tx_packets;
+    (0..100).any(|_| {
+        socket.send_to(b"hello", (IpAddr::from(WEB), 80)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        plane.status().unwrap().services[0].tx_packets > before
+    })
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_interface_that_is_made_anew_is_filtered_again() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        assert!(arrives(&plane));
+        plane.set_services(&[]).unwrap();
+        for _ in 0..2 {
+            ip("link del rv-a");
+            plane.tick().unwrap();
+            assert!(!plane.status().unwrap().interfaces[0].attached);
+            assert!(told(&plane).iter().any(|text| text.contains("rv-b is gone")));
+            let sockets = |plane: &Plane| plane.status().unwrap().sockets.iter().filter(|s| s.dev == "rv-b").count();
+            assert_eq!(sockets(&plane), 0);
+            ingress_pair(2);
+            plane.tick().unwrap();
+            assert!(plane.status().unwrap().interfaces[0].attached);
+            assert!(told(&plane).iter().any(|text| text.contains("rv-b is back")));
+            assert_eq!(sockets(&plane), 2);
+            plane.set_services(&[web()]).unwrap();
+            assert_eq!((verdict(&plane, 0), verdict(&plane, 1)), (XDP_REDIRECT, XDP_REDIRECT));
+            assert!(arrives(&plane), "by the new device");
+        }
+        assert_eq!(plane.lock().workers.frames().total(), 1024, "no frame went with a device");
+        plane.shutdown().unwrap();
+        assert!(!Filter::is_pinned(bpffs, "rv-b"));
+    });
+}
+
 #[test]
 #[ignore = "needs root"]
 fn a_machine_without_injection_falls_back_to_tx_or_is_refused_as_configured() {
@@ -267,6 +322,106 @@ fn a_machine_without_injection_falls_back_to_tx_or_is_refused_as_configured() {
         let error = Plane::start(&required, &inspect_all(), &[web()]).unwrap_err().to_string();
         assert!(error.starts_with("workers.egress: ") && error.contains("/dev/net/tun"), "{error}");
         assert!(!Filter::is_pinned(bpffs, "rv-b"));
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_service_by_a_filtered_interface_that_is_made_anew_is_served_again() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b", "rv-c"], bpffs), &inspect_all(), &[web()]).unwrap();
+        assert!(arrives(&plane));
+        ip("link del rv-d");
+        plane.tick().unwrap();
+        assert_eq!(verdict(&plane, 0), XDP_PASS, "the service is down");
+        ip("link add rv-c type veth peer name rv-d");
+        ip("link set rv-c up");
+        ip("link set rv-d up");
+        plane.tick().unwrap();
+        assert!(arrives(&plane), "by the new device's own sockets");
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_interface_that_cannot_be_taken_back_is_told_of_once_and_tried_again() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        ip("link del rv-a");
+        plane.tick().unwrap();
+        ip("link add rv-a type veth peer name rv-b");
+        told(&plane);
+        plane.tick().unwrap();
+        plane.tick().unwrap();
+        let told = told(&plane);
+        assert_eq!(
+            told.iter().filter(|text| text.contains("rv-b is down: ip link set rv-b up")).count(),
+            1,
+            "{told:?}"
+        );
+        ip("link set rv-a up");
+        ip("link set rv-b up");
+        // As if the pause between two tries were over.
+        plane.lock().interfaces[0].refused = None;
+        plane.tick().unwrap();
+        assert!(arrives(&plane));
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn queues_that_come_under_way_get_sockets() {
+    isolated(|bpffs| {
+        set_queues("rv-a", 2, 1).unwrap();
+        set_queues("rv-b", 1, 2).unwrap();
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        assert_eq!((verdict(&plane, 0), plane.status().unwrap().interfaces[0].queues), (XDP_REDIRECT, 1));
+        set_queues("rv-b", 2, 2).unwrap();
+        assert_eq!(verdict(&plane, 1), XDP_PASS, "the fail policy, until it is noticed");
+        plane.tick().unwrap();
+        assert_eq!((verdict(&plane, 1), plane.status().unwrap().interfaces[0].queues), (XDP_REDIRECT, 2));
+        let told = told(&plane);
+        assert!(told.iter().any(|text| text.contains("rv-b has 2 queues now, it had 1")), "{told:?}");
+        assert!(arrives(&plane));
+        // The kernel keeps a queue that a socket is bound to.
+        assert!(set_queues("rv-b", 1, 2).is_err());
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_link_that_goes_down_and_up_goes_on() {
+    isolated(|bpffs| {
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[web()]).unwrap();
+        for dev in ["rv-b", "rv-a", "rv-c"] {
+            assert!(arrives(&plane));
+            ip(&format!("link set {dev} down"));
+            plane.tick().unwrap();
+            ip(&format!("link set {dev} up"));
+            plane.tick().unwrap();
+        }
+        assert!(arrives(&plane));
+        assert!(plane.status().unwrap().workers.iter().all(|worker| worker.running));
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn workers_that_poll_before_they_sleep_and_drive_the_driver_forward() {
+    isolated(|bpffs| {
+        let spin = Duration::from_millis(2);
+        let config = PlaneConfig { spin, prefer_busy_poll: true, ..config(&["rv-b"], bpffs) };
+        let plane = Plane::start(&config, &inspect_all(), &[web()]).unwrap();
+        for _ in 0..3 {
+            assert!(arrives(&plane));
+            // Long enough for every worker to have gone to sleep.
+            std::thread::sleep(10 * spin);
+        }
+        plane.shutdown().unwrap();
     });
 }
 

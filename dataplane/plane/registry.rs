@@ -81,6 +81,11 @@ impl Registry {
         Self { entries: Vec::new(), bound: BTreeMap::new(), refused: BTreeMap::new(), slots }
     }
 
+    /// The way out through a device, when it is open.
+    pub(super) fn way_to(&self, ifindex: u32) -> Option<u16> {
+        self.bound.get(&ifindex).copied()
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{
-    FailPolicy, Mode, ModeRequest, PlaneError,
+    FailPolicy, Mode, PlaneConfig, PlaneError,
     egress::{Egresses, Hands},
+    follow::{Followed, Follower},
     interfaces::Interface,
     offload::Offloader,
     registry::{Entry, Registry},
@@ -48,8 +49,7 @@ pub(super) struct Running {
     chains: Vec<String>,
     netlink: Netlink,
     pub(super) egresses: Egresses,
-    mode: ModeRequest,
-    fail_policy: FailPolicy,
+    config: PlaneConfig,
     alerts: Arc<AlertQueue>,
     /// Addresses that XDP hands to the workers.
     handed: BTreeSet<IpAddr>,
@@ -78,8 +78,7 @@ pub(super) struct Parts {
     pub(super) ruleset: Ruleset,
     pub(super) chains: Vec<String>,
     pub(super) netlink: Netlink,
-    pub(super) mode: ModeRequest,
-    pub(super) fail_policy: FailPolicy,
+    pub(super) config: PlaneConfig,
     pub(super) alerts: Arc<AlertQueue>,
     pub(super) offloader: Option<Offloader>,
     pub(super) offload: Offload,
@@ -97,8 +96,7 @@ impl Running {
             chains: parts.chains,
             netlink: parts.netlink,
             egresses: parts.egresses,
-            mode: parts.mode,
-            fail_policy: parts.fail_policy,
+            config: parts.config,
             alerts: parts.alerts,
             handed: BTreeSet::new(),
             untold: false,
@@ -193,7 +191,7 @@ impl Running {
             workers: &self.workers,
             interfaces: &self.interfaces,
             netlink: &mut self.netlink,
-            mode: self.mode,
+            mode: self.config.mode,
             dead: &self.dead,
         };
         (&mut self.registry, hands)
@@ -237,18 +235,24 @@ impl Running {
         Ok(())
     }
 
+    /// Follow what changed on the interfaces. A way out by their sockets is set anew.
     fn look_at_interfaces(&mut self, links: &[Link]) {
-        for interface in &mut self.interfaces {
-            let link = links.iter().find(|link| link.index == interface.ifindex);
-            if interface.present && link.is_none() {
-                let text = format!("interface {} is gone: restart the daemon when it is back", interface.name);
-                tracing::error!("{text}");
-                self.alerts.push(AlertEvent::dataplane(1, &text));
+        for index in 0..self.interfaces.len() {
+            let Self { filter, workers, config, interfaces, .. } = self;
+            let mut follower = Follower { filter, workers, config, links };
+            let ingress = u16::try_from(index).unwrap_or(u16::MAX);
+            let Followed { told, changed } = follower.follow(ingress, &mut interfaces[index]);
+            if let Some((severity, text)) = told {
+                tracing::warn!("{text}");
+                self.alerts.push(AlertEvent::dataplane(severity, &text));
             }
-            interface.present = link.is_some();
-            if let Some(mac) = link.map(|link| link.routing(links).mac).filter(|mac| *mac != interface.mac) {
-                interface.mac = mac;
+            if changed {
                 self.untold = true;
+                let ifindex = self.interfaces[index].ifindex;
+                let (registry, mut hands) = self.hands();
+                if let Some(number) = registry.way_to(ifindex) {
+                    hands.renew(number, ifindex);
+                }
             }
         }
     }
@@ -302,7 +306,7 @@ impl Running {
             &self.classifier,
             generation,
             &self.chains,
-            self.fail_policy,
+            self.config.fail_policy,
             self.ruleset.monitor,
         );
         let routes = self.registry.entries().iter().filter_map(route).collect();
@@ -332,7 +336,7 @@ impl Running {
 
     /// Alert when traffic that should have been inspected followed the fail policy, at most once a minute.
     fn tell_policy(&mut self) -> Result<(), PlaneError> {
-        let name = match self.fail_policy {
+        let name = match self.config.fail_policy {
             FailPolicy::Open => "fail_open",
             FailPolicy::Closed => "fail_closed",
         };

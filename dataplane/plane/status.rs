@@ -43,6 +43,8 @@ pub struct InterfaceStatus {
     pub mode_reason: String,
     /// RX queues.
     pub queues: u32,
+    /// NUMA node that it is on; none for virtual devices.
+    pub numa_node: Option<u32>,
     /// The program is attached and the device is there.
     pub attached: bool,
 }

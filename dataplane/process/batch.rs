@@ -224,10 +224,7 @@ impl Processor {
             Some(Metadata { chain, rule, .. }) => Classified::Inspect { chain, rule },
             None => {
                 tally.reclassified += 1;
-                match &frame {
-                    wire::Frame::Undecidable(..) => Classified::Inspect { chain: u16::MAX, rule: 0 },
-                    known => snapshot.classifier.classify(known),
-                }
+                snapshot.classifier.classify(&frame)
             }
         };
         self.outcomes[index] = match classified {

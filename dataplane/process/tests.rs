@@ -205,12 +205,12 @@ fn a_module_sees_where_everything_is() {
 }
 
 #[test]
-fn a_truncated_packet_is_inspected_by_the_default_chain() {
+fn a_truncated_packet_goes_where_the_classifier_says() {
     let mut frame = packet(1, 80, 64, 50);
     frame.truncate(14 + 20 + 4);
     let (outcomes, recorder, _) = run(&snapshot(), vec![(frame, None)]);
     assert_eq!(outcomes, [SERVICE]);
-    assert_eq!(recorder.0[0].0, 0);
+    assert_eq!(recorder.0[0].0, 1);
     assert_eq!(recorder.0[0].1[0].flags & flags::TRUNCATED, flags::TRUNCATED);
 }
 

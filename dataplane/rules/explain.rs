@@ -134,7 +134,7 @@ fn candidates(ruleset: &Ruleset, rules: &[&Rule], headers: &Headers) -> Vec<Cand
 
 /// The first field that keeps `matcher` from the packet: each is tried by itself.
 fn ruled_out_by(matcher: &Matcher, headers: &Headers, sets: &[Arc<PrefixSet>]) -> Option<&'static str> {
-    if matches(matcher, headers, sets) != Match::No {
+    if matches(matcher, headers, sets, false) != Match::No {
         return None;
     }
     let alone = [
@@ -146,7 +146,8 @@ fn ruled_out_by(matcher: &Matcher, headers: &Headers, sets: &[Arc<PrefixSet>]) -
         ("port", Matcher { port: matcher.port.clone(), ..Matcher::default() }),
         ("tcp_flags", Matcher { tcp_flags: matcher.tcp_flags, ..Matcher::default() }),
     ];
-    let field = alone.iter().find(|(_, matcher)| matches(matcher, headers, sets) == Match::No).map(|(field, _)| *field);
+    let field =
+        alone.iter().find(|(_, matcher)| matches(matcher, headers, sets, false) == Match::No).map(|(field, _)| *field);
     Some(field.unwrap_or("the fields together"))
 }
 

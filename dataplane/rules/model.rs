@@ -111,6 +111,13 @@ impl Rule {
         Self { id, priority: 0, matcher, action, comment: None, enabled: true, monitor: false, expires: None }
     }
 
+    /// Whether it is asked about packets that cannot be decided on: it drops, or its match rests on addresses and VLAN
+    /// alone.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.action == Action::Drop || (self.matcher.proto.is_none() && !self.matcher.needs_transport())
+    }
+
     /// Whether its end has come.
     #[must_use]
     pub fn has_ended(&self, now: Timestamp) -> bool {

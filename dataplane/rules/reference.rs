@@ -34,7 +34,8 @@ pub enum Cause {
     Neighbour,
     /// What is neither IP nor ARP always passes.
     NonIp,
-    /// The packet cannot be classified, so it goes to inspection.
+    /// The packet cannot be decided on. It is dropped where a rule that it may match drops it before any that it certainly
+    /// matches, or the default action does; else it goes to inspection.
     Undecidable(Undecidable),
     /// A fragment without a transport header, which a rule with ports or TCP flags might have matched, so it goes to
     /// inspection.
@@ -95,6 +96,14 @@ struct Entry {
     monitored: bool,
 }
 
+/// What becomes of a packet that cannot be decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undecided {
+    Inspect,
+    /// By this rule, or by the default action.
+    Drop(Option<RuleId>),
+}
+
 /// How a rule stands to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
@@ -128,8 +137,13 @@ impl Classifier {
             Frame::Neighbour => Decision::without_rule(Outcome::Pass, Cause::Neighbour),
             Frame::NonIp => Decision::without_rule(Outcome::Pass, Cause::NonIp),
             Frame::Undecidable(why, headers) => {
-                let inspect = Decision::without_rule(Outcome::Inspect { chain: 0 }, Cause::Undecidable(*why));
-                self.blocked(headers.as_ref(), inspect)
+                let undecided = headers.as_ref().map_or(Undecided::Inspect, |headers| self.undecided(headers));
+                let cause = Cause::Undecidable(*why);
+                let decision = match undecided {
+                    Undecided::Inspect => Decision::without_rule(Outcome::Inspect { chain: 0 }, cause),
+                    Undecided::Drop(rule) => Decision { rule, ..Decision::without_rule(Outcome::Drop, cause) },
+                };
+                self.blocked(headers.as_ref(), decision)
             }
         }
     }
@@ -146,6 +160,17 @@ impl Classifier {
         self.blocked(Some(headers), decided)
     }
 
+    /// What becomes of a packet whose transport header does not count as seen.
+    fn undecided(&self, headers: &Headers) -> Undecided {
+        let mut strict = self.rules.iter().filter(|entry| !entry.monitored && entry.rule.is_strict());
+        let may_match = |entry: &&Entry| matches(&entry.rule.matcher, headers, &self.sets, true) != Match::No;
+        match strict.find(may_match) {
+            Some(entry) if entry.action == Outcome::Drop => Undecided::Drop(Some(entry.rule.id)),
+            None if self.default == Outcome::Drop && !self.monitor => Undecided::Drop(None),
+            _ => Undecided::Inspect,
+        }
+    }
+
     /// What the rules do that are not monitored.
     fn enforced(&self, headers: &Headers) -> Decision {
         self.decide(self.first(headers, |entry| !entry.monitored))
@@ -154,7 +179,7 @@ impl Classifier {
     /// The first rule of those `wanted` that matches, or may match.
     fn first(&self, headers: &Headers, wanted: impl Fn(&Entry) -> bool) -> Option<(&Entry, Match)> {
         let rules = self.rules.iter().filter(|entry| wanted(entry));
-        let mut stand = rules.map(|entry| (entry, matches(&entry.rule.matcher, headers, &self.sets)));
+        let mut stand = rules.map(|entry| (entry, matches(&entry.rule.matcher, headers, &self.sets, false)));
         stand.find(|(_, how)| *how != Match::No)
     }
 
@@ -193,11 +218,19 @@ impl Classifier {
             Frame::Ip(headers) => headers,
             Frame::Neighbour => return vec!["arp and neighbour discovery always pass".to_owned()],
             Frame::NonIp => return vec!["neither ip nor arp: always passes".to_owned()],
-            Frame::Undecidable(why, _) => return vec![format!("{}: goes to inspection", why.words())],
+            Frame::Undecidable(why, headers) => {
+                let undecided = headers.as_ref().map_or(Undecided::Inspect, |headers| self.undecided(headers));
+                let what = match undecided {
+                    Undecided::Inspect => "goes to inspection".to_owned(),
+                    Undecided::Drop(Some(id)) => format!("dropped, for {id} may match it"),
+                    Undecided::Drop(None) => "dropped, as the default action does".to_owned(),
+                };
+                return vec![format!("{}: {what}", why.words())];
+            }
         };
         let blocklist = self.sets.iter().find(|set| set.is_blocklist() && set.contains(headers.src));
         let mut lines: Vec<String> = blocklist.map(|set| self.blocklist_words(set, headers)).into_iter().collect();
-        let stand = |entry: &Entry| matches(&entry.rule.matcher, headers, &self.sets);
+        let stand = |entry: &Entry| matches(&entry.rule.matcher, headers, &self.sets, false);
         let matching = self.rules.iter().map(|entry| (entry, stand(entry)));
         let matching: Vec<(&Entry, Match)> = matching.filter(|(_, how)| *how != Match::No).collect();
         for (index, (entry, how)) in matching.iter().enumerate() {
@@ -266,8 +299,8 @@ pub(super) fn check_sets<'a>(matcher: &Matcher, sets: impl Iterator<Item = &'a s
     Ok(())
 }
 
-/// How a rule with `matcher` stands to `packet`.
-pub(super) fn matches(matcher: &Matcher, packet: &Headers, sets: &[Arc<PrefixSet>]) -> Match {
+/// How a rule with `matcher` stands to `packet`, whose transport header may be `unseen` though it is no later fragment.
+pub(super) fn matches(matcher: &Matcher, packet: &Headers, sets: &[Arc<PrefixSet>], unseen: bool) -> Match {
     let inside = |wanted: &Option<Address>, address: IpAddr| match wanted {
         None => true,
         Some(Address::Net(net)) => net.contains(&address),
@@ -279,7 +312,7 @@ pub(super) fn matches(matcher: &Matcher, packet: &Headers, sets: &[Arc<PrefixSet
     {
         return Match::No;
     }
-    let later = packet.fragment == Fragment::Later;
+    let later = unseen || packet.fragment == Fragment::Later;
     // Behind a later fragment's extension header the protocol cannot be seen either.
     let hidden = later && packet.src.is_ipv6() && is_extension(packet.protocol);
     if matcher.proto.is_some_and(|proto| proto.0 != packet.protocol) {

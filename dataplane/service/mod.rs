@@ -11,5 +11,7 @@ pub use model::{Mac, Service, ServiceState, ServiceStatus, WayOut};
 pub use netlink::{Link, Neighbour, Netlink, NetlinkError};
 pub use peer::Peer;
 pub use place::{Placement, place};
+#[cfg(test)]
+pub(crate) use queues::set_queues;
 pub use queues::{Queues, queues};
 pub use spec::{ServiceError, ServiceSpec};

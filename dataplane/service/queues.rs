@@ -37,8 +37,26 @@ struct Channels {
 /// # Errors
 /// The device does not exist, or its name is longer than the kernel allows.
 pub fn queues(dev: &str) -> io::Result<Queues> {
-    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut channels = Channels { cmd: ETHTOOL_GCHANNELS, ..Channels::default() };
+    match ask(dev, &mut channels) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Queues { rx: 1, tx: 1 }),
+        Err(error) => Err(error),
+        Ok(()) => {
+            Ok(Queues { rx: (channels.rx + channels.combined).max(1), tx: (channels.tx + channels.combined).max(1) })
+        }
+    }
+}
+
+/// Give a device other numbers of queues, as `ethtool -L` does.
+#[cfg(test)]
+pub(crate) fn set_queues(dev: &str, rx: u32, tx: u32) -> io::Result<()> {
+    const ETHTOOL_SCHANNELS: u32 = 0x3d;
+    ask(dev, &mut Channels { cmd: ETHTOOL_SCHANNELS, rx, tx, ..Channels::default() })
+}
+
+/// Have the driver carry out the command in `channels`.
+fn ask(dev: &str, channels: &mut Channels) -> io::Result<()> {
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: ifreq is plain old data, for which all zeroes is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if dev.len() >= request.ifr_name.len() {
@@ -47,17 +65,13 @@ pub fn queues(dev: &str) -> io::Result<Queues> {
     for (to, from) in request.ifr_name.iter_mut().zip(dev.bytes()) {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut channels).cast();
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(channels).cast();
     // SAFETY: `request` is a valid ifreq whose data points to a live ethtool_channels of the size the command
     // writes; both outlive the call.
     if unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL, &raw mut request) } != 0 {
-        let error = io::Error::last_os_error();
-        return match error.raw_os_error() {
-            Some(libc::EOPNOTSUPP) => Ok(Queues { rx: 1, tx: 1 }),
-            _ => Err(error),
-        };
+        return Err(io::Error::last_os_error());
     }
-    Ok(Queues { rx: (channels.rx + channels.combined).max(1), tx: (channels.tx + channels.combined).max(1) })
+    Ok(())
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ const IPPROTO_SCTP: u8 = 132;
 /// Neighbour discovery: router solicitation (133) to redirect (137), RFC 4861.
 const NDISC_TYPES: std::ops::RangeInclusive<u8> = 133..=137;
 
+/// Hop limit of neighbour discovery.
+const NDISC_HOPS: u8 = 255;
+
 /// Whether a packet is part of a fragmented datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fragment {
@@ -43,7 +46,7 @@ pub enum Fragment {
     Later,
 }
 
-/// Why a packet cannot be classified by rule; it goes to inspection.
+/// Why a packet cannot be decided on: it is dropped or goes to inspection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undecidable {
     /// The frame ends inside a header.
@@ -75,7 +78,7 @@ pub enum Frame {
     Neighbour,
     /// Neither IP nor ARP: passed, counted.
     NonIp,
-    /// To inspection, whatever the rules say. The addresses are there when the IP header was whole.
+    /// Dropped, where the rules may drop it, else to inspection. The addresses are there when the IP header was whole.
     Undecidable(Undecidable, Option<Headers>),
 }
 
@@ -177,7 +180,7 @@ fn ipv4(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     let src = Ipv4Addr::from([header[12], header[13], header[14], header[15]]);
     let dst = Ipv4Addr::from([header[16], header[17], header[18], header[19]]);
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let ends = Ends { l3, l4: l3 + header_len, ip_end: l3 + total };
+    let ends = Ends { l3, l4: l3 + header_len, ip_end: l3 + total, hops: header[8] };
     transport(frame, ends, header[9], fragment, tags, IpAddr::V4(src), IpAddr::V4(dst))
 }
 
@@ -199,7 +202,7 @@ fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     let mut next = header[6];
     let mut l4 = l3 + 40;
     for _ in 0..MAX_EXT_HEADERS {
-        let ends = Ends { l3, l4, ip_end };
+        let ends = Ends { l3, l4, ip_end, hops: header[7] };
         if !is_extension(next) || fragment == Fragment::Later {
             return transport(frame, ends, next, fragment, tags, src, dst);
         }
@@ -223,7 +226,7 @@ fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
         next = ext[0];
         l4 += length;
     }
-    let ends = Ends { l3, l4, ip_end };
+    let ends = Ends { l3, l4, ip_end, hops: header[7] };
     if is_extension(next) && fragment != Fragment::Later {
         return Frame::Undecidable(Undecidable::LongChain, bare(frame, ends, next, fragment, tags, src, dst));
     }
@@ -242,6 +245,8 @@ struct Ends {
     l3: usize,
     l4: usize,
     ip_end: usize,
+    /// TTL or hop limit.
+    hops: u8,
 }
 
 /// Headers without a transport header: everything behind the IP header is payload.
@@ -294,9 +299,9 @@ fn transport(
     let Some(length) = transport_len(protocol, segment) else {
         return Frame::Undecidable(Undecidable::Truncated, Some(headers));
     };
-    // Neighbour discovery is never fragmented, RFC 6980: a fragment that pretends to be goes by the rules.
+    // Neighbour discovery is never forwarded, RFC 4861, nor fragmented, RFC 6980: what pretends to be goes by the rules.
     let neighbour = protocol == IPPROTO_ICMPV6 && src.is_ipv6() && NDISC_TYPES.contains(&segment[0]);
-    if neighbour && fragment == Fragment::None {
+    if neighbour && fragment == Fragment::None && ends.hops == NDISC_HOPS {
         return Frame::Neighbour;
     }
     if matches!(protocol, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_SCTP) {

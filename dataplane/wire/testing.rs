@@ -176,7 +176,9 @@ fn octets6(address: IpAddr) -> [u8; 16] {
 fn ipv6(src: [u8; 16], dst: [u8; 16], next: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend(u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
-    packet.extend([next, 64]);
+    // Neighbour discovery is only what no router has forwarded.
+    let hops = if body.first().is_some_and(|kind| kind.is_multiple_of(2)) { 64 } else { 255 };
+    packet.extend([next, hops]);
     packet.extend(src);
     packet.extend(dst);
     packet.extend(body);

@@ -430,6 +430,13 @@ impl<R: Rings> Core<R> {
         }
     }
 
+    /// Let the drivers of ports that receive do their work in a system call of this thread.
+    pub(super) fn drive(&mut self) {
+        for slot in self.slots.iter_mut().flatten().filter(|slot| !slot.gone && slot.port.ingress().is_some()) {
+            slot.port.drive();
+        }
+    }
+
     fn discard(&mut self, frame: Frame, reason: DropReason) {
         self.shared().stats.dropped(reason, frame.packet_len());
         self.release(frame);

@@ -20,7 +20,7 @@ use std::{
 use libbpf_rs::libbpf_sys;
 use secuxflow_abi::{Packet, verdict};
 
-use super::{OpenError, Options, WorkerError, Workers};
+use super::{Idle, OpenError, Options, WorkerError, Workers};
 use crate::{
     egress::{Injection, turn_on},
     plane::{FailPolicy, Mode, ModeRequest, UmemLayout},
@@ -277,7 +277,7 @@ pub(super) fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
 
 fn start(workers: u32) -> Workers {
     let umem = Umem::create(&LAYOUT, workers).unwrap();
-    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, busy_poll: false, flows: None };
+    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, idle: Idle::default(), flows: None };
     let runners = (0..workers).map(|_| Box::new(NoEvil) as Box<dyn Inspect + Send>).collect();
     Workers::start(options, snapshot(), runners).unwrap()
 }
@@ -484,7 +484,7 @@ fn refusals_say_what_to_do() {
         says(&said("a-name-that-is-too-long", 0, ModeRequest::Copy), "1 to 15 bytes");
         let first = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Skb).unwrap();
         assert_eq!(first.mode, Mode::Skb);
-        says(&said("wrk-c", 0, ModeRequest::ZeroCopy), "copy mode already");
+        says(&said("wrk-c", 0, ModeRequest::ZeroCopy), "no AF_XDP zero-copy");
         assert!(matches!(workers.close(first.id), Err(WorkerError::HoldsUmem { .. })));
         // A queue that another UMEM holds is waited for, then refused.
         let before = Instant::now();
@@ -525,4 +525,48 @@ fn switches() -> u64 {
         lines.map(|line| line.split('\t').nth(1).unwrap().trim().parse::<u64>().unwrap()).sum::<u64>()
     };
     workers.map(|task| std::fs::read_to_string(task.join("status")).map_or(0, of)).sum()
+}
+
+/// Frames that were received by the UMEM's first registration are sent by another, and the other way round; a device
+/// whose loss takes the first registration along does not keep its successor from receiving.
+#[test]
+#[ignore = "needs root"]
+fn sockets_of_several_registrations_share_the_frames() {
+    let lab = Lab::new("reg");
+    let name = lab.0.clone();
+    lab.run(|| {
+        let workers = start(1);
+        let first = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Copy).unwrap();
+        for round in 0..3 {
+            ip(&["-n", &name, "link", "delete", "wrk-a"]);
+            if round == 0 {
+                workers.close(first.id).unwrap();
+            }
+            ip(&["-n", &name, "link", "add", "wrk-a", "type", "veth", "peer", "name", "wrk-b"]);
+            for dev in ["wrk-a", "wrk-b"] {
+                ip(&["-n", &name, "link", "set", dev, "addrgenmode", "none"]);
+                ip(&["-n", &name, "link", "set", dev, "up"]);
+            }
+            let redirect = Redirect::attach("wrk-b");
+            let (sender, reader) = (Raw::new("wrk-a"), Raw::new("wrk-d"));
+            let ingress = workers.open(&spec("wrk-b", 0, Some(0)), ModeRequest::Auto).unwrap();
+            assert_eq!(ingress.mode, Mode::Copy);
+            redirect.set(0, ingress.fd);
+            let egress = [0, 1].map(|queue| workers.open(&spec("wrk-c", queue, None), ModeRequest::Copy).unwrap().id);
+            workers.publish(snapshot());
+            let to = mac("wrk-b");
+            for port in egress {
+                workers.set_egress(EgressId(0), &[port], None).unwrap();
+                for n in 0..600 {
+                    sender.send(&packet(to, 80, n));
+                    let packets = reader.read(1, Duration::from_secs(5));
+                    assert_eq!(packets[0][42..46], n.to_be_bytes(), "round {round}");
+                }
+            }
+            for port in egress.iter().rev().chain([&ingress.id]) {
+                workers.close(*port).unwrap();
+            }
+            eventually("all frames are home", || workers.frames().free == 1024);
+        }
+    });
 }

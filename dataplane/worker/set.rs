@@ -49,10 +49,21 @@ pub struct Options {
     pub cores: Vec<usize>,
     /// Most packets taken from a ring at once, 1 to [`secuxflow_abi::MAX_BATCH`].
     pub batch: u32,
-    /// Never sleep.
-    pub busy_poll: bool,
+    /// What to do when there is nothing to do.
+    pub idle: Idle,
     /// How each worker remembers flows; not at all for none.
     pub flows: Option<TrackerOptions>,
+}
+
+/// What a worker does when it has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Idle {
+    /// Never sleep.
+    pub busy_poll: bool,
+    /// Time to poll the rings before sleeping.
+    pub spin: Duration,
+    /// Let the drivers leave their work to the worker's system calls.
+    pub prefer_busy_poll: bool,
 }
 
 /// A port that a worker serves.
@@ -99,6 +110,8 @@ pub struct Workers {
     /// The UMEM has its first socket.
     held: AtomicBool,
     key: HashKey,
+    /// Most packets of one busy poll of a driver, where the workers drive the drivers.
+    prefer_busy_poll: Option<u32>,
 }
 
 impl fmt::Debug for Workers {
@@ -117,8 +130,8 @@ impl Workers {
         snapshot: Snapshot,
         runners: Vec<Box<dyn Inspect + Send>>,
     ) -> Result<Self, WorkerError> {
-        let Options { umem, workers, cores, batch, busy_poll, flows } = options;
-        let batch = check(workers, batch, runners.len())?;
+        let Options { umem, workers, cores, batch: most, idle, flows } = options;
+        let batch = check(workers, most, runners.len())?;
         let mailbox = umem.layout().ring as usize;
         let all = (0..workers)
             .map(|index| Shared::new(mailbox).map_err(|source| WorkerError::Start { index, what: "eventfd", source }));
@@ -133,6 +146,7 @@ impl Workers {
             next_port: AtomicU16::new(0),
             held: AtomicBool::new(false),
             key,
+            prefer_busy_poll: idle.prefer_busy_poll.then_some(most),
         };
         let cores = Cores::new(&cores);
         for (index, inspect) in (0..).zip(runners) {
@@ -142,7 +156,7 @@ impl Workers {
             };
             let number = u16::try_from(index).unwrap_or(u16::MAX);
             let core = Core::new(number, batch, set.umem.clone(), set.all.clone(), processor, inspect);
-            let handle = set.spawn(index, core, cores.of(index), busy_poll)?;
+            let handle = set.spawn(index, core, cores.of(index), idle)?;
             set.handles.push(handle);
         }
         Ok(set)
@@ -153,7 +167,7 @@ impl Workers {
         index: u32,
         core: Core<xsk::KernelRings>,
         pin: Option<core_affinity::CoreId>,
-        busy_poll: bool,
+        idle: Idle,
     ) -> Result<Handle, WorkerError> {
         let (commands, receiver): (Sender<Command>, Receiver<Command>) = bounded(COMMANDS);
         let snapshot = self.snapshot.clone();
@@ -165,7 +179,7 @@ impl Workers {
                 Some(id) => tracing::warn!(worker = index, core = id.id, "cannot pin the worker; it runs on any core"),
                 None => tracing::warn!(worker = index, "no core is known to pin the worker to; it runs on any core"),
             }
-            super::thread::run(core, &receiver, snapshot, busy_poll);
+            super::thread::run(core, &receiver, snapshot, idle);
         };
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(body);
         let thread = thread.map_err(|source| WorkerError::Start { index, what: "thread", source })?;
@@ -217,6 +231,9 @@ impl Workers {
     pub fn open(&self, spec: &PortSpec, request: ModeRequest) -> Result<Opened, OpenError> {
         let id = self.free_number().ok_or(WorkerError::PortsExhausted)?;
         let Bound { port, mode, reason } = xsk::bind(&self.umem, id, spec, request)?;
+        if let Some(budget) = self.prefer_busy_poll.filter(|_| spec.ingress.is_some()) {
+            port.prefer_busy_poll(spec, budget)?;
+        }
         let fd = port.fd().unwrap_or(-1);
         let worker = self.owner(spec.queue);
         let served = Served {
@@ -256,8 +273,8 @@ impl Workers {
     pub fn close(&self, id: PortId) -> Result<(), WorkerError> {
         let mut ports = self.served();
         let position = ports.iter().position(|port| port.id == id).ok_or(WorkerError::UnknownPort(id))?;
-        let Served { worker, mode, .. } = ports[position];
-        if ports[position].holds_umem && !ports[position].orphaned() {
+        let Served { worker, mode, holds_umem, .. } = ports[position];
+        if holds_umem && !ports[position].orphaned() {
             return Err(WorkerError::HoldsUmem { port: id, dev: ports[position].dev.clone() });
         }
         let (reply, answer) = bounded(1);
@@ -266,6 +283,9 @@ impl Workers {
         ports.remove(position);
         drop(ports);
         drop(port);
+        if holds_umem {
+            self.umem.lose_first();
+        }
         if mode == Mode::ZeroCopy {
             thread::sleep(ZERO_COPY_GRACE);
         }
@@ -547,7 +567,7 @@ mod tests {
     #[test]
     fn port_numbers_never_run_out() {
         let umem = Umem::in_memory(&UmemLayout { frames: 256, frame_size: 2048, ring: 64 }, 1).unwrap();
-        let options = Options { umem, workers: 1, cores: vec![], batch: 64, busy_poll: false, flows: None };
+        let options = Options { umem, workers: 1, cores: vec![], batch: 64, idle: Idle::default(), flows: None };
         let inspect = Box::new(model_tests::Picky) as Box<dyn Inspect + Send>;
         let workers = Workers::start(options, model_tests::snapshot(), vec![inspect]).unwrap();
         // A device that cannot be bound is tried again every few seconds for as long as the daemon runs.

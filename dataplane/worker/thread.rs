@@ -1,7 +1,12 @@
 //! The thread of a worker: turns, commands between them, and sleep when there is nothing to do.
 #![expect(unsafe_code, reason = "poll on descriptors that sockets own which are no Rust objects")]
 
-use std::{io, os::fd::RawFd, sync::Arc};
+use std::{
+    io,
+    os::fd::RawFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::{ArcSwap, Cache};
 use crossbeam_channel::Receiver;
@@ -9,6 +14,7 @@ use crossbeam_channel::Receiver;
 use super::{
     command::Command,
     core::{Core, Waiting},
+    set::Idle,
 };
 use crate::{clock, process::Snapshot, xsk::KernelRings};
 
@@ -23,11 +29,12 @@ pub(super) fn run(
     mut core: Core<KernelRings>,
     commands: &Receiver<Command>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    busy_poll: bool,
+    idle: Idle,
 ) {
     let mut snapshot = Cache::new(snapshot);
     let mut fds = Vec::new();
     let mut patience = ROOM_MS;
+    let mut idle_since = None;
     loop {
         while let Ok(command) = commands.try_recv() {
             if core.command(command) {
@@ -36,7 +43,11 @@ pub(super) fn run(
         }
         if core.turn(snapshot.load(), &clock::monotonic_ns) {
             patience = ROOM_MS;
-        } else if busy_poll {
+            idle_since = None;
+        } else if idle.busy_poll || spins(idle.spin, &mut idle_since) {
+            if idle.prefer_busy_poll {
+                core.drive();
+            }
             std::hint::spin_loop();
         } else {
             let timeout = match core.waiting() {
@@ -51,6 +62,12 @@ pub(super) fn run(
             sleep(&mut core, commands, &mut fds, timeout);
         }
     }
+}
+
+/// Whether a worker that has had nothing to do since `since` goes on polling. A look at the clock costs less than the look
+/// at the rings that it comes with.
+fn spins(spin: Duration, since: &mut Option<Instant>) -> bool {
+    !spin.is_zero() && since.get_or_insert_with(Instant::now).elapsed() < spin
 }
 
 /// Sleep until a frame comes in, another thread rings, or `timeout` milliseconds have passed (-1: no limit).

@@ -44,8 +44,8 @@ pub enum XskError {
     /// The device's name cannot be one.
     #[error("interface '{0}': a name has 1 to 15 bytes, none of them 0")]
     Name(String),
-    /// A socket option could not be read.
-    #[error("interface '{dev}' queue {queue}: cannot read {option}")]
+    /// A socket option could not be read or set.
+    #[error("interface '{dev}' queue {queue}: the kernel refuses the socket option {option}: {source}")]
     Option {
         /// Device.
         dev: String,

@@ -1,10 +1,13 @@
 //! AF_XDP: the UMEM, its frames as owned tokens, and the sockets.
 
 mod error;
+mod first;
 mod frame;
 mod layout;
 mod mode;
 mod port;
+mod registration;
+mod registrations;
 mod rings;
 mod sockopt;
 mod umem;

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, os::fd::RawFd, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Descriptor, Frame, KernelRings, Kick, Place, Rings, Umem};
+use super::{Descriptor, Frame, KernelRings, Kick, Place, PortSpec, Rings, Umem, XskError, rings, sockopt};
 use crate::counter::Pair;
 
 /// Number of a port, unique while the daemon runs.
@@ -82,6 +82,17 @@ impl<R: Rings> Port<R> {
     /// Frames in the TX and completion rings.
     pub(crate) fn sending(&self) -> u32 {
         self.sending
+    }
+
+    /// Let the driver leave its work to this thread's system calls, `budget` packets at most in each.
+    pub(crate) fn prefer_busy_poll(&self, spec: &PortSpec, budget: u32) -> Result<(), XskError> {
+        let Some(fd) = self.fd() else { return Ok(()) };
+        sockopt::prefer_busy_poll(fd, budget).map_err(|source| XskError::Option {
+            dev: spec.dev.clone(),
+            queue: spec.queue,
+            option: "SO_PREFER_BUSY_POLL",
+            source,
+        })
     }
 
     /// What went through it so far; the counters outlive the port.
@@ -185,6 +196,13 @@ impl<R: Rings> Port<R> {
             }
         }
         kick
+    }
+
+    /// Let the driver do its work in this system call.
+    pub(crate) fn drive(&self) {
+        if let Some(fd) = self.fd() {
+            rings::kick_fill(fd);
+        }
     }
 
     /// The rings alone, to be closed or, in tests, looked at.

@@ -1,18 +1,13 @@
 //! The four rings of a socket, as the worker sees them: the kernel's, or a simulation's.
-#![expect(
-    unsafe_code,
-    reason = "xsk-rs leaves it to the caller that a descriptor is submitted once; tokens see to that"
-)]
 
-use std::{
-    fmt,
-    os::fd::{AsRawFd, RawFd},
+use std::{fmt, os::fd::RawFd};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv, send},
 };
 
-use nix::sys::socket::{MsgFlags, recv, send};
-use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, TxQueue};
-
-use super::Umem;
+use super::{first::FirstRings, registration::OwnRings};
 
 /// A place in the UMEM and the length of what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,99 +59,98 @@ pub trait Rings: Send + fmt::Debug {
 
 /// The rings of a bound socket. Dropping them closes it.
 #[derive(Debug)]
-pub struct KernelRings {
-    umem: Umem,
-    rx: RxQueue,
-    tx: TxQueue,
-    fill: FillQueue,
-    completion: CompQueue,
-    /// Descriptors on their way between our form and xsk-rs', as many as a ring holds.
-    scratch: Box<[FrameDesc]>,
+pub struct KernelRings(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    First(FirstRings),
+    Own(OwnRings),
 }
 
-impl KernelRings {
-    pub(super) fn new(umem: Umem, rx: RxQueue, tx: TxQueue, fill: FillQueue, completion: CompQueue) -> Self {
-        let scratch = vec![FrameDesc::default(); umem.layout().ring as usize].into();
-        Self { umem, rx, tx, fill, completion, scratch }
+impl From<FirstRings> for KernelRings {
+    fn from(rings: FirstRings) -> Self {
+        Self(Kind::First(rings))
     }
+}
 
-    /// Load the kept descriptors of `frames` into the scratch space; returns how many fit, all or none.
-    fn load(&mut self, frames: &[Descriptor]) -> usize {
-        if frames.len() > self.scratch.len() {
-            return 0;
-        }
-        for (slot, frame) in self.scratch.iter_mut().zip(frames) {
-            *slot = self.umem.desc(frame.addr);
-        }
-        frames.len()
+impl From<OwnRings> for KernelRings {
+    fn from(rings: OwnRings) -> Self {
+        Self(Kind::Own(rings))
     }
+}
+
+/// Hand a call on to the rings behind, whichever they are.
+macro_rules! behind {
+    ($self:ident.$call:ident($($argument:expr),*)) => {
+        match &$self.0 {
+            Kind::First(rings) => rings.$call($($argument),*),
+            Kind::Own(rings) => rings.$call($($argument),*),
+        }
+    };
+    (mut $self:ident.$call:ident($($argument:expr),*)) => {
+        match &mut $self.0 {
+            Kind::First(rings) => rings.$call($($argument),*),
+            Kind::Own(rings) => rings.$call($($argument),*),
+        }
+    };
 }
 
 impl Rings for KernelRings {
     fn received(&mut self, into: &mut [Descriptor]) -> usize {
-        let want = into.len().min(self.scratch.len());
-        // SAFETY: the queue belongs to a socket of this UMEM, and what it yields becomes a token only through the ledger.
-        let count = unsafe { self.rx.consume(&mut self.scratch[..want]) };
-        for (descriptor, &desc) in into.iter_mut().zip(&self.scratch[..count]) {
-            (descriptor.addr, descriptor.len) = self.umem.keep_desc(desc);
-        }
-        count
+        behind!(mut self.received(into))
     }
 
     fn fill_room(&mut self, want: u32) -> u32 {
-        self.fill.nb_free(want)
+        behind!(mut self.fill_room(want))
     }
 
     fn submit_fill(&mut self, frames: &[Descriptor]) -> usize {
-        let count = self.load(frames);
-        // SAFETY: `Port::fill` consumed the frames' tokens, so nobody else submits or touches them; same UMEM.
-        unsafe { self.fill.produce(&self.scratch[..count]) }
+        behind!(mut self.submit_fill(frames))
     }
 
     fn tx_room(&mut self, want: u32) -> u32 {
-        self.tx.nb_free(want)
+        behind!(mut self.tx_room(want))
     }
 
     fn submit_tx(&mut self, packets: &[Descriptor]) -> usize {
-        let count = self.load(packets);
-        // SAFETY: `Port::send` consumed the frames' tokens, so nobody else submits or touches them; same UMEM.
-        unsafe { self.tx.produce(&self.scratch[..count]) }
+        behind!(mut self.submit_tx(packets))
     }
 
     fn completed(&mut self, into: &mut [Descriptor]) -> usize {
-        let want = into.len().min(self.scratch.len());
-        // SAFETY: the queue belongs to a socket of this UMEM, and what it yields becomes a token only through the ledger.
-        let count = unsafe { self.completion.consume(&mut self.scratch[..want]) };
-        for (descriptor, desc) in into.iter_mut().zip(&self.scratch[..count]) {
-            *descriptor = Descriptor { addr: u32::try_from(desc.addr()).unwrap_or(u32::MAX), len: 0 };
-        }
-        count
+        behind!(mut self.completed(into))
     }
 
     fn tx_wants_kick(&self) -> bool {
-        self.tx.needs_wakeup()
+        behind!(self.tx_wants_kick())
     }
 
     fn kick_tx(&mut self) -> Kick {
-        use nix::errno::Errno;
-        match send(self.tx.fd().as_raw_fd(), &[], MsgFlags::MSG_DONTWAIT) {
-            Ok(_) => Kick::Done,
-            Err(Errno::ENETDOWN) => Kick::Down,
-            // Unbound, which the kernel does when the device goes.
-            Err(Errno::ENXIO | Errno::ENODEV | Errno::EBADF) => Kick::Gone,
-            // EAGAIN: more is on the ring than one call takes; EBUSY and ENOBUFS: the driver is short of something.
-            Err(_) => Kick::Again,
-        }
+        behind!(mut self.kick_tx())
     }
 
     fn kick_fill(&mut self) {
-        if self.fill.needs_wakeup() {
-            // Whatever it answers, the next turn finds out by itself: a receive without a buffer moves no data.
-            let _ = recv(self.rx.fd().as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT);
-        }
+        behind!(mut self.kick_fill());
     }
 
     fn fd(&self) -> Option<RawFd> {
-        Some(self.rx.fd().as_raw_fd())
+        behind!(self.fd())
     }
+}
+
+/// Make the kernel look at the TX ring of a socket.
+pub(super) fn kick_tx(fd: RawFd) -> Kick {
+    match send(fd, &[], MsgFlags::MSG_DONTWAIT) {
+        Ok(_) => Kick::Done,
+        Err(Errno::ENETDOWN) => Kick::Down,
+        // Unbound, which the kernel does when the device goes.
+        Err(Errno::ENXIO | Errno::ENODEV | Errno::EBADF) => Kick::Gone,
+        // EAGAIN: more is on the ring than one call takes; EBUSY and ENOBUFS: the driver is short of something.
+        Err(_) => Kick::Again,
+    }
+}
+
+/// Make the kernel look at the fill ring of a socket.
+pub(super) fn kick_fill(fd: RawFd) {
+    // Whatever it answers, the next turn finds out by itself: a receive without a buffer moves no data.
+    let _ = recv(fd, &mut [], MsgFlags::MSG_DONTWAIT);
 }

@@ -57,6 +57,28 @@ pub(crate) fn set_tx_budget(fd: RawFd, packets: u32) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Microseconds that one system call polls a driver which has nothing.
+const BUSY_POLL_US: c_int = 20;
+
+/// Let the driver of the socket's queue leave its work to the system calls of who owns the socket (Linux 5.11), at most
+/// `budget` packets in each. It does so once interrupts are held back, which is an administrator's to switch on:
+/// `napi_defer_hard_irqs` and `gro_flush_timeout` of the device.
+pub(crate) fn prefer_busy_poll(fd: RawFd, budget: u32) -> io::Result<()> {
+    let budget = c_int::try_from(budget).unwrap_or(c_int::MAX);
+    for (option, value) in
+        [(libc::SO_PREFER_BUSY_POLL, 1), (libc::SO_BUSY_POLL, BUSY_POLL_US), (libc::SO_BUSY_POLL_BUDGET, budget)]
+    {
+        let size = socklen_t::try_from(mem::size_of::<c_int>()).unwrap_or(0);
+        // SAFETY: the option's value is one integer, which lives until the call returns.
+        let status =
+            unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast::<c_void>(), size) };
+        if status != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Read an option.
 ///
 /// # Safety

@@ -10,7 +10,7 @@ use std::{
     num::NonZeroU32,
     ptr::NonNull,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU16, Ordering::Relaxed},
     },
 };
@@ -22,8 +22,9 @@ use xsk_rs::{
 };
 
 use super::{
-    Frame, FrameCounts, PortId, XskError,
+    Descriptor, Frame, FrameCounts, PortId, XskError,
     frame::{Ledger, Place},
+    registrations::Registrations,
 };
 use crate::{
     bpf::{METADATA_LEN, Metadata},
@@ -47,7 +48,9 @@ struct Inner {
     ledger: Ledger,
     /// Free frames that no worker has on its list; holds all frames, so that a push never fails.
     pool: ArrayQueue<Frame>,
-    descs: Box<[DescSlot]>,
+    /// xsk-rs' descriptor of each frame; none where no kernel knows of the UMEM.
+    descs: Box<[FrameDesc]>,
+    registrations: Mutex<Registrations>,
     backing: Backing,
 }
 
@@ -60,11 +63,8 @@ enum Backing {
     },
 }
 
-/// The kernel's descriptor of one frame, as xsk-rs knows it. It cannot be made up, only kept.
-struct DescSlot(UnsafeCell<FrameDesc>);
-
-// SAFETY: `base` points into memory that `backing` keeps mapped, and every access to a frame's bytes or descriptor slot
-// goes through the frame's token, of which there is one.
+// SAFETY: `base` points into memory that `backing` keeps mapped, and every access to a frame's bytes goes through the
+// frame's token, of which there is one.
 unsafe impl Send for Inner {}
 // SAFETY: as for `Send`; what is reached without a token (ledger, pool) is atomic.
 unsafe impl Sync for Inner {}
@@ -126,7 +126,6 @@ impl Umem {
         let shift = layout.frame_size.trailing_zeros();
         let frames = len >> shift;
         let pool = ArrayQueue::new(frames);
-        let descs = descs.into_iter().map(|desc| DescSlot(UnsafeCell::new(desc))).collect();
         let umem = Self(Arc::new(Inner {
             base,
             len,
@@ -135,7 +134,8 @@ impl Umem {
             tag,
             ledger: Ledger::new(frames),
             pool,
-            descs,
+            descs: descs.into(),
+            registrations: Mutex::default(),
             backing,
         }));
         for index in 0..frames {
@@ -245,24 +245,32 @@ impl Umem {
         count
     }
 
-    /// Remember the kernel's descriptor of a frame; its packet offset and length come back.
-    pub(super) fn keep_desc(&self, desc: FrameDesc) -> (u32, u32) {
-        let addr = u32::try_from(desc.addr()).unwrap_or(u32::MAX);
-        let len = u32::try_from(desc.lengths().data()).unwrap_or(u32::MAX);
-        if let Some(slot) = self.0.descs.get(self.index(addr)) {
-            // SAFETY: the kernel has just handed this frame to the caller, who makes its token next, so nobody else
-            // reaches the slot.
-            unsafe { *slot.0.get() = desc };
-        }
-        (addr, len)
+    /// The first socket that was bound is closed: sockets go on other registrations of the UMEM from now on.
+    pub(crate) fn lose_first(&self) {
+        self.registrations().lose_first();
     }
 
-    /// The kernel's descriptor of a frame whose token the caller is giving up, as it was last kept.
-    pub(super) fn desc(&self, addr: u32) -> FrameDesc {
-        // SAFETY: only the holder of the frame's token asks, see `keep_desc`.
-        let mut desc = unsafe { *self.0.descs[self.index(addr)].0.get() };
-        desc.set_options(0);
+    /// xsk-rs' descriptor for what lies `at` a place, in a frame whose token the caller is giving up. Its descriptors
+    /// can be kept but not made up, and begin where the kernel lets packets begin: one that lies elsewhere is moved there.
+    pub(super) fn desc(&self, at: Descriptor) -> FrameDesc {
+        let mut desc = self.0.descs[self.index(at.addr)];
+        let len = at.len.min(self.0.layout.frame_size - HEADROOM);
+        if let Some(umem) = self.kernel().filter(|_| len > 0) {
+            // SAFETY: `desc` is of this UMEM, and only who holds the frame's token may reach its bytes: the caller.
+            unsafe { umem.data_mut(&mut desc) }.cursor().set_pos(len as usize);
+        }
+        let begin = u32::try_from(desc.addr()).unwrap_or(at.addr);
+        if begin != at.addr {
+            // SAFETY: both places are in one frame, the caller's: a token's packet ends with its frame at the latest, and
+            // `len` bytes fit behind the headroom, where `desc` begins.
+            unsafe { std::ptr::copy(self.at(at.addr), self.at(begin), len as usize) };
+        }
         desc
+    }
+
+    /// How sockets get onto the UMEM.
+    pub(super) fn registrations(&self) -> MutexGuard<'_, Registrations> {
+        self.0.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The UMEM as xsk-rs knows it; none for one in plain memory.

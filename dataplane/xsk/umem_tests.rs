@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Frame, Place, PortId, Umem};
-use crate::bpf::types::Magic;
-
-use crate::plane::UmemLayout;
+use crate::{
+    bpf::{METADATA_LEN, types::Magic},
+    plane::UmemLayout,
+};
 
 const LAYOUT: UmemLayout = UmemLayout { frames: 256, frame_size: 2048, ring: 64 };
 
@@ -20,14 +21,15 @@ fn received(umem: &Umem, addr: u32, len: u32) -> Option<Frame> {
     umem.claim(addr, len, Place::Rx, Place::Rx)
 }
 
-/// Write what the XDP program would in front of the packet at `addr`.
 /// What the XDP program writes first.
 fn magic() -> u16 {
     Magic::SXF_MAGIC.0.try_into().expect("the header gives it 16 bits")
 }
 
+/// Write what the XDP program would in front of the packet at `addr`.
 fn write_metadata(umem: &Umem, addr: u32, magic: u16, chain: u16, rule: u32) {
-    let mut at = umem.claim(addr - 8, 8, Place::Rx, Place::Rx).unwrap();
+    let begin = addr - u32::try_from(METADATA_LEN).unwrap();
+    let mut at = umem.claim(begin, 8, Place::Rx, Place::Rx).unwrap();
     let bytes = [&magic.to_ne_bytes()[..], &chain.to_ne_bytes(), &rule.to_ne_bytes()].concat();
     umem.bytes_mut(&mut at).copy_from_slice(&bytes);
 }

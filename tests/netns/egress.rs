@@ -33,12 +33,12 @@ fn start(lab: &Lab, workers: &'static str) -> Daemon {
 }
 
 /// A second of numbered datagrams, none of which may be missing.
-fn numbered(lab: &Lab) -> u64 {
+fn numbered(lab: &Lab, daemon: &Daemon) -> u64 {
     let numbered = Numbered::start(lab, PORT);
     thread::sleep(Duration::from_secs(1));
     let Arrived { sent, missing } = numbered.finish();
     assert!(sent > 100, "{sent}");
-    assert_eq!(missing, [0; 0], "of {sent}");
+    assert_eq!(missing, [0; 0], "of {sent}: {}", daemon.json("status")["workers"]);
     sent
 }
 
@@ -67,7 +67,7 @@ fn numbered_datagrams_arrive_by_injection() {
     let daemon = start(&lab, "egress = \"inject\"\nset_gro = true");
     let service = wait_for_way(&daemon, "inject");
     assert!(reason(&service).contains("gro turned on"), "{service}");
-    let sent = numbered(&lab);
+    let sent = numbered(&lab, &daemon);
     assert!(workers(&daemon, "injected") >= sent);
     assert_eq!(workers(&daemon, "inject_lost"), 0);
     upload(&lab, WEB, 5_000_000).expect("an upload, every byte compared");
@@ -86,7 +86,7 @@ fn numbered_datagrams_arrive_by_tx_where_that_is_configured() {
     let daemon = start(&lab, "egress = \"tx\"");
     let service = wait_for_way(&daemon, "tx");
     assert!(reason(&service).contains("workers.egress"), "{service}");
-    numbered(&lab);
+    numbered(&lab, &daemon);
     assert_eq!(workers(&daemon, "inject_calls"), 0);
 }
 
@@ -98,12 +98,12 @@ fn without_gro_packets_leave_by_tx_and_status_says_why() {
     let daemon = start(&lab, "");
     let service = wait_for_way(&daemon, "tx");
     assert!(reason(&service).contains("ethtool -K eth0 gro on"), "{service}");
-    numbered(&lab);
+    numbered(&lab, &daemon);
     upload(&lab, WEB, 5_000_000).expect("an upload");
     assert_eq!(workers(&daemon, "inject_calls"), 0);
     set_gro(&lab, "1");
     wait_for_way(&daemon, "both");
-    numbered(&lab);
+    numbered(&lab, &daemon);
     upload(&lab, WEB, 5_000_000).expect("an upload by both ways");
     // A burst, and whatever is lost of it, shows that GRO is off again; then the ring serves.
     set_gro(&lab, "0");
@@ -112,7 +112,7 @@ fn without_gro_packets_leave_by_tx_and_status_says_why() {
         let list = daemon.json("service list");
         (list["services"][0]["way"] == "tx").then_some(())
     });
-    numbered(&lab);
+    numbered(&lab, &daemon);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod egress;
 mod fail;
 mod idle;
 mod inspection;
+mod interfaces;
 mod modules;
 mod offload;
 mod rules;

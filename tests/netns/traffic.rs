@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
+
 use crate::lab::{Lab, Place};
 
 /// What `/` holds.
@@ -229,6 +231,8 @@ impl Numbered {
     pub(crate) fn start(lab: &Lab, port: u16) -> Self {
         let inbox = lab.enter(Place::Web, || UdpSocket::bind(("0.0.0.0", port)).expect("the port is free"));
         inbox.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout is allowed");
+        // An injected packet takes a page of the buffer, however short it is: the default holds some fifty.
+        setsockopt(&inbox, RcvBufForce, &(16 << 20)).expect("root may have a large buffer");
         let outbox = lab.enter(Place::Client, || UdpSocket::bind("0.0.0.0:0").expect("a port is free"));
         outbox.connect((crate::lab::WEB, port)).expect("a route to the container");
         let stop = Arc::new(AtomicBool::new(false));

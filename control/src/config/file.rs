@@ -170,10 +170,21 @@ pub(super) struct RawUmem {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawWorkers {
     pub(super) cores: Vec<usize>,
+    pub(super) numa: Option<RawNuma>,
     pub(super) batch: Option<i64>,
     pub(super) busy_poll: bool,
+    pub(super) spin_us: Option<i64>,
+    pub(super) prefer_busy_poll: bool,
     pub(super) egress: EgressName,
     pub(super) set_gro: bool,
+}
+
+/// `workers.numa`: the number of a node, or a word.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawNuma {
+    Node(i64),
+    Word(String),
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secuxflow::{
-    plane::{EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, UmemLayout},
+    plane::{EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, NumaRequest, UmemLayout},
     rules::Action,
 };
 
@@ -83,7 +83,10 @@ fn every_value_arrives() {
         [workers]
         cores = [1, 0]
         batch = 512
+        numa = 1
         busy_poll = true
+        spin_us = 50
+        prefer_busy_poll = true
         egress = "inject"
         set_gro = true
         [flows]
@@ -115,6 +118,7 @@ fn every_value_arrives() {
     assert_eq!(plane.default_action, Action::Inspect { chain: "waf".into() });
     assert_eq!(plane.umem, UmemLayout { frames: 1024, frame_size: 2048, ring: 256 });
     assert_eq!((plane.cores.as_slice(), plane.batch, plane.busy_poll), (&[1, 0][..], 512, true));
+    assert_eq!((plane.numa, plane.spin.as_micros(), plane.prefer_busy_poll), (NumaRequest::Node(1), 50, true));
     assert_eq!((plane.egress, plane.set_gro), (EgressRequest::Inject, true));
     let flows = FlowConfig {
         table: 2048,
@@ -182,6 +186,9 @@ fn each_broken_rule_names_its_key() {
         (&with("[umem]\nframe_size = 3000"), "umem.frame_size"),
         (&with("[umem]\nframes = 4096"), "umem.frames"),
         (&with("[workers]\nbatch = 0"), "workers.batch"),
+        (&with("[workers]\nnuma = -1"), "workers.numa"),
+        (&with("[workers]\nnuma = \"on\""), "workers.numa"),
+        (&with("[workers]\nspin_us = 2000000"), "workers.spin_us"),
         (&with("[workers]\nbatch = 513"), "workers.batch"),
         (&with("[workers]\negress = \"tx\"\nset_gro = true"), "workers.set_gro"),
         (&with("[workers]\ncores = [1, 1]"), "workers.cores[1]"),

@@ -85,3 +85,11 @@ fn bad_configuration_is_refused_with_the_reason() {
         assert!(error.contains(reason), "{json}: {error}");
     }
 }
+
+#[test]
+fn inspecting_allocates_nothing() {
+    let mut bench = bench(r#"{"ports":[23]}"#);
+    let frames: Vec<_> = (0..32).map(|n| tcp(if n % 4 == 0 { 23 } else { 80 }, 0x18, b"GET / HTTP/1.1")).collect();
+    assert_eq!(bench.run(&frames).iter().filter(|pass| !**pass).count(), 8, "some raise alerts");
+    assert_eq!(bench.allocations(&frames, 100), 0);
+}

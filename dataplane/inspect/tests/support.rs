@@ -113,6 +113,21 @@ impl Bench {
             .collect()
     }
 
+    /// The same frames `times` over, written and described before; how many allocations the runner makes meanwhile.
+    pub(super) fn allocations(&mut self, frames: &[Vec<u8>], times: usize) -> u64 {
+        let place = |(i, frame): (usize, &Vec<u8>)| {
+            self.memory.write(i * FRAME, frame).unwrap();
+            packet(i * FRAME, frame)
+        };
+        let mut packets: Vec<_> = frames.iter().enumerate().map(place).collect();
+        crate::counting::allocations(|| {
+            for _ in 0..times {
+                self.runner.run(0, &mut packets);
+                while self.alerts.pop().is_some() {}
+            }
+        })
+    }
+
     /// What was asked for in the last run: packet, step, steps, wish, seconds.
     pub(super) fn asked(&self) -> Vec<(u16, u8, u8, Ask, u32)> {
         self.runner.asked().iter().map(|a| (a.packet, a.step, a.steps, a.ask, a.seconds)).collect()

@@ -21,6 +21,9 @@ pub(crate) struct Extras {
     pub(crate) tcp_flags: Vec<u32>,
     /// Of the rules that are not monitored.
     pub(crate) enforced: u32,
+    /// Of those that drop, or whose match rests on addresses and VLAN alone: what there is to say of a packet that cannot
+    /// be decided on.
+    pub(crate) strict: u32,
 }
 
 impl Extras {
@@ -29,9 +32,13 @@ impl Extras {
         let (vlans, tcp_flags) = (vlans(rules, rows), tcp_flags(rules, rows));
         let used = |table: &[u32], field: Uses| if table.is_empty() { 0 } else { field.0 };
         let uses = used(&vlans, Uses::SXF_USES_VLAN) | used(&tcp_flags, Uses::SXF_USES_TCP_FLAGS);
-        let enforced = rules.iter().enumerate().filter(|(_, rule)| !ruleset.monitors(rule));
-        let enforced = rows.set(enforced.map(|(place, _)| place));
-        Self { uses, vlans, tcp_flags, enforced: rows.line(&enforced) }
+        let [enforced, strict] = [false, true].map(|strict| {
+            let wanted = |rule: &Rule| !ruleset.monitors(rule) && (!strict || rule.is_strict());
+            let places = rules.iter().enumerate().filter(|(_, rule)| wanted(rule)).map(|(place, _)| place);
+            let bits = rows.set(places);
+            rows.line(&bits)
+        });
+        Self { uses, vlans, tcp_flags, enforced, strict }
     }
 }
 

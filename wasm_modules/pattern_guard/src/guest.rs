@@ -43,7 +43,9 @@ extern "C" fn sxf_alloc(len: usize) -> *mut u8 {
 extern "C" fn sxf_init(config: *const u8, len: usize) -> u32 {
     // SAFETY: the host wrote `len` bytes to a block that sxf_alloc gave it.
     let json = unsafe { slice::from_raw_parts(config, len) };
-    let made = parse_config(json).and_then(|config| Ok(State { patterns: Patterns::new(&config)?, drop: config.drop }));
+    let made = parse_config(json).and_then(|config| {
+        Ok(State { patterns: Patterns::new(&config.patterns, config.ignore_case)?, drop: config.drop })
+    });
     match made {
         Ok(state) => {
             // SAFETY: the guest is single-threaded, and no reference to STATE lives across an export.

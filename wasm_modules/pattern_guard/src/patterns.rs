@@ -4,8 +4,6 @@ use alloc::string::{String, ToString};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use crate::Config;
-
 /// All patterns as one automaton.
 #[derive(Debug)]
 pub struct Patterns(AhoCorasick);
@@ -15,13 +13,13 @@ impl Patterns {
     ///
     /// # Errors
     /// There are too many states, for people.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    pub fn new(patterns: &[String], ignore_case: bool) -> Result<Self, String> {
         let automaton = AhoCorasick::builder()
             // One table look-up a byte. What else there is goes by prefilters and failure links, slower without SIMD.
             .kind(Some(AhoCorasickKind::DFA))
             .prefilter(false)
-            .ascii_case_insensitive(config.ignore_case)
-            .build(&config.patterns)
+            .ascii_case_insensitive(ignore_case)
+            .build(patterns)
             .map_err(|error| error.to_string())?;
         Ok(Self(automaton))
     }
@@ -41,7 +39,7 @@ mod tests {
 
     fn patterns(ignore_case: bool) -> Patterns {
         let patterns = ["cmd.exe", "/etc/passwd", "\u{1}\u{2}"].map(ToString::to_string).to_vec();
-        Patterns::new(&Config { patterns, ignore_case, drop: true }).unwrap()
+        Patterns::new(&patterns, ignore_case).unwrap()
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::{
     rules::{Address, Matcher, RuleError, Ruleset, reference::check_sets},
 };
 
-/// Most memory for bit vectors of sets, bytes.
-const MAX_BYTES: usize = 1 << 30;
+/// Most memory for bit vectors of sets as sources, and again as destinations, bytes.
+const MAX_BYTES: usize = 1 << 29;
 
 /// What a generation knows of sets.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(crate) struct Classes {
 ///
 /// # Errors
 /// A rule names a set that is not in the ruleset, or the sets overlap in so many ways that the bit vectors for them take
-/// more than 1 GiB.
+/// more than 1 GiB: half of it for sources, half for destinations.
 pub(in super::super) fn classes(
     ruleset: &Ruleset,
     matchers: &[&Matcher],
