@@ -305,6 +305,15 @@ fn contradictions_are_told_with_who_wins_and_how_many_there_are() {
     let told = order_warnings(&offline(&found, secuxflow::rules::Action::Pass).0, |id| id.to_string());
     assert_eq!(told.len(), 21, "{told:?}");
     assert_eq!(told[20], "36 pairs of rules contradict each other; the first 20 are told");
+    // No two meet, but by their destinations they might.
+    let apart = |at: u32| {
+        let action = if at.is_multiple_of(2) { "drop" } else { "pass" };
+        json!({"action": action, "src": std::net::Ipv4Addr::from(at).to_string()})
+    };
+    let found = entries(&(0..2000).map(apart).collect());
+    let told = order_warnings(&offline(&found, secuxflow::rules::Action::Pass).0, |id| id.to_string());
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("no contradiction was found, but not all pairs"), "{told:?}");
 }
 
 /// Rules as a daemon may hold them: ascending ids, all fields, any comment.

@@ -29,11 +29,15 @@ fn rest(found: &Contradictions) -> Option<String> {
     match (*capped, total - pairs.len()) {
         (false, 0) => None,
         (false, _) => Some(format!("{total} pairs of rules contradict each other; the first {} are told", pairs.len())),
-        (true, _) => Some(format!(
-            "at least {total} pairs of rules contradict each other; the first {} are told, and not all pairs were \
-             compared, for there are too many",
-            pairs.len()
-        )),
+        (true, _) => {
+            let found = match total {
+                0 => "no contradiction was found".to_owned(),
+                _ => {
+                    format!("at least {total} pairs of rules contradict each other; the first {} are told", pairs.len())
+                }
+            };
+            Some(format!("{found}, but not all pairs of rules were compared, for there are too many"))
+        }
     }
 }
 
