@@ -120,6 +120,12 @@ fn some_are_named_and_the_work_is_bounded() {
     };
     let few = contradictions(&cross(10), &[]);
     assert_eq!((few.pairs.len(), few.total, few.capped), (20, 100, false));
+    let alternate = |id: u32| Rule {
+        action: [Action::Drop, Action::Pass][id as usize % 2].clone(),
+        ..rule(id, |m| m.src = host(id))
+    };
+    let apart = contradictions(&Ruleset::new((1..=10_000).map(alternate).collect(), Action::Pass), &[]);
+    assert_eq!((apart.total, apart.capped), (0, false), "sources keep them apart");
     let many = contradictions(&cross(8192), &[]);
     assert_eq!((many.pairs.len(), many.capped), (20, true));
     assert!(many.total > 1000, "{}", many.total);

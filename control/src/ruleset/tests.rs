@@ -305,10 +305,10 @@ fn contradictions_are_told_with_who_wins_and_how_many_there_are() {
     let told = order_warnings(&offline(&found, secuxflow::rules::Action::Pass).0, |id| id.to_string());
     assert_eq!(told.len(), 21, "{told:?}");
     assert_eq!(told[20], "36 pairs of rules contradict each other; the first 20 are told");
-    // No two meet, but by their destinations they might.
+    // No two meet, but by their addresses they might.
     let apart = |at: u32| {
         let action = if at.is_multiple_of(2) { "drop" } else { "pass" };
-        json!({"action": action, "src": std::net::Ipv4Addr::from(at).to_string()})
+        json!({"action": action, "port": at, "proto": "tcp"})
     };
     let found = entries(&(0..2000).map(apart).collect());
     let told = order_warnings(&offline(&found, secuxflow::rules::Action::Pass).0, |id| id.to_string());
