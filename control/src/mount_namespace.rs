@@ -4,11 +4,13 @@ use std::{fs, path::Path};
 
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-/// A warning when the daemon is in another mount namespace than init, as `ip netns exec` and `unshare` make, and would
-/// mount the bpf file system `bpffs` there. Says nothing where it cannot be seen.
+/// A warning when the daemon is in another mount namespace than init or its parent, as `ip netns exec` and `unshare` make,
+/// and would mount the bpf file system `bpffs` there. Says nothing where neither can be seen.
 pub(crate) fn warning(bpffs: &Path) -> Option<String> {
     let mounted = statfs(bpffs).is_ok_and(|kind| kind.filesystem_type() == BPF_FS_MAGIC);
-    let own = differ(Path::new("/proc/self/ns/mnt"), Path::new("/proc/1/ns/mnt"));
+    let others = ["1".to_owned(), std::os::unix::process::parent_id().to_string()];
+    let own =
+        others.iter().any(|pid| differ(Path::new("/proc/self/ns/mnt"), &Path::new("/proc").join(pid).join("ns/mnt")));
     (own && !mounted).then(|| {
         format!(
             "the daemon runs in a mount namespace of its own, and so will the bpf file system at {}: when the daemon is \
