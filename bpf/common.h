@@ -66,6 +66,10 @@ enum sxf_event {
         SXF_CONDEMNED,
         /* From a source that a module blocked. */
         SXF_SOURCE_BLOCKED,
+        /* Why a packet was undecidable. */
+        SXF_TRUNCATED,
+        SXF_BAD_HEADER,
+        SXF_LONG_CHAIN,
         SXF_EVENTS,
 };
 

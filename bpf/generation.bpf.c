@@ -185,6 +185,7 @@ int sxf_generation(struct xdp_md *ctx) {
                 break;
         case KIND_UNDECIDABLE:
                 count_event(SXF_UNDECIDABLE);
+                count_event(packet.why ? packet.why : SXF_TRUNCATED);
                 if (!packet.addressed)
                         return fail(config.fail_closed, bytes);
                 if (is_source_blocked(ctx, &packet))

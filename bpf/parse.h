@@ -68,7 +68,9 @@ struct packet {
         __u8 plain;
         /* Hop limit of an IPv6 packet. */
         __u8 hops;
-        __u8 reserved[7];
+        /* Why it is undecidable, enum sxf_event; 0 where the frame ends inside a header. */
+        __u8 why;
+        __u8 reserved[6];
 };
 
 /* Write an address of `packet`, which must be zero before. */
@@ -140,6 +142,11 @@ static __always_inline __u32 least_transport(__u8 protocol) {
         }
 }
 
+static __always_inline enum kind undecidable(struct packet *packet, enum sxf_event why) {
+        packet->why = why;
+        return KIND_UNDECIDABLE;
+}
+
 static __always_inline enum kind parse_transport(struct cursor *cursor, struct packet *packet) {
         __u32 least = least_transport(packet->protocol);
         __u8 *here;
@@ -171,8 +178,10 @@ static __always_inline enum kind parse_ipv4(struct cursor *cursor, struct packet
         struct iphdr *ip = look(cursor, sizeof(*ip));
         __u16 flags;
 
-        if (!ip || ip->version != 4 || ip->ihl < 5)
+        if (!ip)
                 return KIND_UNDECIDABLE;
+        if (ip->version != 4 || ip->ihl < 5)
+                return undecidable(packet, SXF_BAD_HEADER);
         packet->src[0] = ip->saddr;
         packet->dst[0] = ip->daddr;
         packet->protocol = ip->protocol;
@@ -229,8 +238,10 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
         struct ipv6hdr *ip = look(cursor, sizeof(*ip));
         struct ext_walk walk = {};
 
-        if (!ip || ip->version != 6)
+        if (!ip)
                 return KIND_UNDECIDABLE;
+        if (ip->version != 6)
+                return undecidable(packet, SXF_BAD_HEADER);
         __builtin_memcpy(packet->src, &ip->saddr, sizeof(packet->src));
         __builtin_memcpy(packet->dst, &ip->daddr, sizeof(packet->dst));
         packet->v6 = 1;
@@ -245,8 +256,10 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
         walk.cursor = *cursor;
         walk.packet = packet;
         bpf_loop(MAX_EXT_HEADERS, skip_extension, &walk, 0);
-        if (walk.cut || (is_extension(packet->protocol) && packet->fragment != FRAGMENT_LATER))
+        if (walk.cut)
                 return KIND_UNDECIDABLE;
+        if (is_extension(packet->protocol) && packet->fragment != FRAGMENT_LATER)
+                return undecidable(packet, SXF_LONG_CHAIN);
         return parse_transport(&walk.cursor, packet);
 }
 
@@ -286,7 +299,7 @@ __noinline int parse(struct xdp_md *ctx, struct packet *packet) {
         if (proto == bpf_htons(ETH_P_ARP))
                 return KIND_NEIGHBOUR;
         /* More tags than are looked behind may hide an IP packet. */
-        return is_vlan(proto) ? KIND_UNDECIDABLE : KIND_NON_IP;
+        return is_vlan(proto) ? undecidable(packet, SXF_LONG_CHAIN) : KIND_NON_IP;
 }
 
 #endif

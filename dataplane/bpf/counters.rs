@@ -12,7 +12,7 @@ use crate::plane::{Count, Named};
 const ACTIONS: [(&str, Act); 4] =
     [("pass", Act::SXF_PASS), ("drop", Act::SXF_DROP), ("inspect", Act::SXF_INSPECT), ("forward", Act::SXF_FORWARD)];
 
-const EVENTS: [(&str, Event); 15] = [
+const EVENTS: [(&str, Event); 18] = [
     ("neighbour", Event::SXF_NEIGHBOUR),
     ("non_ip", Event::SXF_NON_IP),
     ("undecidable", Event::SXF_UNDECIDABLE),
@@ -28,6 +28,9 @@ const EVENTS: [(&str, Event); 15] = [
     ("flow_cleared", Event::SXF_CLEARED),
     ("flow_condemned", Event::SXF_CONDEMNED),
     ("source_blocked", Event::SXF_SOURCE_BLOCKED),
+    ("truncated", Event::SXF_TRUNCATED),
+    ("bad_header", Event::SXF_BAD_HEADER),
+    ("long_chain", Event::SXF_LONG_CHAIN),
 ];
 
 const _: () = assert!(ACTIONS.len() == Act::SXF_ACTIONS.0 as usize && EVENTS.len() == Event::SXF_EVENTS.0 as usize);

@@ -15,7 +15,7 @@ use crate::{
         shapes::{self, Families, SHAPES},
         testing::Random,
     },
-    wire::{Fragment, Frame, parse, testing},
+    wire::{Fragment, Frame, Undecidable, parse, testing},
 };
 
 const XDP_DROP: u32 = 1;
@@ -72,7 +72,7 @@ impl Model {
         match frame {
             Frame::Neighbour => self.event("neighbour"),
             Frame::NonIp => self.event("non_ip"),
-            Frame::Undecidable(..) => self.event("undecidable"),
+            Frame::Undecidable(why, _) => self.undecidable(*why),
             Frame::Ip(headers) if headers.fragment == Fragment::Later => self.event("later_fragment"),
             Frame::Ip(_) => {}
         }
@@ -116,6 +116,15 @@ impl Model {
         let open = self.policy == FailPolicy::Open;
         self.event(if open { "fail_open" } else { "fail_closed" });
         (if open { XDP_PASS } else { XDP_DROP }, None)
+    }
+
+    pub(super) fn undecidable(&mut self, why: Undecidable) {
+        self.event("undecidable");
+        self.event(match why {
+            Undecidable::Truncated => "truncated",
+            Undecidable::BadHeader => "bad_header",
+            Undecidable::LongChain => "long_chain",
+        });
     }
 
     pub(super) fn event(&mut self, name: &'static str) {

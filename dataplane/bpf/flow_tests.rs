@@ -146,8 +146,8 @@ impl Trial<'_> {
         let told = format!("{before:?} {decision:?} on {frame:?} {packet:02x?} of {:#?}", self.ruleset);
         let kind = match &before {
             Before::Blocked => {
-                if matches!(frame, Frame::Undecidable(..)) {
-                    self.model.event("undecidable");
+                if let Frame::Undecidable(why, _) = frame {
+                    self.model.undecidable(why);
                 }
                 self.count(packet, "drop", "source_blocked");
                 assert_eq!(verdict, XDP_DROP, "{told}");

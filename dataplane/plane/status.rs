@@ -235,8 +235,9 @@ pub struct PlaneStatus {
     pub actions: Vec<Named<Count>>,
     /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,
     /// `no_generation`, `no_metadata`, `fail_open`, `fail_closed`, `blocklist`; `monitored` is what would have been
-    /// dropped but for monitor mode, and `sample_lost` what of it found no room to become an alert. `flow_cleared`, `flow_condemned` and `source_blocked` are
-    /// packets that modules decided on before, by the flow or the source.
+    /// dropped but for monitor mode, and `sample_lost` what of it found no room to become an alert. `flow_cleared`,
+    /// `flow_condemned` and `source_blocked` are packets that modules decided on before, by the flow or the source.
+    /// `truncated`, `bad_header` and `long_chain` are why packets were undecidable.
     pub events: Vec<Named<u64>>,
     /// Counters of the rules of the live generation.
     pub rules: Vec<RuleCount>,

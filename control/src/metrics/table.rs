@@ -68,7 +68,7 @@ metrics_table! {
     ACTION_BYTES: Counter Bytes "secuxflow_action_bytes_total" ["action"]
         "Bytes of those packets, Ethernet headers included.";
     EVENTS: Counter Count "secuxflow_classifier_events_total" ["event"]
-        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; blocklist has a source that one holds; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert; flow_cleared, flow_condemned and source_blocked is what modules decided on before, by flow or source.";
+        "Packets by the odd things the XDP program met: neighbour, non_ip, undecidable, later_fragment, no_service, no_generation, no_metadata, fail_open, fail_closed; blocklist has a source that one holds; monitored is what would have been dropped but for monitor mode, sample_lost what of it found no room to become an alert; flow_cleared, flow_condemned and source_blocked is what modules decided on before, by flow or source; truncated, bad_header and long_chain are why packets were undecidable.";
     RULE_PACKETS: Counter Count "secuxflow_rule_packets_total" ["rule", "action"]
         "Packets that a rule decided on.";
     RULE_BYTES: Counter Bytes "secuxflow_rule_bytes_total" ["rule", "action"]
