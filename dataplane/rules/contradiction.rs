@@ -44,8 +44,8 @@ pub struct Contradictions {
 }
 
 /// The contradictions between enabled rules of `ruleset`. Rules in `shadows` never match, and monitored ones decide
-/// nothing, so they are left out. Rules are found by their destinations or
-/// sources, and at most a million pairs are compared.
+/// nothing, so they are left out. Rules are found by their destinations or sources, and at most a million pairs are
+/// compared.
 #[must_use]
 pub fn contradictions(ruleset: &Ruleset, shadows: &[Shadow]) -> Contradictions {
     let never: BTreeSet<RuleId> = shadows.iter().map(|shadow| shadow.rule).collect();

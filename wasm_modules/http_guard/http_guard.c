@@ -83,24 +83,9 @@ static int read_option(struct json *j) {
         return json_fail(j, "unknown option; there are ports, methods, max_line");
 }
 
-static int read_config(struct json *j) {
-        if (!json_take(j, '{'))
-                return json_fail(j, "an object { } is expected");
-        if (!json_take(j, '}')) {
-                do {
-                        if (!read_option(j))
-                                return 0;
-                } while (json_take(j, ','));
-                if (!json_take(j, '}'))
-                        return json_fail(j, "} is expected");
-        }
-        json_space(j);
-        return j->at == j->end || json_fail(j, "there is text behind the object");
-}
-
 SXF_EXPORT(sxf_init) u32 sxf_init(const u8 *config, u32 len) {
         struct json j = {config, config + len, 0};
-        if (read_config(&j))
+        if (json_object(&j, read_option))
                 return 0;
         sxf_log(SXF_ERROR, j.error, sxf_strlen(j.error));
         return 1;

@@ -81,4 +81,20 @@ static inline int json_is(const u8 *s, u32 len, const char *word) {
         return i == len && !word[i];
 }
 
+/* The whole configuration: one object, each of whose options `option` reads, key and value. 0 after a mistake. */
+static int json_object(struct json *j, int (*option)(struct json *)) {
+        if (!json_take(j, '{'))
+                return json_fail(j, "an object { } is expected");
+        if (!json_take(j, '}')) {
+                do {
+                        if (!option(j))
+                                return 0;
+                } while (json_take(j, ','));
+                if (!json_take(j, '}'))
+                        return json_fail(j, "} is expected");
+        }
+        json_space(j);
+        return j->at == j->end || json_fail(j, "there is text behind the object");
+}
+
 #endif
