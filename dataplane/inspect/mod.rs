@@ -22,5 +22,5 @@ mod tests;
 
 pub use error::InspectError;
 pub use inspector::Inspector;
-pub use region::{Region, SharedMemory};
+pub use region::{ArenaPages, Region, SharedMemory};
 pub use runner::{Outcome, Runner};
