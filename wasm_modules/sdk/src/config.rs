@@ -13,6 +13,10 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// What is wrong, for people: the path of the field, and the broken rule.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    // For serde a list of the fields' values would do, too.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err("an object { } is expected".into());
+    }
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -57,6 +61,8 @@ mod tests {
             (r#"{"ports": [], "port": 1}"#, "port: unknown field `port`"),
             ("{}", "missing field `ports`"),
             ("{", "EOF"),
+            ("[[1]]", "an object { } is expected"),
+            ("", "an object { } is expected"),
             (r#"{"ports": []} x"#, "trailing characters"),
         ] {
             let error = parse::<Config>(json.as_bytes()).unwrap_err();

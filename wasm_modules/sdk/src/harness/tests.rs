@@ -106,7 +106,7 @@ fn configurations_are_refused_as_by_the_host() {
     let refused = |config| Harness::<Teller>::new(config).unwrap_err();
     assert_eq!(refused(r#"{"flows": 2000}"#), "flows are not many; flows: 2000, it must be 0 to 1000");
     assert!(refused(r#"{"flow": 1}"#).starts_with("flow: unknown field `flow`"));
-    assert!(refused("[").starts_with("EOF"));
+    assert!(refused("{").starts_with("EOF"));
 }
 
 #[test]
