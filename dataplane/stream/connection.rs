@@ -85,7 +85,7 @@ impl Connection<'_> {
         }
         if self.stream.chain != chain {
             if self.stream.is_told() {
-                self.events.push(self.stream.chain, self.stream.abort(secuxflow_abi::NO_PACKET, 0));
+                self.events.push(self.stream.chain, self.stream.abort(secuxflow_abi::NO_PACKET, self.address, 0));
             }
             self.stream.chain = chain;
             self.stream.midstream = true;
@@ -139,7 +139,7 @@ impl Connection<'_> {
             self.stream.reset = true;
             if self.stream.is_told() {
                 let flags = if self.side == usize::from(self.stream.initiator) { 0 } else { chunk::TO_CLIENT };
-                self.events.push(self.stream.chain, self.stream.abort(self.segment.packet, flags));
+                self.events.push(self.stream.chain, self.stream.abort(self.segment.packet, self.address, flags));
             }
             return Ok(State::Closing);
         }
@@ -213,12 +213,12 @@ impl Connection<'_> {
 }
 
 impl Stream {
-    /// The event that tells of its end.
-    pub(super) fn abort(&self, packet: u32, flags: u32) -> Chunk {
+    /// The event that tells of its end; `data` is an address in the window.
+    pub(super) fn abort(&self, packet: u32, data: u32, flags: u32) -> Chunk {
         let set = if self.midstream { chunk::MIDSTREAM } else { 0 };
         let side = &self.sides[usize::from(self.initiator)];
         let offset = side.offset - side.base;
-        Chunk { flow: self.id, offset, data: 0, len: 0, packet, flags: flags | set | chunk::ABORT }
+        Chunk { flow: self.id, offset, data, len: 0, packet, flags: flags | set | chunk::ABORT }
     }
 
     /// What a module said of it does not count any more.

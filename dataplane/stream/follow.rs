@@ -161,6 +161,7 @@ impl Streams {
         let timeouts = self.timeouts;
         let Some(stream) = self.table.get(place) else { return false };
         if now.saturating_sub(stream.last_ns) >= timeouts[stream.state as usize] {
+            self.counts.expired += 1;
             return true;
         }
         if stream.dead || !tcp.has(bits::SYN) {
@@ -171,7 +172,7 @@ impl Streams {
             // The other end takes a new connection for the old one, which it no longer knew.
             return other.retry.is_some_and(|isn| isn == tcp.ack.wrapping_sub(1)) && !own.is_syn(tcp.seq);
         }
-        stream.state == State::Closing && !own.is_syn(tcp.seq)
+        stream.state == State::Closing
     }
 
     /// Enter the stream that a segment opens, or is the first to be seen of.
@@ -334,7 +335,7 @@ impl Streams {
     fn forget(&mut self, place: Place, events: &mut Events) {
         if let Some(stream) = self.table.get(place) {
             if stream.is_told() && !stream.reset {
-                events.push(stream.chain, stream.abort(NO_PACKET, 0));
+                events.push(stream.chain, stream.abort(NO_PACKET, self.address, 0));
             }
             self.free(place.slot);
             self.table.remove(place);

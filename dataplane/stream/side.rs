@@ -237,7 +237,7 @@ impl Side {
         if self.fin == Some(self.offset) && !self.ended {
             self.ended = true;
             if !around.events.mark_last(since, chunk::END) {
-                self.show(0, 0, chunk::END, around);
+                self.show(around.address, 0, chunk::END, around);
             }
         }
     }

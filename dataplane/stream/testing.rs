@@ -253,11 +253,14 @@ impl Bench {
             let reader = &mut self.read[usize::from(flags & chunk::TO_CLIENT != 0)];
             if flags & chunk::ABORT != 0 {
                 self.aborted += 1;
+                self.read = Default::default();
                 continue;
             }
+            assert!(data >= WINDOW, "in the window, also of a mere event");
             let (data, len) = (data.wrapping_sub(address) as usize, len as usize);
             let bytes = match frame.get(data..data + len) {
                 Some(bytes) => bytes,
+                None if len == 0 => &[],
                 None => {
                     let at = (event.chunk.data - ARENA) as usize;
                     self.streams.store.memory().read(at, len).expect("inside the memory")
