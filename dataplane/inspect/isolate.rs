@@ -51,7 +51,7 @@ impl Runner {
                 continue;
             }
             match self.attempt(module, packets, range.clone(), now_ns) {
-                Ok(()) => left.works = true,
+                Ok(_) => left.works = true,
                 Err(failure) if range.len() == 1 || failure.kind == FailureKind::Timeout => {
                     attempts += 1;
                     self.apply_policy(index, packets, range.clone());

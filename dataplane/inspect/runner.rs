@@ -42,6 +42,14 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
+/// What came of one module's turn.
+struct Step {
+    /// Some verdicts may not be to pass.
+    spoke: bool,
+    /// Why it was the fail policy that spoke.
+    failure: Option<Cow<'static, str>>,
+}
+
 /// One module's place in a runner.
 #[derive(Debug)]
 struct Slot {
@@ -69,8 +77,10 @@ pub struct Runner {
     health: Arc<[Health]>,
     counters: Arc<RunnerCounters>,
     pulse: Pulse,
-    /// Packets of the batch that no module has dropped, as indices.
+    /// Packets of the batch that no module has dropped, as indices in ascending order.
     pub(super) live: Vec<u16>,
+    /// Bytes of those.
+    live_bytes: u64,
     raised: Vec<Raised>,
     /// What modules asked for since the run began.
     asked: Vec<Asked>,
@@ -98,6 +108,7 @@ impl Runner {
             counters: shared.counters(),
             pulse: shared.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
+            live_bytes: 0,
             raised: Vec::with_capacity(MAX_ALERTS * longest),
             asked: Vec::with_capacity(MAX_ASKS * longest),
             monitor: false,
@@ -177,19 +188,21 @@ impl Runner {
         self.live.clear();
         // Left over only when the host panicked in the batch before.
         self.raised.clear();
-        for (i, packet) in (0..).zip(packets.iter_mut()) {
+        self.live.extend(0..u16::try_from(packets.len()).unwrap_or(u16::MAX));
+        self.live_bytes = 0;
+        for packet in packets.iter_mut() {
             packet.verdict = verdict::PASS;
-            self.live.push(i);
+            self.live_bytes += u64::from(packet.len);
         }
         let mut now_ns = clock::monotonic_ns();
         self.pulse.enter();
         for step in 0..self.shared.chains[usize::from(chain)].modules.len() {
             let Some(&first) = self.live.first() else { break };
             let module = self.shared.chains[usize::from(chain)].modules[step];
-            let failure = self.step(chain, module, packets, &mut now_ns);
+            let step_made = self.step(chain, module, packets, &mut now_ns);
             self.place_asks(chain, step);
-            said(module, word(packets[usize::from(first)].verdict), failure.as_deref());
-            self.settle(module, packets);
+            said(module, word(packets[usize::from(first)].verdict), step_made.failure.as_deref());
+            self.settle(module, packets, step_made.spoke);
         }
         self.pulse.leave();
         if !self.raised.is_empty() {
@@ -197,17 +210,20 @@ impl Runner {
         }
     }
 
-    /// Call one module on the live packets, or apply its fail policy. Returns why it was the policy.
-    fn step(&mut self, chain: u16, module: u16, packets: &mut [Packet], now_ns: &mut u64) -> Option<Cow<'static, str>> {
+    /// Call one module on the live packets, or apply its fail policy.
+    fn step(&mut self, chain: u16, module: u16, packets: &mut [Packet], now_ns: &mut u64) -> Step {
         let index = usize::from(module);
         let all = 0..self.live.len();
         if !self.health[index].in_service() {
             self.apply_policy(index, packets, all);
-            return Some(Cow::Borrowed("out of service after too many failures"));
+            return Step { spoke: true, failure: Some(Cow::Borrowed("out of service after too many failures")) };
         }
-        let Err(failure) = self.attempt(module, packets, all, now_ns) else {
-            self.slots[index].failures = 0;
-            return None;
+        let failure = match self.attempt(module, packets, all, now_ns) {
+            Err(failure) => failure,
+            Ok(spoke) => {
+                self.slots[index].failures = 0;
+                return Step { spoke, failure: None };
+            }
         };
         let left = self.isolate(module, packets, &failure, now_ns);
         if left.works {
@@ -216,10 +232,10 @@ impl Runner {
             self.slots[index].failures = self.slots[index].failures.saturating_add(1);
         }
         self.fail(chain, module, &failure, left.packets, *now_ns);
-        Some(Cow::Owned(failure.to_string()))
+        Step { spoke: true, failure: Some(Cow::Owned(failure.to_string())) }
     }
 
-    /// Call a module on the live packets of `range`. A failure is counted, and the instance, whose state it may have
+    /// Call a module on the live packets of `range`; whether it let not all of them pass. A failure is counted, and the instance, whose state it may have
     /// spoilt, is thrown away: the next call starts another from the pool.
     pub(super) fn attempt(
         &mut self,
@@ -227,14 +243,14 @@ impl Runner {
         packets: &mut [Packet],
         range: Range<usize>,
         now_ns: &mut u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let index = usize::from(module);
         let started = *now_ns;
         let result = self.call(module, packets, range.clone(), started);
         *now_ns = clock::monotonic_ns();
         self.counters[index].called(now_ns.saturating_sub(started));
         match &result {
-            Ok(()) => {
+            Ok(_) => {
                 self.collect_asks(module, range.clone());
                 self.collect(module, range);
             }
@@ -246,7 +262,7 @@ impl Runner {
         result
     }
 
-    fn call(&mut self, module: u16, packets: &mut [Packet], range: Range<usize>, now_ns: u64) -> Result<(), Failure> {
+    fn call(&mut self, module: u16, packets: &mut [Packet], range: Range<usize>, now_ns: u64) -> Result<bool, Failure> {
         let loaded = &self.shared.modules[usize::from(module)];
         let slot = &mut self.slots[usize::from(module)].instance;
         let instance = match slot {
@@ -358,8 +374,12 @@ impl Runner {
         });
     }
 
-    /// Count what became of the live packets and keep those that go on to the next module.
-    fn settle(&mut self, module: u16, packets: &[Packet]) {
+    /// Count what became of the live packets and keep those that go on to the next module: all, unless the module `spoke`.
+    fn settle(&mut self, module: u16, packets: &[Packet], spoke: bool) {
+        if !spoke {
+            let passed = Count { packets: self.live.len() as u64, bytes: self.live_bytes };
+            return self.counters[usize::from(module)].decided(passed, Count::default());
+        }
         let (mut passed, mut dropped) = (Count::default(), Count::default());
         self.live.retain(|&i| {
             let packet = &packets[usize::from(i)];
@@ -367,6 +387,7 @@ impl Runner {
             *if pass { &mut passed } else { &mut dropped } += Count { packets: 1, bytes: packet.len.into() };
             pass
         });
+        self.live_bytes = passed.bytes;
         self.counters[usize::from(module)].decided(passed, dropped);
     }
 
