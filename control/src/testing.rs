@@ -216,6 +216,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         interfaces: vec![interface],
         generation: 7,
         memory: TableMemory { rules: 2_200_000, sets: 600_000, shared: 1_300_000 },
+        stream_memory: 33_554_432,
         actions: named("drop"),
         events: number("neighbour"),
         rules: vec![RuleCount { id: secuxflow::rules::RuleId(1), count }],
@@ -226,6 +227,8 @@ pub(crate) fn full_status() -> PlaneStatus {
             drops: named("verdict"),
             frames: number("free"),
             flows: FlowTableStatus { flows: 21, entered: 22, expired: 23, evicted: 24, cleared: 25, granted: 26 },
+            streams: ["streams", "blocks", "datagrams", "gaps"].into_iter().flat_map(number).collect(),
+            refused: number("conflict"),
             latency,
             ..WorkerStatus::default()
         }],

@@ -120,6 +120,8 @@ impl Drop for Alias {
 pub(super) struct Window {
     at: NonNull<u8>,
     len: usize,
+    /// Of that, the UMEM's part.
+    frames: usize,
 }
 
 // SAFETY: Window is the right to a range of one store's memory and moves together with that store, which is Send.
@@ -136,7 +138,7 @@ impl Window {
         let at = unsafe { memory_base.add(WINDOW as usize) };
         let at = NonNull::new(at).ok_or_else(|| io::Error::other("null memory base"))?;
         // What is mapped so far; dropped, and so made inaccessible again, when a later piece fails.
-        let mut window = Self { at, len: 0 };
+        let mut window = Self { at, len: 0, frames: alias.pieces.first().copied().unwrap_or(0) };
         for &len in &alias.pieces {
             let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
             // SAFETY: the pieces lie one behind the other in the alias and so in the window; their sum, the alias' length, is
@@ -156,11 +158,11 @@ impl Window {
         Ok(window)
     }
 
-    /// Enter every page into the page table now, so that a first read of a frame does not fault. Best effort: kernels
-    /// before 5.14 do not know it, and then each page faults once.
+    /// Enter every page of frames into the page table now, so that a first read of a frame does not fault. Best effort:
+    /// kernels before 5.14 do not know it, and then each page faults once. The arena takes memory as it is used.
     pub(super) fn populate(&self) {
         // SAFETY: the range is this window's own mapping; populating for reading changes no content.
-        let result = unsafe { libc::madvise(self.at.as_ptr().cast(), self.len, libc::MADV_POPULATE_READ) };
+        let result = unsafe { libc::madvise(self.at.as_ptr().cast(), self.frames, libc::MADV_POPULATE_READ) };
         if result != 0 {
             tracing::debug!("window pages not populated: {}", io::Error::last_os_error());
         }

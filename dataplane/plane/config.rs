@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rules::Action;
+use crate::{rules::Action, stream::StreamConfig};
 
 /// How frames get from the driver into the UMEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -148,6 +148,8 @@ pub struct PlaneConfig {
     pub set_gro: bool,
     /// Flows, and what modules may decide of them.
     pub flows: FlowConfig,
+    /// Streams and datagrams, per worker.
+    pub streams: StreamConfig,
     /// Capacity of the alert queue.
     pub alert_queue: u32,
     /// Directory for the bpf file system in which the XDP links are pinned; mounted there when it is none yet.

@@ -4,10 +4,12 @@ mod adapters;
 mod batch;
 mod outcome;
 mod snapshot;
+mod streaming;
 
 pub use batch::{Classified, Classify, Frames, Inspect, Processor, Tally};
 pub use outcome::{DropReason, Outcome};
 pub use snapshot::{EgressId, Ingress, Route, Snapshot};
+pub use streaming::Streaming;
 
 #[cfg(test)]
 mod flow_tests;

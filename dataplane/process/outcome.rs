@@ -21,11 +21,13 @@ pub enum DropReason {
     Rule,
     /// A chain condemned the packet's flow.
     Condemned,
+    /// Refused for its stream or datagram; the counters of streams say why.
+    Stream,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Module,
         Self::NoService,
         Self::TtlExpired,
@@ -34,6 +36,7 @@ impl DropReason {
         Self::Malformed,
         Self::Rule,
         Self::Condemned,
+        Self::Stream,
     ];
 
     /// Label value in metrics and status.
@@ -48,6 +51,7 @@ impl DropReason {
             Self::Malformed => "malformed",
             Self::Rule => "rule",
             Self::Condemned => "condemned",
+            Self::Stream => "stream",
         }
     }
 

@@ -1,6 +1,6 @@
 //! What modules are to be told of streams, until their chain is called.
 
-use secuxflow_abi::{Chunk, MAX_CHUNKS};
+use secuxflow_abi::{Chunk, MAX_CHUNKS, NO_PACKET};
 
 /// A piece of a stream, and who is to see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl Events {
         if self.room() > 0 {
             self.0.push(Event { chain, number: u16::try_from(self.0.len()).unwrap_or(u16::MAX), chunk });
         }
+    }
+
+    /// The packet that caused the events after the first `since` is not shown.
+    pub(super) fn disown(&mut self, since: usize) {
+        self.0.iter_mut().skip(since).for_each(|event| event.chunk.packet = NO_PACKET);
     }
 
     /// Add to the flags of the last event, when there was one since there were `since`.

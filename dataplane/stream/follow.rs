@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     flow::{FlowKey, HashKey},
-    inspect::SharedMemory,
+    inspect::{ArenaPages, SharedMemory},
     wire::Headers,
 };
 
@@ -28,6 +28,8 @@ pub struct Segment<'a> {
     pub id: u64,
     /// Its flow.
     pub key: &'a FlowKey,
+    /// Its direction in that, as [`FlowKey::of`] has it.
+    pub way: usize,
     /// Where its headers are.
     pub headers: &'a Headers,
     /// The frame, from the Ethernet header on.
@@ -70,7 +72,8 @@ pub struct Step {
 }
 
 impl Step {
-    fn refuse(why: Refusal) -> Self {
+    /// It is dropped.
+    pub(crate) fn refuse(why: Refusal) -> Self {
         Self { refused: Some(why), alert: false, flags: 0, clear_urgent: false, passage: None }
     }
 }
@@ -106,6 +109,12 @@ impl Streams {
             counts: StreamCounts::default(),
             config,
         }
+    }
+
+    /// The pages where bytes are kept aside.
+    #[must_use]
+    pub fn pages(&self) -> ArenaPages {
+        self.store.memory().pages()
     }
 
     /// What happened so far.
@@ -157,7 +166,7 @@ impl Streams {
 
     /// Whether a known stream is at its end, and this segment begins another one in its place.
     fn is_over(&mut self, place: Place, segment: &Segment<'_>, tcp: &Tcp, now: u64) -> bool {
-        let side = side_of(segment);
+        let side = segment.way & 1;
         let timeouts = self.timeouts;
         let Some(stream) = self.table.get(place) else { return false };
         if now.saturating_sub(stream.last_ns) >= timeouts[stream.state as usize] {
@@ -196,7 +205,7 @@ impl Streams {
             self.counts.evicted += 1;
             self.forget(old, events);
         }
-        let side = side_of(segment);
+        let side = segment.way & 1;
         let mut sides = [Side::default(); 2];
         if !midstream {
             sides[side] = Side::of_syn(tcp);
@@ -230,7 +239,7 @@ impl Streams {
 
     /// Take a segment of a stream that is there.
     fn meet(&mut self, now: u64, place: Place, entered: bool, segment: &Segment<'_>, tcp: &Tcp, events: &mut Events) -> Step {
-        let side = side_of(segment);
+        let side = segment.way & 1;
         let Some(stream) = self.table.get(place) else { return self.refuse(Refusal::Pressure) };
         if stream.dead {
             let state = stream.state;
@@ -270,6 +279,7 @@ impl Streams {
             }
             // What is refused does not keep a connection from being forgotten.
             Err(why) => {
+                events.disown(before);
                 let alert = why.alert().is_some() && !std::mem::replace(&mut stream.alerted, true);
                 Step { flags, alert, ..self.refuse(why) }
             }
@@ -278,7 +288,7 @@ impl Streams {
 
     /// A module dropped the packet that had this passage: alone, and then it has to be shown again, or the `whole` stream.
     pub fn dropped(&mut self, passage: &Passage, whole: bool) {
-        let Some(stream) = self.table.get(passage.place) else { return };
+        let Some(stream) = self.table.get(passage.place).filter(|stream| !stream.dead) else { return };
         if whole {
             stream.dead = true;
             self.free(passage.place.slot);
@@ -356,9 +366,4 @@ impl Streams {
             }
         }
     }
-}
-
-/// The direction of a segment, index into the sides of its stream.
-fn side_of(segment: &Segment<'_>) -> usize {
-    usize::from(!segment.key.starts_at(segment.headers.src, segment.headers.src_port))
 }

@@ -79,7 +79,7 @@ struct Context {
     /// Offset of the IP header.
     l3: usize,
     next: Option<(usize, u8)>,
-    /// What was said of the first fragment, which shows ports.
+    /// What was said of the first fragment, which shows ports; of no account once the rules have changed.
     said: Option<Metadata>,
 }
 
@@ -302,7 +302,7 @@ impl Fragments {
             self.scratch.extend_from_slice(bytes);
             pos += bytes.len();
         }
-        let said = context.said.unwrap_or(said);
+        let said = context.said.filter(|first| first.generation == said.generation).unwrap_or(said);
         mend(&mut self.scratch, context.l3, context.next, total);
         let headers = match parse(&self.scratch) {
             Frame::Ip(headers) | Frame::Undecidable(_, Some(headers)) if headers.fragment == Fragment::None => headers,

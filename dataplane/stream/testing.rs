@@ -212,10 +212,11 @@ impl Bench {
     }
 
     fn segment(&mut self, frame: &[u8], headers: &Headers, address: u32) -> Step {
-        let key = FlowKey::of(headers);
+        let (key, way) = FlowKey::of(headers);
         let segment = Segment {
             id: key.id(HashKey::fixed(1, 2)),
             key: &key,
+            way,
             headers,
             frame,
             address,
