@@ -66,10 +66,12 @@ compile_error!("build with -C target-cpu=mvp, as scripts/compile_wasm.sh does: m
 #[doc(hidden)]
 pub extern crate alloc;
 
+mod action;
 mod alert;
 mod batch;
 mod calls;
 mod config;
+mod domains;
 mod module;
 mod rate;
 mod setup;
@@ -83,9 +85,11 @@ pub mod guest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod harness;
 
+pub use action::Action;
 pub use alert::{Fields, Severity};
 pub use batch::{Batch, Packet, Verdict};
 pub use config::{check_range, parse as parse_config};
+pub use domains::Domains;
 pub use module::{Exports, Inspect, Module, Stream, about};
 pub use rate::{Bucket, Rate};
 pub use secuxflow_abi as abi;
