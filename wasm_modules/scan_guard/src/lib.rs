@@ -11,7 +11,6 @@ extern crate alloc;
 
 mod config;
 mod half_open;
-mod window;
 
 use alloc::string::String;
 use core::net::IpAddr;
@@ -19,10 +18,9 @@ use core::net::IpAddr;
 pub use config::Config;
 pub use half_open::HalfOpen;
 use secuxflow_sdk::{
-    Action, Batch, Counter, Gauge, Inspect, Module, Networks, Packet, Setup, Severity, Sources, Table, Verdict,
-    abi::flags, clock, prefix,
+    Action, Batch, Count, Counter, Gauge, Halves, Inspect, Module, Networks, Packet, Setup, Severity, Sketch, Sources,
+    Table, Verdict, abi::flags, clock, prefix,
 };
-pub use window::{Clock, Count, Sketch};
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -62,7 +60,7 @@ impl Finding {
 pub struct ScanGuard {
     config: Config,
     exempt: Networks,
-    clock: Clock,
+    halves: Halves,
     sources: Sources<Source>,
     logins: Table<(u128, u16), Count>,
     half_open: HalfOpen,
@@ -86,7 +84,7 @@ impl Module for ScanGuard {
         config.check()?;
         Ok(Self {
             exempt: Networks::new("exempt", &config.exempt)?,
-            clock: Clock::new(config.window_seconds),
+            halves: Halves::new(config.window_seconds),
             sources: Sources::new(config.sources)?,
             logins: Table::new(config.sources)?,
             half_open: HalfOpen::new(config.attempts, config.sources, config.half_open_seconds)?,
@@ -143,7 +141,7 @@ impl ScanGuard {
     fn attempt(&mut self, packet: &mut Packet<'_>, now: u64) -> bool {
         let (Some(from), Some(to)) = (packet.source(), packet.destination()) else { return false };
         let (source, host) = (prefix(from, 32, 64), prefix(to, 32, 128));
-        let half = self.clock.half(now);
+        let half = self.halves.half(now);
         let mut stopped = false;
         if packet.tcp_flags & (SYN | ACK) == SYN {
             let (of_host, of_source) = self.half_open.begin(packet.flow, host, source, now);

@@ -5,11 +5,11 @@ const BITS: usize = 512;
 
 /// Divides time into halves of a window.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub struct Halves {
     half_ns: u64,
 }
 
-impl Clock {
+impl Halves {
     /// For a window of so many seconds, at least 2.
     #[must_use]
     pub fn new(window_seconds: u32) -> Self {
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn counts_forget_what_is_older_than_the_window() {
-        let clock = Clock::new(60);
-        let at = |second: u64| clock.half(second * 1_000_000_000);
+        let halves = Halves::new(60);
+        let at = |second: u64| halves.half(second * 1_000_000_000);
         let mut count = Count::default();
         let added: Vec<_> = [3600, 3610, 3631, 3659, 3661, 3700, 9999].map(|second| count.add(at(second))).to_vec();
         assert_eq!(added, [1, 2, 3, 4, 3, 2, 1]);
