@@ -49,10 +49,14 @@ struct Guard {
     deny: Domains,
     trusted: Domains,
     habits: Habits,
-    queries: Counter,
-    malformed: Counter,
-    denied: Counter,
+    counters: [Counter; 3],
+    /// What they are to get at the end of the call, each in one call of the host.
+    tallies: [u64; 3],
 }
+
+const QUERIES: usize = 0;
+const MALFORMED: usize = 1;
+const DENIED_QUERIES: usize = 2;
 
 impl Module for DnsGuard {
     type Config = Config;
@@ -64,9 +68,8 @@ impl Module for DnsGuard {
             deny: Domains::new("deny", &config.deny)?,
             trusted: Domains::new("trusted", &config.trusted)?,
             habits: Habits::new(&config)?,
-            queries: setup.counter("queries"),
-            malformed: setup.counter("malformed_queries"),
-            denied: setup.counter("denied_queries"),
+            counters: ["queries", "malformed_queries", "denied_queries"].map(|name| setup.counter(name)),
+            tallies: [0; 3],
             config,
         };
         Ok(Self { guard, framings })
@@ -82,6 +85,7 @@ impl Inspect for DnsGuard {
                 self.guard.message(&mut packet, message, now);
             }
         }
+        self.guard.count();
     }
 }
 
@@ -105,6 +109,7 @@ impl Stream for DnsGuard {
                 self.framings.get_or_insert_with(chunk.flow, || framing);
             }
         }
+        self.guard.count();
     }
 }
 
@@ -116,19 +121,25 @@ impl Guard {
         self.config.ports.contains(&packet.dst_port)
     }
 
+    fn count(&mut self) {
+        for (counter, tally) in self.counters.iter().zip(&mut self.tallies) {
+            counter.add(core::mem::take(tally));
+        }
+    }
+
     /// Judge a message.
     fn message(&mut self, packet: &mut Packet<'_>, message: &[u8], now: u64) {
         let source = packet.source().map_or(0, |address| prefix(address, 32, 64));
         let max_name = self.config.max_name;
         let checked = check(message, max_name, |name, kind| self.question(packet, source, (name, kind), now));
         let Err(flaw) = checked else { return };
-        self.malformed.add(1);
+        self.tallies[MALFORMED] += 1;
         let action = if flaw == Flaw::Tunnel { self.config.on_tunnel } else { self.config.on_malformed };
         action.apply(packet, Severity::Medium, flaw as u32, flaw.text(), |_| {});
     }
 
     fn question(&mut self, packet: &mut Packet<'_>, source: u128, (name, kind): (&Name, u16), now: u64) {
-        self.queries.add(1);
+        self.tallies[QUERIES] += 1;
         let fields = |fields: &mut secuxflow_sdk::Fields<'_>| {
             fields.object("dns", |dns| {
                 dns.string("type", "query");
@@ -155,7 +166,7 @@ impl Guard {
         };
         if verdict != Verdict::Pass {
             packet.set_verdict(verdict);
-            self.denied.add(1);
+            self.tallies[DENIED_QUERIES] += 1;
         }
     }
 }

@@ -58,8 +58,8 @@ pub struct RateLimit {
 #[derive(Debug)]
 struct Source {
     buckets: [Bucket; 3],
-    /// When it was told last, 0 for never.
-    told: u64,
+    /// When it was told last.
+    told: Option<u64>,
 }
 
 impl Module for RateLimit {
@@ -105,12 +105,12 @@ impl RateLimit {
         let rates = &self.rates;
         let source = self.sources.get_or_insert_with(key, || Source {
             buckets: rates.map(|rate| Bucket::full(&rate.unwrap_or_else(|| Rate::new(0, 0)), now)),
-            told: 0,
+            told: None,
         });
         let Some(kind) = source.excess(rates, packet, now) else { return false };
         let verdict = self.config.on_excess.verdict();
-        if source.told == 0 || now.saturating_sub(source.told) >= SILENCE_NS {
-            source.told = now;
+        if source.told.is_none_or(|told| now.saturating_sub(told) >= SILENCE_NS) {
+            source.told = Some(now);
             self.config.on_excess.apply(packet, Severity::Medium, kind as u32, kind.text(), |_| {});
         } else if self.config.on_excess != Action::Alert {
             packet.set_verdict(verdict);

@@ -63,6 +63,12 @@
 #[cfg(all(target_arch = "wasm32", target_feature = "bulk-memory"))]
 compile_error!("build with -C target-cpu=mvp, as scripts/compile_wasm.sh does: memory.copy from the window traps");
 
+/// The example in Rust of the specification is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Specification;
+
 #[doc(hidden)]
 pub extern crate alloc;
 
