@@ -153,6 +153,7 @@ mod tests {
             time_ns: 1_767_323_045_000_006_999,
             kind: AlertKind::Signature,
             flow: Some(flow),
+            frame: None,
             rule: 7,
             ingress: Some(0),
             chain: Some(0),
