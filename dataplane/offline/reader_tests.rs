@@ -167,7 +167,7 @@ fn what_is_no_capture_is_told() {
         (&[b'x'; 100], "its first bytes are of neither"),
         (&[&[0x1f, 0x8b][..], &[0; 100]].concat(), "it is compressed"),
         (&section(Order::Little)[..20], "bytes are too few"),
-        (&[&section(Order::Little)[..8], &[0; 20]].concat(), "its header is not understood"),
+        (&[&section(Order::Little)[..8], &[0; 20]].concat(), "its first bytes are of neither"),
     ] {
         let (before, why) = told(file);
         assert_eq!(before, 0);
@@ -180,7 +180,7 @@ fn a_link_type_that_is_not_known_is_named() {
     let mut file = pcap_header(Order::Little, false, 105);
     file.extend(pcap_record(Order::Little, 1, 1, &[0; 60], 60));
     assert!(matches!(read(&file).1, Err(CaptureError::LinkType(LinkType(105)))));
-    assert!(told(&file).1.starts_with("link type 105 (IEEE802_11) is not supported"));
+    assert!(told(&file).1.starts_with("is of link type 105 (IEEE802_11), which is not supported"));
     // What is told of checksums in the upper half of the field is no part of the number.
     assert!(read(&pcap_header(Order::Big, false, 0xf400_0001)).1.is_ok());
 }

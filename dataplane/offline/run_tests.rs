@@ -343,3 +343,44 @@ fn what_cannot_begin_says_why() {
     let told = run(options(dropped, Vec::new()), &[at(1, segment(1, 1, 80, b""))]);
     assert_eq!(told.fates(), [Fate::RuleDrop], "rules alone need no module");
 }
+
+/// All captures below a folder.
+fn captures(folder: &std::path::Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            captures(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "pcap" || kind == "pcapng" || kind == "cap") {
+            found.push(path);
+        }
+    }
+}
+
+/// Whatever is in a folder of captures: each is read or refused, and every packet has its fate.
+#[test]
+fn any_capture_of_a_corpus_goes_through() {
+    let Some(folder) = std::env::var_os("SECUXFLOW_CORPORA") else {
+        eprintln!("SECUXFLOW_CORPORA names no folder of captures: nothing was run");
+        return;
+    };
+    let guest = Guest::new();
+    let mut found = Vec::new();
+    captures(folder.as_ref(), &mut found);
+    assert!(!found.is_empty(), "no capture below {}", folder.display());
+    let mut replay = Replay::new(options(inspect_all(), guest.modules())).unwrap();
+    let (mut read, mut told) = (0, 0);
+    for path in found {
+        let Ok(mut reader) = CaptureReader::new(std::fs::File::open(&path).unwrap()) else { continue };
+        let mut tell = |happened: Happened<'_>| {
+            told += u64::from(matches!(happened, Happened::Packet(_)));
+            Ok::<(), Infallible>(())
+        };
+        while let Ok(Some(packet)) = reader.next_packet() {
+            read += 1;
+            replay.push(&packet, &mut tell).unwrap();
+        }
+        replay.flush(&mut tell).unwrap();
+    }
+    assert_eq!((read, replay.totals().panics), (told, 0));
+    eprintln!("{read} packets");
+}
