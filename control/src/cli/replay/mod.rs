@@ -45,7 +45,7 @@ pub(super) fn run(pcap: &Path, flags: &CaptureFlags, out: Output) -> Result<(), 
         chains: config.chain_names(),
         modules: config.plane.modules.iter().map(|module| module.name.clone()).collect(),
     };
-    let (name, source, length) = open(pcap)?;
+    let Opened { name, source, length } = open(pcap)?;
     let failed = |source: CaptureError| Failure::Capture { name: name.clone(), source };
     let mut replay = Replay::new(ReplayOptions {
         rules,
@@ -129,10 +129,17 @@ fn rules(flags: &CaptureFlags, config: &Config) -> Result<Ruleset, Failure> {
     Ok(Ruleset { sets, monitor, ..rules })
 }
 
-/// A capture's name, its bytes, and how many they are where that is known.
-fn open(path: &Path) -> Result<(String, Box<dyn Read + Send>, Option<u64>), Failure> {
+/// A capture that is open.
+struct Opened {
+    name: String,
+    source: Box<dyn Read + Send>,
+    /// Bytes in it, where that is known.
+    length: Option<u64>,
+}
+
+fn open(path: &Path) -> Result<Opened, Failure> {
     if path == Path::new("-") {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin()), None));
+        return Ok(Opened { name: "standard input".to_owned(), source: Box::new(io::stdin()), length: None });
     }
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| file.metadata().map(|of| (file, of)));
@@ -141,7 +148,7 @@ fn open(path: &Path) -> Result<(String, Box<dyn Read + Send>, Option<u64>), Fail
             let source = CaptureError::Read(io::ErrorKind::IsADirectory.into());
             Err(Failure::Capture { name, source })
         }
-        Ok((file, of)) => Ok((name, Box::new(file), of.is_file().then_some(of.len()))),
+        Ok((file, of)) => Ok(Opened { name, source: Box::new(file), length: of.is_file().then_some(of.len()) }),
         Err(error) => Err(Failure::Capture { name, source: CaptureError::Read(error) }),
     }
 }
