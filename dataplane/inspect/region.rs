@@ -159,6 +159,12 @@ impl SharedMemory {
         Ok(Self(Arc::new(Mapping { base, len })))
     }
 
+    /// The memory behind `pages`, for a test that reads as a guest does while nobody writes.
+    #[cfg(test)]
+    pub(crate) fn of(pages: &ArenaPages) -> Self {
+        Self(Arc::clone(&pages.0))
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -358,7 +358,7 @@ impl Processor {
             ticket: queue.visits.len(),
             address: WINDOW + frames.addr(index),
             ingress: frames.ingress(),
-            partial: snapshot.ingress.get(usize::from(frames.ingress())).is_some_and(|ingress| ingress.repair_checksums),
+            partial: snapshot.ingress.get(usize::from(frames.ingress())).is_none_or(|ingress| ingress.repair_checksums),
             monitor: snapshot.monitor,
             inspect,
         });
@@ -594,9 +594,9 @@ impl<'a> Routes<'a> {
         Some(route)
     }
 
-    /// Whether a frame would be forwarded if it were let through.
+    /// Whether a frame would get to its service if it were let through. Where there is no service none gets anywhere.
     fn check(&mut self, frames: &impl Frames, index: usize, headers: &Headers) -> Result<(), DropReason> {
-        let route = self.find(headers.dst).ok_or(DropReason::NoService)?;
+        let Some(route) = self.find(headers.dst) else { return Ok(()) };
         let frame = frames.bytes(index);
         if !fits(frame, headers, route) {
             return Err(DropReason::Mtu);

@@ -14,4 +14,6 @@ pub use streaming::Streaming;
 #[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
-use secuxflow_abi::{Chunk, MAX_BATCH, MAX_CHUNKS, NO_PACKET, flags};
+use secuxflow_abi::{Chunk, MAX_BATCH, MAX_CHUNKS, NO_PACKET, WINDOW, flags};
 
 use super::Inspect;
 use crate::{
@@ -208,6 +208,7 @@ impl Streaming {
             rule: said.rule,
             ingress: Some(packet.ingress),
             chain: Some(said.chain),
+            frame: packet.address.checked_sub(WINDOW),
             verdict: if packet.monitor { Verdict::Pass } else { Verdict::Drop },
             message: ArrayString::from(text).unwrap_or_default(),
             ..AlertEvent::dataplane(2, "")
