@@ -55,6 +55,8 @@ pub(super) struct Core<R> {
     received: Vec<Frame>,
     /// Counted anew each turn.
     budget: Budget,
+    /// Ports for which frames wait that nobody has tried to submit.
+    fresh: Vec<u16>,
     /// Some frame may wait for room in a TX ring.
     waits: bool,
     /// Of packets that were pushed into the lane, what is not counted yet.
@@ -140,6 +142,7 @@ impl<R: Rings> Core<R> {
             inspect,
             received: Vec::with_capacity(batch),
             budget: Budget::default(),
+            fresh: Vec::new(),
             waits: false,
             row: Row::default(),
             icmp: Limit::default(),
@@ -212,6 +215,7 @@ impl<R: Rings> Core<R> {
             self.slots.len() - 1
         });
         self.slots[index] = Some(slot);
+        self.fresh.reserve(self.slots.len());
         if self.by_id.len() <= id {
             self.by_id.resize(id + 1, None);
         }
@@ -236,6 +240,7 @@ impl<R: Rings> Core<R> {
     /// One turn. `now` reads the monotonic clock in nanoseconds. Returns whether there was anything to do.
     pub(super) fn turn(&mut self, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
         let mut busy = false;
+        self.fresh.clear();
         self.budget = Budget::new(self.share, self.slots.iter().flatten().map(Slot::held));
         for index in 0..self.slots.len() {
             busy |= self.receive(index, snapshot, now);
@@ -267,6 +272,7 @@ impl<R: Rings> Core<R> {
                 while !frames.is_empty() {
                     let came = Came { port, ingress, received_ns, inject: false };
                     self.process(&mut frames, came, snapshot, now);
+                    self.flush(now);
                 }
             }
             if count < self.batch || !self.injecting.has_room(self.batch) {
@@ -403,9 +409,14 @@ impl<R: Rings> Core<R> {
     pub(super) fn enqueue(&mut self, id: PortId, out: Outgoing) {
         let ring = self.umem.layout().ring as usize;
         let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
-        match slot.and_then(|index| self.slots[usize::from(index)].as_mut()) {
-            None | Some(Slot { gone: true, .. }) => self.turn_away(out, DropReason::NoService),
-            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+        let slots = &mut self.slots;
+        match slot.and_then(|index| Some((index, slots.get_mut(usize::from(index))?.as_mut()?))) {
+            None | Some((_, Slot { gone: true, .. })) => self.turn_away(out, DropReason::NoService),
+            Some((index, slot)) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+                // One for each port is room enough; whatever is not noted is sent at the end of the turn.
+                if slot.pending.is_empty() && self.fresh.len() < self.fresh.capacity() {
+                    self.fresh.push(index);
+                }
                 slot.pending.push_back(out);
                 self.waits = true;
             }
@@ -420,8 +431,15 @@ impl<R: Rings> Core<R> {
         part.min(self.umem.layout().ring)
     }
 
-    /// Submit what waits, kick once for it, take back what was sent, refill.
-    fn serve(&mut self, index: usize, fill_target: u32, now: &impl Fn() -> u64) -> bool {
+    /// Submit what the last packets left waiting, and kick once for it: the kernel copies what is still in the cache.
+    fn flush(&mut self, now: &impl Fn() -> u64) {
+        while let Some(index) = self.fresh.pop() {
+            self.send(index.into(), now);
+        }
+    }
+
+    /// Submit what waits for a port, and kick once for it.
+    fn send(&mut self, index: usize, now: &impl Fn() -> u64) -> bool {
         let stats = &self.all[usize::from(self.index)].stats;
         let Some(slot) = &mut self.slots[index] else { return false };
         let mut busy = false;
@@ -451,6 +469,13 @@ impl<R: Rings> Core<R> {
                 Kick::Gone => slot.gone = true,
             }
         }
+        busy
+    }
+
+    /// Send what waits, take back what was sent, refill.
+    fn serve(&mut self, index: usize, fill_target: u32, now: &impl Fn() -> u64) -> bool {
+        let mut busy = self.send(index, now);
+        let Some(slot) = &mut self.slots[index] else { return false };
         busy |= slot.port.reap(&mut self.free) > 0;
         if slot.gone {
             while let Some(out) = self.slots[index].as_mut().and_then(|slot| slot.pending.pop_front()) {
