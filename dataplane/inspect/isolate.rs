@@ -32,21 +32,20 @@ impl Runner {
     /// those its fail policy; all that is left gets it after [`MAX_ATTEMPTS`] failing calls, or when as much time has
     /// gone by as one call may take. After a timeout nothing is tried: it has cost the worker a deadline already.
     pub(super) fn isolate(&mut self, module: u16, packets: &mut [Packet], failure: &Failure, now_ns: &mut u64) -> Left {
-        let index = usize::from(module);
         let all = 0..self.live.len();
         let mut left = Left { packets: 0, works: false };
         if failure.kind == FailureKind::Timeout || all.len() == 1 {
-            self.apply_policy(index, packets, all.clone());
+            self.apply_policy(packets, all.clone());
             return Left { packets: all.len(), ..left };
         }
         let tick_ns = u64::from(TICK.subsec_nanos());
-        let until = now_ns.saturating_add(self.shared.modules[index].ticks.saturating_mul(tick_ns));
+        let until = now_ns.saturating_add(self.step.ticks.saturating_mul(tick_ns));
         let mut attempts = 0;
         let mut waiting = ArrayVec::<Range<usize>, MAX_WAITING>::new();
         cut(all, &mut waiting);
         while let Some(range) = waiting.pop() {
             if attempts >= MAX_ATTEMPTS || *now_ns >= until {
-                self.apply_policy(index, packets, range.clone());
+                self.apply_policy(packets, range.clone());
                 left.packets += range.len();
                 continue;
             }
@@ -54,7 +53,7 @@ impl Runner {
                 Ok(()) => left.works = true,
                 Err(failure) if range.len() == 1 || failure.kind == FailureKind::Timeout => {
                     attempts += 1;
-                    self.apply_policy(index, packets, range.clone());
+                    self.apply_policy(packets, range.clone());
                     left.packets += range.len();
                 }
                 Err(_) => {

@@ -2,7 +2,8 @@
 //!
 //! [`Inspector`] compiles the modules once and owns what outlives a worker (engine, counters). [`Runner`] is a worker's
 //! own set of instances, each with the UMEM mapped read-only into its memory; [`Runner::run`] takes a batch of packet
-//! descriptors through a chain. The contract with the guests is the crate `secuxflow_abi`.
+//! descriptors through a chain. When modules or chains change, a [`Loadout`] is prepared aside, each worker gets a runner by
+//! it, and that takes over the instances of all modules that stay. The contract with the guests is the crate `secuxflow_abi`.
 
 mod engine;
 mod error;
@@ -11,8 +12,10 @@ mod inspector;
 mod instance;
 mod isolate;
 mod module;
+mod numbers;
 mod region;
 mod runner;
+mod shared;
 mod stats;
 mod ticker;
 mod window;
@@ -21,6 +24,6 @@ mod window;
 mod tests;
 
 pub use error::InspectError;
-pub use inspector::Inspector;
+pub use inspector::{Inspector, Loadout};
 pub use region::{Region, SharedMemory};
 pub use runner::{Outcome, Runner};

@@ -1,6 +1,6 @@
 //! A module file: read, checked against the ABI, compiled.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use secuxflow_abi::{ABI_VERSION, HEAP_LIMIT, exports, imports};
 use sha2::{Digest, Sha256};
@@ -23,6 +23,8 @@ pub(super) struct Module {
     pub(super) path: String,
     /// SHA-256 of the file, hex.
     pub(super) sha256: String,
+    /// Bytes of the file.
+    pub(super) size: u64,
     pub(super) abi: u32,
     pub(super) pre: InstancePre<Host>,
     pub(super) config: String,
@@ -45,11 +47,14 @@ impl Module {
     pub(super) fn load(linker: &Linker<Host>, config: &ModuleConfig) -> Result<Self, InspectError> {
         check_settings(config)?;
         let name = config.name.clone();
-        let bytes = std::fs::read(&config.path).map_err(|source| InspectError::Read {
-            name: name.clone(),
-            path: config.path.clone(),
-            source,
-        })?;
+        let bytes = match &config.code {
+            Some(code) => Cow::Borrowed(code.bytes()),
+            None => Cow::Owned(std::fs::read(&config.path).map_err(|source| InspectError::Read {
+                name,
+                path: config.path.clone(),
+                source,
+            })?),
+        };
         let refused = |problem: String| refused(config, problem);
         let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
         check_memory(&binary, config.heap).map_err(refused)?;
@@ -63,6 +68,7 @@ impl Module {
             name: config.name.clone(),
             path: config.path.display().to_string(),
             sha256: hex(&Sha256::digest(&bytes)),
+            size: bytes.len() as u64,
             abi: ABI_VERSION,
             pre,
             config: config.config.clone(),
@@ -80,7 +86,7 @@ pub(super) fn refused(config: &ModuleConfig, problem: String) -> InspectError {
 }
 
 /// Epochs that a batch may take: the deadline rounded up to ticks, and one for the tick that is under way.
-fn ticks(deadline: std::time::Duration) -> u64 {
+pub(super) fn ticks(deadline: std::time::Duration) -> u64 {
     u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).clamp(1, 1 << 32) + 1
 }
 

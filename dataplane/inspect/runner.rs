@@ -1,6 +1,6 @@
 //! A worker's instances, and the way of a batch through a chain of them.
 
-use std::{borrow::Cow, fmt::Write as _, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, mem, ops::Range, sync::Arc};
 
 use arrayvec::ArrayString;
 use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, verdict};
@@ -8,16 +8,17 @@ use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, verdict};
 use super::{
     InspectError, Region,
     host::{GuestAlert, GuestAsk, MAX_ALERTS, MAX_ASKS},
-    inspector::Shared,
     instance::{Failure, Instance},
-    stats::{Health, RunnerCounters},
+    module::Module,
+    shared::{Shared, Step},
+    stats::{Health, RunnerCounters, TELL_EVERY_NS},
     ticker::Pulse,
     window::Alias,
 };
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue, Verdict},
     clock,
-    flow::Asked,
+    flow::{Ask, Asked},
     plane::{Count, FailPolicy},
     wire::{self, Frame},
 };
@@ -49,6 +50,8 @@ struct Slot {
     instance: Option<Instance>,
     /// Batches in a row of which no packet could be inspected.
     failures: u32,
+    /// When it was last told what the module would have dropped.
+    told_ns: u64,
 }
 
 /// An alert that waits for the end of the chain, when the packet's fate is known.
@@ -66,7 +69,7 @@ pub struct Runner {
     pub(super) shared: Arc<Shared>,
     alias: Alias,
     alerts: Arc<AlertQueue>,
-    health: Arc<[Health]>,
+    health: Arc<[Arc<Health>]>,
     counters: Arc<RunnerCounters>,
     pulse: Pulse,
     /// Packets of the batch that no module has dropped, as indices.
@@ -76,6 +79,8 @@ pub struct Runner {
     asked: Vec<Asked>,
     /// Packets that are dropped are forwarded all the same.
     monitor: bool,
+    /// The step of the chain that is under way.
+    pub(super) step: Step,
 }
 
 impl Runner {
@@ -83,12 +88,13 @@ impl Runner {
         shared: &Arc<Shared>,
         region: &Region<'_>,
         alerts: Arc<AlertQueue>,
-        health: Arc<[Health]>,
+        health: Arc<[Arc<Health>]>,
         counted: bool,
+        stays: impl Fn(&Arc<Module>) -> bool,
     ) -> Result<Self, InspectError> {
         let alias = Alias::new(region)?;
         shared.take_place()?;
-        let longest = shared.chains.iter().map(|chain| chain.modules.len()).max().unwrap_or(0);
+        let longest = shared.chains.iter().map(|chain| chain.steps.len()).max().unwrap_or(0);
         let mut runner = Self {
             slots: Vec::with_capacity(shared.modules.len()),
             shared: Arc::clone(shared),
@@ -96,16 +102,21 @@ impl Runner {
             alerts,
             health,
             counters: shared.counters(),
-            pulse: shared.ticker.pulse(),
+            pulse: shared.base.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
             raised: Vec::with_capacity(MAX_ALERTS * longest),
             asked: Vec::with_capacity(MAX_ASKS * longest),
             monitor: false,
+            step: Step { module: 0, monitor: false, on_failure: FailPolicy::Closed, ticks: 0 },
         };
         if counted {
             shared.enlist(&runner.counters);
         }
         for module in &shared.modules {
+            if stays(module) {
+                runner.slots.push(Slot { instance: None, failures: 0, told_ns: 0 });
+                continue;
+            }
             runner.pulse.enter();
             let started = Instance::start(module, Some(&runner.alias));
             runner.pulse.leave();
@@ -115,9 +126,23 @@ impl Runner {
                 problem: failure.to_string(),
             })?;
             instance.populate();
-            runner.slots.push(Slot { instance: Some(instance), failures: 0 });
+            runner.slots.push(Slot { instance: Some(instance), failures: 0, told_ns: 0 });
         }
         Ok(runner)
+    }
+
+    /// Take over from `before`, another runner of the same worker, the instances of modules that both have and this one
+    /// has none of: with all that they remember. It allocates nothing and starts nothing.
+    pub fn take_over(&mut self, before: &mut Self) {
+        for (module, slot) in self.shared.modules.iter().zip(&mut self.slots) {
+            let same = |known: &Arc<Module>| Arc::ptr_eq(known, module);
+            if slot.instance.is_none()
+                && let Some(at) = before.shared.modules.iter().position(same)
+            {
+                mem::swap(slot, &mut before.slots[at]);
+            }
+        }
+        self.monitor = before.monitor;
     }
 
     /// Whether packets that are dropped are forwarded all the same, for alerts to say so; not so at first.
@@ -163,7 +188,7 @@ impl Runner {
         let shared = Arc::clone(&self.shared);
         self.run_batch(chain, std::slice::from_mut(packet), |module, said, failure| {
             outcomes.push(Outcome {
-                module,
+                module: shared.numbers[usize::from(module)],
                 name: shared.modules[usize::from(module)].name.clone(),
                 verdict: said,
                 failure: failure.map(str::to_owned),
@@ -183,13 +208,14 @@ impl Runner {
         }
         let mut now_ns = clock::monotonic_ns();
         self.pulse.enter();
-        for step in 0..self.shared.chains[usize::from(chain)].modules.len() {
+        for step in 0..self.shared.chains[usize::from(chain)].steps.len() {
             let Some(&first) = self.live.first() else { break };
-            let module = self.shared.chains[usize::from(chain)].modules[step];
+            self.step = self.shared.chains[usize::from(chain)].steps[step];
+            let module = self.step.module;
             let failure = self.step(chain, module, packets, &mut now_ns);
             self.place_asks(chain, step);
             said(module, word(packets[usize::from(first)].verdict), failure.as_deref());
-            self.settle(module, packets);
+            self.settle(chain, module, packets, now_ns);
         }
         self.pulse.leave();
         if !self.raised.is_empty() {
@@ -202,7 +228,7 @@ impl Runner {
         let index = usize::from(module);
         let all = 0..self.live.len();
         if !self.health[index].in_service() {
-            self.apply_policy(index, packets, all);
+            self.apply_policy(packets, all);
             return Some(Cow::Borrowed("out of service after too many failures"));
         }
         let Err(failure) = self.attempt(module, packets, all, now_ns) else {
@@ -254,12 +280,12 @@ impl Runner {
             // Not populated: a fault per page is spread over the next batches, populating it all would stall this one.
             None => slot.insert(Instance::start(loaded, Some(&self.alias))?),
         };
-        instance.inspect(packets, &self.live[range], loaded.ticks, now_ns)
+        instance.inspect(packets, &self.live[range], self.step.ticks, now_ns)
     }
 
     /// Give the live packets of `range` the verdict of the module's fail policy.
-    pub(super) fn apply_policy(&self, index: usize, packets: &mut [Packet], range: Range<usize>) {
-        let said = match self.shared.modules[index].on_failure {
+    pub(super) fn apply_policy(&self, packets: &mut [Packet], range: Range<usize>) {
+        let said = match self.step.on_failure {
             FailPolicy::Open => verdict::PASS,
             FailPolicy::Closed => verdict::DROP,
         };
@@ -288,7 +314,11 @@ impl Runner {
     /// Note at which step of the chain the latest wishes were told.
     fn place_asks(&mut self, chain: u16, step: usize) {
         let most = usize::from(UNPLACED - 1);
-        let steps = self.shared.chains[usize::from(chain)].modules.len().min(most);
+        let steps = self.shared.chains[usize::from(chain)].steps.len().min(most);
+        if self.step.monitor {
+            // Of what a monitored module asks for only that counts which spares it packets.
+            self.asked.retain(|asked| asked.steps != UNPLACED || asked.ask == Ask::Clear);
+        }
         for asked in self.asked.iter_mut().rev().take_while(|asked| asked.steps == UNPLACED) {
             asked.step = u8::try_from(step.min(most)).unwrap_or(UNPLACED);
             asked.steps = u8::try_from(steps).unwrap_or(UNPLACED);
@@ -315,9 +345,9 @@ impl Runner {
     fn fail(&self, chain: u16, module: u16, failure: &Failure, packets: usize, now_ns: u64) {
         let index = usize::from(module);
         let loaded = &self.shared.modules[index];
-        let fate = match loaded.on_failure {
+        let fate = match self.step.on_failure {
             FailPolicy::Open => "passed",
-            FailPolicy::Closed if self.monitor => "passed by monitor mode",
+            FailPolicy::Closed if self.monitor || self.step.monitor => "passed by monitor mode",
             FailPolicy::Closed => "dropped",
         };
         if self.health[index].tell(now_ns) {
@@ -347,11 +377,11 @@ impl Runner {
         severity: u8,
         message: ArrayString<{ secuxflow_abi::MAX_MESSAGE }>,
     ) {
-        let open = self.shared.modules[usize::from(module)].on_failure == FailPolicy::Open;
+        let open = self.step.on_failure == FailPolicy::Open || self.step.monitor;
         self.alerts.push(AlertEvent {
             kind,
             chain: Some(chain),
-            module: Some(module),
+            module: Some(self.shared.numbers[usize::from(module)]),
             verdict: if open || self.monitor { Verdict::Pass } else { Verdict::Drop },
             message,
             ..AlertEvent::dataplane(severity, "")
@@ -359,15 +389,40 @@ impl Runner {
     }
 
     /// Count what became of the live packets and keep those that go on to the next module.
-    fn settle(&mut self, module: u16, packets: &[Packet]) {
-        let (mut passed, mut dropped) = (Count::default(), Count::default());
+    fn settle(&mut self, chain: u16, module: u16, packets: &mut [Packet], now_ns: u64) {
+        let (mut passed, mut dropped, mut monitored) = (Count::default(), Count::default(), Count::default());
+        let watched = self.step.monitor;
         self.live.retain(|&i| {
-            let packet = &packets[usize::from(i)];
+            let packet = &mut packets[usize::from(i)];
+            let count = Count { packets: 1, bytes: packet.len.into() };
+            if watched && packet.verdict != verdict::PASS {
+                packet.verdict = verdict::PASS;
+                monitored += count;
+            }
             let pass = packet.verdict == verdict::PASS;
-            *if pass { &mut passed } else { &mut dropped } += Count { packets: 1, bytes: packet.len.into() };
+            *if pass { &mut passed } else { &mut dropped } += count;
             pass
         });
         self.counters[usize::from(module)].decided(passed, dropped);
+        if monitored.packets > 0 {
+            self.counters[usize::from(module)].monitored(monitored);
+            self.tell_monitored(chain, module, monitored.packets, now_ns);
+        }
+    }
+
+    /// Tell that a monitored module would have dropped packets of this batch, once a second at most.
+    #[cold]
+    fn tell_monitored(&mut self, chain: u16, module: u16, packets: u64, now_ns: u64) {
+        let index = usize::from(module);
+        let slot = &mut self.slots[index];
+        if slot.told_ns != 0 && now_ns.saturating_sub(slot.told_ns) < TELL_EVERY_NS {
+            return;
+        }
+        slot.told_ns = now_ns.max(1);
+        let mut text = ArrayString::new();
+        // Writing fails when the text is longer than an alert holds: then it is cut.
+        let _ = write!(text, "{packets} packets would be dropped by module {}", self.shared.modules[index].name);
+        self.tell(chain, module, AlertKind::Monitor, 3, text);
     }
 
     /// Queue the alerts of the batch, now that each packet's fate is known.
@@ -383,7 +438,7 @@ impl Runner {
                 rule: packet.rule,
                 ingress: u16::try_from(packet.ingress).ok(),
                 chain: Some(chain),
-                module: Some(module),
+                module: Some(self.shared.numbers[usize::from(module)]),
                 severity: alert.severity,
                 signature: alert.signature,
                 verdict: if self.monitor { Verdict::Pass } else { word(packet.verdict) },

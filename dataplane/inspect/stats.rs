@@ -12,6 +12,7 @@ use crate::plane::Count;
 pub(super) struct Counters {
     passed: [AtomicU64; 2],
     dropped: [AtomicU64; 2],
+    monitored: [AtomicU64; 2],
     alerts: AtomicU64,
     calls: AtomicU64,
     time_ns: AtomicU64,
@@ -23,6 +24,7 @@ pub(super) struct Counters {
 pub(super) struct Totals {
     pub(super) passed: Count,
     pub(super) dropped: Count,
+    pub(super) monitored: Count,
     pub(super) alerts: u64,
     pub(super) calls: u64,
     pub(super) time_ns: u64,
@@ -48,6 +50,12 @@ impl Counters {
         }
     }
 
+    /// Of the packets let through, those that the module would have dropped.
+    pub(super) fn monitored(&self, count: Count) {
+        add(&self.monitored[0], count.packets);
+        add(&self.monitored[1], count.bytes);
+    }
+
     /// Alerts that the module raised.
     pub(super) fn raised(&self, n: u64) {
         add(&self.alerts, n);
@@ -63,6 +71,7 @@ impl Counters {
         Totals {
             passed: count(&self.passed),
             dropped: count(&self.dropped),
+            monitored: count(&self.monitored),
             alerts: self.alerts.load(Relaxed),
             calls: self.calls.load(Relaxed),
             time_ns: self.time_ns.load(Relaxed),
@@ -76,6 +85,7 @@ impl std::ops::AddAssign<&Counters> for Totals {
         let other = other.read();
         self.passed += other.passed;
         self.dropped += other.dropped;
+        self.monitored += other.monitored;
         self.alerts += other.alerts;
         self.calls += other.calls;
         self.time_ns += other.time_ns;
@@ -95,8 +105,8 @@ pub(super) struct Health {
     told_ns: AtomicU64,
 }
 
-/// Least time between two alerts of a module's failures.
-const TELL_EVERY_NS: u64 = 1_000_000_000;
+/// Least time between two alerts of a module's failures, and of what it would have dropped.
+pub(super) const TELL_EVERY_NS: u64 = 1_000_000_000;
 
 impl Health {
     /// A copy whose changes do not reach the original.

@@ -8,5 +8,6 @@ mod guards;
 mod http;
 mod load;
 mod readme;
+mod reload;
 mod support;
 mod window;

@@ -6,6 +6,7 @@ mod error;
 mod facade;
 mod flows;
 mod follow;
+mod inspection;
 mod interfaces;
 mod offload;
 mod packet;
@@ -19,7 +20,7 @@ mod tester;
 mod netns_tests;
 
 pub use config::{
-    ChainConfig, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, NumaRequest,
+    ChainConfig, ChainStep, Code, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, NumaRequest,
     PlaneConfig, UmemLayout,
 };
 pub use error::PlaneError;

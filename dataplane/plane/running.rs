@@ -46,10 +46,11 @@ pub(super) struct Running {
     pub(super) registry: Registry,
     pub(super) classifier: Arc<Classifier>,
     pub(super) ruleset: Ruleset,
-    chains: Vec<String>,
+    /// Names of the chains by number; empty for a number whose chain is gone.
+    pub(super) chains: Vec<String>,
     netlink: Netlink,
     pub(super) egresses: Egresses,
-    config: PlaneConfig,
+    pub(super) config: PlaneConfig,
     alerts: Arc<AlertQueue>,
     /// Addresses that XDP hands to the workers.
     handed: BTreeSet<IpAddr>,
@@ -299,7 +300,7 @@ impl Running {
         Ok(())
     }
 
-    fn publish_snapshot(&self) {
+    pub(super) fn publish_snapshot(&self) {
         let generation = self.filter.stamp();
         let snapshot = snapshot(
             &self.interfaces,
