@@ -149,8 +149,9 @@ impl Inspector {
 
     /// Let `loadout` be what is: the runners of the one before have all had their [successor](Inspector::successor).
     pub fn commit(&self, loadout: Loadout) {
-        self.base.forget_others(&loadout.shared.names);
-        *self.current() = loadout;
+        let mut current = self.current();
+        self.base.follow(&current.shared.modules, &loadout.shared.modules);
+        *current = loadout;
     }
 
     /// Modules and chains as they are.
@@ -249,6 +250,7 @@ fn module_status(shared: &Shared, chains: &[String], index: usize, module: &Modu
         alerts: totals.alerts,
         calls: totals.calls,
         time_ns: totals.time_ns,
+        metrics: module.measured(&totals),
         failures: failures.map(|(kind, value)| Named { name: kind.label().to_owned(), value }).collect(),
     }
 }
@@ -292,7 +294,7 @@ fn resolve(chain: &ChainConfig, modules: &[Arc<Module>]) -> Chain {
 
 /// Load a module and start it once, so that what would fail later fails now; its log lines are written out once, here.
 fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
-    let module = Module::load(&base.linker, config)?;
+    let mut module = Module::load(&base.linker, config)?;
     let pulse = base.ticker.pulse();
     pulse.enter();
     let tried = Instance::start(&module, None);
@@ -306,5 +308,6 @@ fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
             _ => tracing::info!(module = name, "{text}"),
         }
     }
+    module.metrics = instance.metrics().to_vec();
     Ok(module)
 }

@@ -5,12 +5,14 @@
 //! descriptors through a chain. When modules or chains change, a [`Loadout`] is prepared aside, each worker gets a runner by
 //! it, and that takes over the instances of all modules that stay. The contract with the guests is the crate `secuxflow_abi`.
 
+mod batch;
 mod engine;
 mod error;
 mod host;
 mod inspector;
 mod instance;
 mod isolate;
+mod metrics;
 mod module;
 mod numbers;
 mod region;
@@ -18,6 +20,7 @@ mod runner;
 mod shared;
 mod stats;
 mod ticker;
+mod told;
 mod window;
 
 #[cfg(test)]

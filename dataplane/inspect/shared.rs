@@ -10,11 +10,13 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
+use secuxflow_abi::MAX_METRICS;
 use wasmtime::Linker;
 
 use super::{
     InspectError,
     host::Host,
+    metrics::Metric,
     module::Module,
     stats::{Health, RunnerCounters, Totals},
     ticker::Ticker,
@@ -81,10 +83,21 @@ impl Base {
         totals
     }
 
-    /// Forget what modules counted that are there no more.
-    pub(super) fn forget_others(&self, names: &[String]) {
+    /// Forget what modules counted that are there no more; of those that are others now, what they themselves counted goes
+    /// on by its name. All runners of the modules `before` are gone.
+    pub(super) fn follow(&self, before: &[Arc<Module>], after: &[Arc<Module>]) {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.gone.retain(|name, _| names.contains(name));
+        ledger.gone.retain(|name, totals| {
+            let Some(module) = after.iter().find(|module| module.name == *name) else { return false };
+            if let Some(old) = before.iter().find(|old| old.name == *name) {
+                let numbered = |metric: &Metric| old.metrics.iter().position(|known| known == metric);
+                let counted = std::mem::replace(&mut totals.metrics, [0; MAX_METRICS]);
+                for (total, metric) in totals.metrics.iter_mut().zip(&module.metrics) {
+                    *total = numbered(metric).map_or(0, |number| counted[number]);
+                }
+            }
+            true
+        });
     }
 }
 

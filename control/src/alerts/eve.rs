@@ -87,7 +87,7 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
         alert: Alert {
             action: match event.verdict {
                 Verdict::Pass => "allowed",
-                Verdict::Drop => "blocked",
+                Verdict::Drop | Verdict::Reject => "blocked",
             },
             gid: GID,
             signature_id: event.signature,
