@@ -295,11 +295,7 @@ fn resolve(chain: &ChainConfig, modules: &[Arc<Module>]) -> Chain {
 /// Load a module and start it once, so that what would fail later fails now; its log lines are written out once, here.
 fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
     let mut module = Module::load(&base.linker, config)?;
-    let pulse = base.ticker.pulse();
-    pulse.enter();
-    let tried = Instance::start(&module, None);
-    pulse.leave();
-    let instance = tried.map_err(|failure| refused(config, failure.to_string()))?;
+    let instance = try_start(base, &module, config)?;
     for line in instance.lines() {
         let (name, text) = (module.name.as_str(), line.text.as_str());
         match line.level {
@@ -310,4 +306,13 @@ fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
     }
     module.metrics = instance.metrics().to_vec();
     Ok(module)
+}
+
+/// Start a module that is shown no packets.
+pub(super) fn try_start(base: &Base, module: &Module, config: &ModuleConfig) -> Result<Instance, InspectError> {
+    let pulse = base.ticker.pulse();
+    pulse.enter();
+    let tried = Instance::start(module, None);
+    pulse.leave();
+    tried.map_err(|failure| refused(config, failure.to_string()))
 }

@@ -8,6 +8,7 @@
 mod batch;
 mod engine;
 mod error;
+mod examine;
 mod host;
 mod inspector;
 mod instance;
@@ -27,6 +28,7 @@ mod window;
 mod tests;
 
 pub use error::InspectError;
+pub use examine::{ModuleReport, examine};
 pub use inspector::{Inspector, Loadout};
 pub use region::{Region, SharedMemory};
 pub use runner::{Outcome, Runner};

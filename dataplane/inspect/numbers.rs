@@ -80,7 +80,10 @@ mod tests {
         let mut numbers = Numbers::default();
         numbers.set(["a", "b", "c"].into_iter(), start).unwrap();
         numbers.set(["c", "a"].into_iter(), start).unwrap();
-        assert_eq!((there(&numbers), numbers.latest()), (vec!["a", "-", "c"], vec!["a".into(), "b".into(), "c".into()]));
+        assert_eq!(
+            (there(&numbers), numbers.latest()),
+            (vec!["a", "-", "c"], vec!["a".into(), "b".into(), "c".into()])
+        );
         assert_eq!((numbers.of("c"), numbers.of("b")), (Some(2), None));
         numbers.set(["c", "a", "d"].into_iter(), start + Duration::from_secs(1)).unwrap();
         assert_eq!(there(&numbers), ["a", "-", "c", "d"], "b's number rests");

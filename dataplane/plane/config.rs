@@ -116,6 +116,8 @@ pub struct ModuleConfig {
     pub max_failures: u32,
     /// JSON text handed to `sxf_init`.
     pub config: String,
+    /// Another number has the module loaded anew, without what it remembers and back in service, where nothing else differs.
+    pub revision: u64,
 }
 
 /// A named order of modules.

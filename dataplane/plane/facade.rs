@@ -6,8 +6,7 @@ use std::{
 };
 
 use super::{
-    Count, FlowConfig, ForwardTo, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe,
-    ProbeReport,
+    Count, FlowConfig, ForwardTo, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport,
     egress::Egresses,
     interfaces,
     offload::Offloader,

@@ -20,8 +20,8 @@ mod tester;
 mod netns_tests;
 
 pub use config::{
-    ChainConfig, ChainStep, Code, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, NumaRequest,
-    PlaneConfig, UmemLayout,
+    ChainConfig, ChainStep, Code, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig,
+    NumaRequest, PlaneConfig, UmemLayout,
 };
 pub use error::PlaneError;
 pub use facade::Plane;

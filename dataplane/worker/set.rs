@@ -131,11 +131,7 @@ impl Workers {
     ///
     /// # Errors
     /// An option out of range, or a thread or descriptor that the system refuses.
-    pub fn start(
-        options: Options,
-        snapshot: Snapshot,
-        runners: Vec<Inspecting>,
-    ) -> Result<Self, WorkerError> {
+    pub fn start(options: Options, snapshot: Snapshot, runners: Vec<Inspecting>) -> Result<Self, WorkerError> {
         let Options { umem, workers, cores, batch: most, idle, flows } = options;
         let batch = check(workers, most, runners.len())?;
         let mailbox = umem.layout().ring as usize;

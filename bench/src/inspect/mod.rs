@@ -189,6 +189,7 @@ fn module(path: &Path, config: &str) -> Result<ModuleConfig> {
         heap: modules::HEAP << 20,
         max_failures: 1,
         config: config.to_owned(),
+        revision: 0,
     })
 }
 

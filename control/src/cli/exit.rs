@@ -2,12 +2,15 @@
 
 use std::{io, process::ExitCode};
 
+use secuxflow::inspect::InspectError;
+
 use crate::{
     api::{ErrorBody, ErrorCode, Fault},
     client::ClientError,
     config::ConfigError,
     daemon::StartError,
     error::ApiError,
+    modules::KeyError,
     ruleset::RulesetError,
 };
 
@@ -22,7 +25,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The daemon cannot be reached.
     Unreachable = 3,
-    /// The configuration, a ruleset file or a feed is not valid, or cannot be read.
+    /// The configuration, a ruleset file, a feed, a module or a key is not valid, or cannot be read.
     Config = 4,
     /// The daemon cannot start.
     Start = 5,
@@ -54,6 +57,20 @@ pub(crate) enum Failure {
         /// What the system said, or the limit.
         source: io::Error,
     },
+    /// A module's file, its configuration or its place cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said, or what is wrong.
+        source: io::Error,
+    },
+    /// A key or signature cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A module is none that could be loaded.
+    #[error(transparent)]
+    Module(#[from] InspectError),
     /// Something of the command line breaks a rule that only shows once it is looked at.
     #[error(transparent)]
     Refused(#[from] ApiError),
@@ -85,7 +102,13 @@ impl Failure {
         match self {
             Self::Client(ClientError::Unreachable { .. } | ClientError::Denied { .. } | ClientError::Broken(_))
             | Self::StreamEnded => Exit::Unreachable,
-            Self::Config(_) | Self::Ruleset(_) | Self::Feed { .. } | Self::Start(StartError::Config(_)) => Exit::Config,
+            Self::Config(_)
+            | Self::Ruleset(_)
+            | Self::Feed { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Module(_)
+            | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
             Self::Start(_) => Exit::Start,
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -116,7 +139,14 @@ impl Failure {
             Self::Ruleset(RulesetError::Invalid { faults, .. }) => faults.clone(),
             _ => Vec::new(),
         };
-        let field = faults.iter().find_map(Fault::place);
+        let setting = match self {
+            Self::Module(InspectError::Setting { setting, .. }) => Some((*setting).to_owned()),
+            Self::Module(InspectError::Refused { problem, .. }) if problem.contains("configuration") => {
+                Some("config".to_owned())
+            }
+            _ => None,
+        };
+        let field = faults.iter().find_map(Fault::place).or(setting);
         ErrorBody { code, field, message: self.to_string(), faults }
     }
 }

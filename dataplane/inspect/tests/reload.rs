@@ -47,6 +47,10 @@ fn a_module_that_stays_remembers_and_one_that_is_loaded_anew_does_not() {
     let seen = |name: &str| after.iter().find(|module| module.name == name).unwrap().calls;
     assert_eq!((seen("counts"), seen("other")), (3, 2), "counters go on, whatever was loaded");
 
+    let again = ModuleConfig { revision: 1, ..counts.clone() };
+    bench.change(std::slice::from_ref(&again), &[chain(std::slice::from_ref(&again))]).unwrap();
+    assert_eq!((bench.run(&web()), bench.run(&web())), (vec![true], vec![true]), "loaded anew, though nothing differs");
+
     let same_file = ModuleConfig { max_failures: 4, ..counts };
     bench.change(std::slice::from_ref(&same_file), &[chain(std::slice::from_ref(&same_file))]).unwrap();
     assert_eq!(bench.run(&web()), [true], "with other settings it begins anew");
@@ -62,7 +66,10 @@ fn what_is_wrong_changes_nothing() {
     let mut bench = Bench::new(std::slice::from_ref(&counts));
     assert_eq!(bench.run(&web()), [true]);
     let (broken, _b) = module("broken", "(module)");
-    let (traps, _c) = module("traps", &guest("").replace("(i32.const 0))\n  (func (export \"sxf_ins", "unreachable)\n  (func (export \"sxf_ins"));
+    let (traps, _c) = module(
+        "traps",
+        &guest("").replace("(i32.const 0))\n  (func (export \"sxf_ins", "unreachable)\n  (func (export \"sxf_ins"),
+    );
     for wrong in [broken, traps] {
         let both = [counts.clone(), wrong];
         let error = bench.change(&both, &[chain(&both)]).unwrap_err().to_string();
@@ -109,7 +116,8 @@ fn what_a_monitored_module_would_drop_goes_on_and_is_told() {
     let (drops, _a) = module("drops", &guest(DROPS));
     let modules = [drops];
     let step = ChainStep { monitor: true, ..ChainStep::from("drops") };
-    let mut bench = Bench::of_chains(&modules, &[named("watch", vec![step]), named("act", vec!["drops".into()])]).unwrap();
+    let mut bench =
+        Bench::of_chains(&modules, &[named("watch", vec![step]), named("act", vec!["drops".into()])]).unwrap();
     assert_eq!(bench.run(&[web(), web()].concat()), [true, true]);
     assert_eq!(bench.asked().iter().map(|asked| asked.3).collect::<Vec<_>>(), [Ask::Clear], "it condemns nothing");
     let alerts = bench.raised();

@@ -93,6 +93,7 @@ pub(super) fn config(name: &str, path: &Path) -> ModuleConfig {
         heap: 1 << 20,
         max_failures: 3,
         config: String::new(),
+        revision: 0,
     }
 }
 
