@@ -85,9 +85,8 @@ impl Runner {
                     let direction = chunk.flags & chunk::TO_CLIENT;
                     self.holes.push((chunk.flow, direction, chunk.offset.wrapping_add(chunk.len.into())));
                 }
-                Some(_) => {}
                 None if chunk.packet == NO_PACKET => self.pieces.push(at),
-                None => {}
+                Some(_) | None => {}
             }
         }
         self.holes.sort_unstable();

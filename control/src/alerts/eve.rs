@@ -161,6 +161,7 @@ mod tests {
             signature: 1001,
             verdict: Verdict::Drop,
             message: secuxflow::alert::cut(b"attack"),
+            fields: None,
         };
         let names = names();
         let record = serde_json::to_value(eve(&event, &names)).unwrap();
