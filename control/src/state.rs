@@ -246,9 +246,10 @@ fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
 
 #[cfg(test)]
 mod tests {
-    use secuxflow::rules::RuleSpec;
+    use secuxflow::{plane::ChainConfig, rules::RuleSpec};
 
     use super::*;
+    use crate::modules::{LoadedChain, Origin};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -357,6 +358,9 @@ mod tests {
         let spec = RuleSpec { action: Some("inspect".into()), chain: Some("waf".into()), ..RuleSpec::default() };
         let rule = spec.check(RuleId(1), &Known::at(NOW)).unwrap();
         save(&path, &State { next_rule: 2, rules: vec![rule], ..State::default() }).unwrap();
+        let config = ChainConfig { name: "default".into(), modules: Vec::new() };
+        let chains = vec![LoadedChain { config, origin: Origin::Config }];
+        let base = Inspection { chains, ..Inspection::default() };
         let error = load(&path, &base, &Trust::default(), NOW).unwrap_err().to_string();
         assert!(error.contains("rule-1") && error.contains("waf"), "{error}");
     }

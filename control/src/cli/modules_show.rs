@@ -114,9 +114,48 @@ impl Show for Checked {
             report.time_ns / 1_000_000,
         );
         for (level, line) in &report.lines {
-            let level = ["error", "warning", "info"].get(*level as usize - 1).unwrap_or(&"info");
+            let level = ["error", "warning", "info"].get((*level as usize).saturating_sub(1)).unwrap_or(&"info");
             text += &format!("{level:<8} {line}\n");
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{modules::Origin, testing::full_status};
+
+    fn module() -> ModuleInfo {
+        ModuleInfo {
+            status: full_status().modules.remove(0),
+            origin: Origin::Api,
+            signed_by: Some("release".into()),
+            deadline_ms: Some(50),
+            heap_mib: Some(16),
+            max_failures: Some(3),
+            config: serde_json::json!({"ports": [80]}),
+        }
+    }
+
+    #[test]
+    fn modules_are_rows_and_one_is_told_in_full() {
+        let text = Modules { modules: vec![module()] }.show();
+        let cells: Vec<_> = text.lines().nth(1).unwrap().split("  ").map(str::trim).filter(|c| !c.is_empty()).collect();
+        let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
+        assert_eq!(cells, row, "{text}");
+        let text = Module(module()).show();
+        for line in [
+            "signed by   release",
+            "loaded by   api",
+            "size        0.1 MiB",
+            "chains      default",
+            "failures    3 in a row at most; trap 5",
+            r#"config      {"ports":[80]}"#,
+            "monitored   3 packets, 180 bytes",
+            "requests    31",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line}: {text}");
+        }
     }
 }
