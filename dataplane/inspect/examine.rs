@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{InspectError, engine::engine, host, inspector::try_start, module::Module, shared::Base, ticker::Ticker};
-use crate::plane::{ModuleConfig, ModuleMetric};
+use crate::plane::{ModuleAbout, ModuleConfig, ModuleMetric};
 
 /// What a module that can be loaded is like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,10 @@ pub struct ModuleReport {
     pub size: u64,
     /// ABI version.
     pub abi: u32,
+    /// What it says it is.
+    pub about: ModuleAbout,
+    /// It has a schema, which its configuration fits.
+    pub schema: bool,
     /// Names of its imports.
     pub imports: Vec<String>,
     /// Names of its exports.
@@ -45,6 +49,8 @@ pub fn examine(config: &ModuleConfig) -> Result<ModuleReport, InspectError> {
         sha256: module.sha256.clone(),
         size: module.size,
         abi: module.abi,
+        about: module.about.clone(),
+        schema: module.has_schema,
         imports: wasm.imports().map(|import| format!("{}.{}", import.module(), import.name())).collect(),
         exports: wasm.exports().map(|export| export.name().to_owned()).collect(),
         metrics: instance.metrics().iter().map(metric).collect(),

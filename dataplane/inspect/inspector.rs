@@ -250,6 +250,7 @@ fn module_status(shared: &Shared, chains: &[String], index: usize, module: &Modu
         alerts: totals.alerts,
         calls: totals.calls,
         time_ns: totals.time_ns,
+        about: module.about.clone(),
         metrics: module.measured(&totals),
         failures: failures.map(|(kind, value)| Named { name: kind.label().to_owned(), value }).collect(),
     }

@@ -18,6 +18,7 @@ mod module;
 mod numbers;
 mod region;
 mod runner;
+mod sections;
 mod shared;
 mod stats;
 mod ticker;

@@ -10,6 +10,7 @@ mod load;
 mod metrics;
 mod readme;
 mod reload;
+mod sections;
 mod streams;
 mod support;
 mod window;

@@ -2,7 +2,7 @@
 
 use secuxflow::{
     inspect::ModuleReport,
-    plane::{Count, MetricKind, ModuleStatus},
+    plane::{Count, MetricKind, ModuleAbout, ModuleMetric, ModuleStatus},
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +36,30 @@ pub(super) fn module_row(module: &ModuleStatus) -> [String; 10] {
     ]
 }
 
+/// What modules measure themselves, where any does.
+pub(super) fn measured<'a>(modules: impl Iterator<Item = &'a ModuleStatus>) -> String {
+    let rows = modules.flat_map(|module| module.metrics.iter().map(|metric| (&module.name, metric)));
+    let row = |(module, metric): (&String, &ModuleMetric)| {
+        [module.clone(), metric.name.clone(), kind(metric.kind).to_owned(), metric.value.to_string()]
+    };
+    let rows: Vec<_> = rows.map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table(["MODULE", "METRIC", "KIND", "VALUE"], rows, &["VALUE"]))
+}
+
+fn kind(kind: MetricKind) -> &'static str {
+    match kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+    }
+}
+
 impl Show for Modules {
     fn show(&self) -> String {
         table(module_head("NAME"), self.modules.iter().map(|module| module_row(&module.status)), &MODULE_NUMBERS)
+            + &measured(self.modules.iter().map(|module| &module.status))
     }
 }
 
@@ -57,6 +78,7 @@ impl Show for Module {
         let mut lines = vec![
             ("module", status.name.clone()),
             ("file", status.path.clone()),
+            ("is", about(&status.about)),
             ("sha256", status.sha256.clone()),
             ("size", mebibytes(status.size)),
             ("signed by", signed_by.clone().unwrap_or_else(|| "nobody".to_owned())),
@@ -82,6 +104,13 @@ impl Show for Module {
     }
 }
 
+/// What a module says it is, in a line.
+fn about(about: &ModuleAbout) -> String {
+    let words = [&about.name, &about.version, &about.description].map(String::as_str);
+    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(" ") }
+}
+
 /// What `module check` found.
 #[derive(Debug, Serialize)]
 pub(super) struct Checked {
@@ -94,17 +123,13 @@ impl Show for Checked {
     fn show(&self) -> String {
         let Self { file, report } = self;
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let metric = |metric: &secuxflow::plane::ModuleMetric| {
-            let kind = match metric.kind {
-                MetricKind::Counter => "counter",
-                MetricKind::Gauge => "gauge",
-            };
-            format!("{} ({kind})", metric.name)
-        };
+        let metric = |metric: &ModuleMetric| format!("{} ({})", metric.name, kind(metric.kind));
         let metrics: Vec<_> = report.metrics.iter().map(metric).collect();
         let mut text = format!(
-            "{file}: valid\nsha256   {}\nsize     {} bytes\nabi      {}\nimports  {}\nexports  {}\nmetrics  {}\n\
+            "{file}: valid\nis       {}\nschema   {}\nsha256   {}\nsize     {} bytes\nabi      {}\nimports  {}\nexports  {}\nmetrics  {}\n\
              started  in {} ms, compiled before\n",
+            about(&report.about),
+            if report.schema { "there is one, and the configuration fits it" } else { "none" },
             report.sha256,
             report.size,
             report.abi,
@@ -144,11 +169,13 @@ mod tests {
         let cells: Vec<_> = text.lines().nth(1).unwrap().split("  ").map(str::trim).filter(|c| !c.is_empty()).collect();
         let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
         assert_eq!(cells, row, "{text}");
+        assert!(text.contains("waf     requests  counter     31"), "{text}");
         let text = Module(module()).show();
         for line in [
             "signed by   release",
             "loaded by   api",
             "size        0.1 MiB",
+            "is          waf 0.1 looks at requests",
             "chains      default",
             "failures    3 in a row at most; trap 5",
             r#"config      {"ports":[80]}"#,

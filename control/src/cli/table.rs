@@ -10,7 +10,7 @@ use secuxflow::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    modules_show::{MODULE_NUMBERS, module_head, module_row},
+    modules_show::{MODULE_NUMBERS, measured, module_head, module_row},
     output::Show,
 };
 use crate::{
@@ -124,6 +124,7 @@ impl Show for Status {
         if !plane.modules.is_empty() {
             text.push('\n');
             text += &table(module_head("MODULE"), plane.modules.iter().map(module_row), &MODULE_NUMBERS);
+            text += &measured(plane.modules.iter());
         }
         text
     }
