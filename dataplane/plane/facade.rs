@@ -91,7 +91,8 @@ impl Plane {
         let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
         let started = started.and_then(|workers| {
             egresses.equip(&workers)?;
-            let offloader = orders.map(|orders| Offloader::start(filter.flow_cache(), orders)).transpose()?;
+            let asked = orders.clone().filter(|_| offload.flows || offload.sources);
+            let offloader = asked.map(|orders| Offloader::start(filter.flow_cache(), orders)).transpose()?;
             Ok((workers, offloader))
         });
         let (workers, offloader) = started.inspect_err(|_| {
@@ -113,6 +114,7 @@ impl Plane {
             alerts: Arc::clone(&alerts),
             offloader,
             offload,
+            orders,
         });
         running.settle();
         Ok(Self {

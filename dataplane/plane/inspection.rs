@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{ChainConfig, ModuleConfig, Plane, PlaneError, facade::offload, running::Running};
+use super::{ChainConfig, ModuleConfig, Plane, PlaneError, facade::offload, offload::Offloader, running::Running};
 use crate::{
     inspect::{Loadout, Region},
     rules::Classifier,
@@ -59,8 +59,14 @@ impl Running {
     ) -> Result<(u64, Vec<(u32, Inspecting)>), PlaneError> {
         let chains = loadout.chains().to_vec();
         let classifier = Arc::new(Classifier::new(&self.ruleset, &chains)?);
-        let before = self.workers.set_all_inspect(runners)?;
         let offload = offload(&self.config.flows, loadout);
+        if (offload.flows || offload.sources)
+            && self.offloader.is_none()
+            && let Some(orders) = &self.orders
+        {
+            self.offloader = Some(Offloader::start(self.filter.flow_cache(), Arc::clone(orders))?);
+        }
+        let before = self.workers.set_all_inspect(runners)?;
         self.filter.set_offload(offload.flows, offload.sources);
         // After the workers, so that what the old modules say still counts for the old generation only.
         match self.filter.publish(&self.ruleset, &chains) {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue},
     bpf::{self, Exit, Filter, Offload, Sample},
-    flow::{FlowKey, HashKey},
+    flow::{FlowKey, HashKey, OrderQueue},
     process::{EgressId, Ingress, Route, Snapshot},
     rules::{Classifier, Monitored, Ruleset},
     service::{Link, Netlink, Service, ServiceState},
@@ -64,6 +64,8 @@ pub(super) struct Running {
     /// Writes what workers order; none when no module may ask for it.
     pub(super) offloader: Option<Offloader>,
     pub(super) offload: Offload,
+    /// Where workers put what they order, from the start on; none when nothing may ever be asked for.
+    pub(super) orders: Option<Arc<OrderQueue>>,
     /// Ways to services by which XDP forwards cleared flows.
     exits: Vec<(u16, IpAddr, Exit)>,
 }
@@ -83,6 +85,7 @@ pub(super) struct Parts {
     pub(super) alerts: Arc<AlertQueue>,
     pub(super) offloader: Option<Offloader>,
     pub(super) offload: Offload,
+    pub(super) orders: Option<Arc<OrderQueue>>,
 }
 
 impl Running {
@@ -106,6 +109,7 @@ impl Running {
             policy_alert: None,
             offloader: parts.offloader,
             offload: parts.offload,
+            orders: parts.orders,
             exits: Vec::new(),
         }
     }
