@@ -1,9 +1,6 @@
 //! [`Plane`]: start, change, look, stop.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Count, FlowConfig, ForwardTo, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport,
@@ -17,7 +14,7 @@ use super::{
 use crate::{
     alert::AlertQueue,
     bpf::{Filter, Offload},
-    flow::{Ask, Lifetimes, OrderQueue, TrackerOptions},
+    flow::{Ask, OrderQueue},
     inspect::{Inspector, Loadout, Region},
     numa,
     plane::InterfaceStatus,
@@ -85,7 +82,7 @@ impl Plane {
             cores,
             batch: config.batch,
             idle: Idle { busy_poll: config.busy_poll, spin: config.spin, prefer_busy_poll: config.prefer_busy_poll },
-            flows: Some(tracker(&config.flows, orders.clone())),
+            flows: Some(config.flows.tracker(orders.clone())),
         };
         let first = snapshot(&interfaces, &classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
         let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
@@ -259,16 +256,6 @@ pub(super) fn offload(flows: &FlowConfig, loadout: &Loadout) -> Offload {
         forward: flows.forward == ForwardTo::Service,
         max_flows: flows.offloaded,
         max_sources: flows.blocked,
-    }
-}
-
-fn tracker(flows: &FlowConfig, orders: Option<Arc<OrderQueue>>) -> TrackerOptions {
-    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    TrackerOptions {
-        flows: flows.table as usize,
-        idle_ns: ns(flows.idle),
-        lifetimes: Lifetimes { default_ns: ns(flows.ttl), max_ns: ns(flows.max_ttl) },
-        orders,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{io, process::ExitCode};
 
-use secuxflow::inspect::InspectError;
+use secuxflow::{
+    inspect::InspectError,
+    offline::{CaptureError, ReplayError},
+};
 
 use crate::{
     api::{ErrorBody, ErrorCode, Fault},
@@ -71,6 +74,25 @@ pub(crate) enum Failure {
     /// A module is none that could be loaded.
     #[error(transparent)]
     Module(#[from] InspectError),
+    /// Rules or modules cannot be made ready for a capture.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A capture cannot be read, or not to its end.
+    #[error("{name} {source}")]
+    Capture {
+        /// The file, or `standard input`.
+        name: String,
+        /// What is wrong with it.
+        source: CaptureError,
+    },
+    /// Packets of a capture were passed over.
+    #[error("{name} has packets that were passed over: {what}")]
+    PassedOver {
+        /// The file, or `standard input`.
+        name: String,
+        /// Which, and how many.
+        what: String,
+    },
     /// Something of the command line breaks a rule that only shows once it is looked at.
     #[error(transparent)]
     Refused(#[from] ApiError),
@@ -108,13 +130,18 @@ impl Failure {
             | Self::File { .. }
             | Self::Key(_)
             | Self::Module(_)
+            | Self::Replay(_)
             | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
             Self::Start(_) => Exit::Start,
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Client(_) | Self::Refused(_) | Self::Unmapped { .. } | Self::Output(_) | Self::Runtime(_) => {
-                Exit::Failed
-            }
+            Self::Client(_)
+            | Self::Refused(_)
+            | Self::Unmapped { .. }
+            | Self::Capture { .. }
+            | Self::PassedOver { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => Exit::Failed,
         }
     }
 
