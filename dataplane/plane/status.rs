@@ -193,6 +193,8 @@ pub struct ModuleStatus {
     pub path: String,
     /// SHA-256 of the file, hex.
     pub sha256: String,
+    /// Length of the file in bytes.
+    pub size: u64,
     /// ABI version.
     pub abi: u32,
     /// What it says it is.
@@ -208,6 +210,8 @@ pub struct ModuleStatus {
     pub passed: Count,
     /// Packets it dropped.
     pub dropped: Count,
+    /// Of the packets it let through, those that it would have dropped and did not, being monitored in its chain.
+    pub monitored: Count,
     /// Alerts it raised.
     pub alerts: u64,
     /// Calls of `sxf_inspect` and `sxf_stream`.

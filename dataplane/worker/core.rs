@@ -1,7 +1,11 @@
 //! One worker's turn: receive, process, inject, transmit, reap, refill. No syscall but the kicks and the injections, and
 //! those behind traits.
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, atomic::Ordering::AcqRel},
+};
 
 use super::{
     budget::Budget,
@@ -188,8 +192,11 @@ impl<R: Rings> Core<R> {
             Command::Lane { lane, reply } => {
                 let _ = reply.send(self.injecting.replace(lane));
             }
-            Command::Inspect { inspect, reply } => {
-                let _ = reply.send(mem::replace(&mut self.inspect, inspect));
+            Command::Inspect { mut inspect, claim, reply } => {
+                if !claim.swap(true, AcqRel) {
+                    inspect.take_over(&mut *self.inspect);
+                    let _ = reply.send(mem::replace(&mut self.inspect, inspect));
+                }
             }
             Command::Flows { from, mut into, reply } => {
                 let next = self.processor.tracker().and_then(|tracker| tracker.table().read(from, &mut into));

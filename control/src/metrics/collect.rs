@@ -189,6 +189,7 @@ fn modules(sink: &Sink, status: &Status) {
         let name = &*module.name;
         sink.count(&t::MODULE_PACKETS, &t::MODULE_BYTES, &[name, "pass"], module.passed);
         sink.count(&t::MODULE_PACKETS, &t::MODULE_BYTES, &[name, "drop"], module.dropped);
+        sink.set(&t::MODULE_MONITORED_PACKETS, &[name], module.monitored.packets);
         sink.set(&t::MODULE_ALERTS, &[name], module.alerts);
         sink.set(&t::MODULE_CALLS, &[name], module.calls);
         sink.seconds(&t::MODULE_SECONDS, &[name], module.time_ns);

@@ -169,6 +169,8 @@ metrics_table! {
         "Packets by a module's verdict: pass, drop.";
     MODULE_BYTES: Counter Bytes "secuxflow_module_bytes_total" ["module", "verdict"]
         "Bytes of those packets.";
+    MODULE_MONITORED_PACKETS: Counter Count "secuxflow_module_monitored_packets_total" ["module"]
+        "Of the packets a module let through, those that it would have dropped, being monitored in its chain.";
     MODULE_ALERTS: Counter Count "secuxflow_module_alerts_total" ["module"]
         "Alerts a module raised.";
     MODULE_CALLS: Counter Count "secuxflow_module_calls_total" ["module"]
