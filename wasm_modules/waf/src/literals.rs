@@ -1,0 +1,170 @@
+//! Which literals a text must have for a pattern to match: what the prefilter searches for.
+
+use alloc::{collections::BTreeSet, vec, vec::Vec};
+
+use regex_syntax::hir::{Hir, HirKind};
+
+/// Literals of which one must be there.
+pub(crate) type AnyOf = BTreeSet<Vec<u8>>;
+
+/// Most literals of one set; a set that would be larger is not used.
+const MOST: usize = 600;
+/// Most sets of one pattern.
+const SETS: usize = 4;
+
+/// What is known of an expression: all that it matches, when that is few strings, and sets that it requires.
+struct Known {
+    exact: Option<AnyOf>,
+    required: Vec<AnyOf>,
+}
+
+impl Known {
+    fn nothing() -> Self {
+        Self { exact: None, required: Vec::new() }
+    }
+
+    fn exact(set: AnyOf) -> Self {
+        Self { exact: Some(set), required: Vec::new() }
+    }
+
+    /// All required sets, with the exact one made into one.
+    fn sets(self) -> Vec<AnyOf> {
+        let mut sets = self.required;
+        sets.extend(self.exact.filter(usable));
+        sets
+    }
+}
+
+fn usable(set: &AnyOf) -> bool {
+    !set.is_empty() && set.iter().all(|literal| !literal.is_empty())
+}
+
+/// Shortest literal first, then few of them: what makes a set select well.
+fn worth(set: &AnyOf) -> (usize, usize) {
+    (set.iter().map(Vec::len).min().unwrap_or(0).min(6), MOST.saturating_sub(set.len()))
+}
+
+fn best(mut sets: Vec<AnyOf>, most: usize) -> Vec<AnyOf> {
+    sets.sort_by_key(|set| core::cmp::Reverse(worth(set)));
+    sets.dedup();
+    sets.truncate(most);
+    sets
+}
+
+/// Sets of literals; in a text that a pattern matches there is one of each set. Best first; empty when nothing is required.
+pub(crate) fn required(hir: &Hir) -> Vec<AnyOf> {
+    let sets = best(analyse(hir).sets(), SETS);
+    // A second set of single bytes selects nothing worth its count.
+    let keep = sets.iter().skip(1).take_while(|set| worth(set).0 >= 2).count() + 1;
+    sets.into_iter().take(keep).collect()
+}
+
+fn analyse(hir: &Hir) -> Known {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Known::exact(AnyOf::from([vec![]])),
+        HirKind::Literal(literal) => Known::exact(AnyOf::from([literal.0.to_vec()])),
+        HirKind::Class(class) => match class.literal() {
+            Some(literal) => Known::exact(AnyOf::from([literal])),
+            None => small_class(hir),
+        },
+        HirKind::Capture(capture) => analyse(&capture.sub),
+        HirKind::Repetition(repetition) => match (repetition.min, repetition.max) {
+            (0, Some(1)) => {
+                let mut known = analyse(&repetition.sub);
+                known.required.clear();
+                if let Some(set) = &mut known.exact {
+                    set.insert(vec![]);
+                }
+                known
+            }
+            (0, _) => Known::nothing(),
+            (1, Some(1)) => analyse(&repetition.sub),
+            _ => Known { exact: None, required: analyse(&repetition.sub).sets() },
+        },
+        HirKind::Concat(parts) => concat(parts),
+        HirKind::Alternation(parts) => alternation(parts),
+    }
+}
+
+/// A class of few bytes is as good as their alternation.
+fn small_class(hir: &Hir) -> Known {
+    let HirKind::Class(regex_syntax::hir::Class::Bytes(class)) = hir.kind() else { return Known::nothing() };
+    let count: usize = class.ranges().iter().map(|range| usize::from(range.end() - range.start()) + 1).sum();
+    if count > 8 {
+        return Known::nothing();
+    }
+    Known::exact(class.ranges().iter().flat_map(|range| (range.start()..=range.end()).map(|byte| vec![byte])).collect())
+}
+
+fn concat(parts: &[Hir]) -> Known {
+    let mut required = Vec::new();
+    // The strings that a run of exact parts makes together.
+    let mut run = Some(AnyOf::from([vec![]]));
+    let mut all_exact = true;
+    for part in parts {
+        let known = analyse(part);
+        required.extend(known.required);
+        let joined = match (&run, &known.exact) {
+            (Some(run), Some(exact)) if run.len() * exact.len() <= MOST => Some(
+                run.iter()
+                    .flat_map(|head| exact.iter().map(move |tail| [head.as_slice(), tail].concat()))
+                    .collect::<AnyOf>(),
+            ),
+            _ => None,
+        };
+        if joined.is_none() {
+            all_exact = false;
+            required.extend(run.take().filter(usable));
+            run = Some(known.exact.unwrap_or_else(|| AnyOf::from([vec![]])));
+        } else {
+            run = joined;
+        }
+    }
+    if all_exact {
+        return Known { exact: run, required };
+    }
+    required.extend(run.filter(usable));
+    Known { exact: None, required }
+}
+
+fn alternation(parts: &[Hir]) -> Known {
+    let known: Vec<Known> = parts.iter().map(analyse).collect();
+    if known.iter().all(|known| known.exact.is_some()) {
+        let set: AnyOf = known.into_iter().filter_map(|known| known.exact).flatten().collect();
+        return if set.len() <= MOST { Known::exact(set) } else { Known::nothing() };
+    }
+    // One set for all: the best of each.
+    let mut any = AnyOf::new();
+    for known in known {
+        let Some(set) = best(known.sets(), 1).pop() else { return Known::nothing() };
+        any.extend(set);
+        if any.len() > MOST {
+            return Known::nothing();
+        }
+    }
+    Known { exact: None, required: vec![any] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(pattern: &str) -> Vec<Vec<&'static str>> {
+        let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).unwrap();
+        required(&hir)
+            .into_iter()
+            .map(|set| set.into_iter().map(|l| &*String::from_utf8(l).unwrap().leak()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn what_must_be_there() {
+        assert_eq!(sets("union[ ]+select"), [["select"], ["union "]]);
+        assert_eq!(sets(r"\b(?:sleep|benchmark)\s*\("), [["benchmark", "sleep"]]);
+        assert_eq!(sets("a(?:bc)?d"), [["abcd", "ad"]]);
+        assert_eq!(sets("(?:foo|ba.r)x"), [["ba", "foo"]]);
+        assert_eq!(sets(r"\.\.[/\\]"), [[r"../", r"..\"]]);
+        assert!(sets(".*").is_empty());
+        assert!(sets("(?:foo|.)x*").is_empty());
+    }
+}
