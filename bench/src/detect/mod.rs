@@ -46,19 +46,27 @@ pub struct Outcome {
     pub blocked: bool,
 }
 
-/// Score the module `waf`, at a paranoia level, on whatever of the corpora is there.
+/// The cases of whatever corpora are there, with our own ordinary requests.
 ///
 /// # Errors
 /// A corpus cannot be read, or none is there.
-pub fn score_waf(corpora: &Path, level: u8) -> Result<Report> {
+pub fn cases(corpora: &Path, level: u8) -> Result<Vec<Case>> {
     let mut cases = requests::read(&corpora.join("coreruleset/tests/regression"), level)?;
     cases.extend(payloads::read(&corpora.join("libinjection/data"))?);
     anyhow::ensure!(!cases.is_empty(), "{}: neither coreruleset nor libinjection is there", corpora.display());
     cases.extend(benign::cases());
+    Ok(cases)
+}
+
+/// Score the module `waf`, at a paranoia level, on whatever of the corpora is there.
+///
+/// # Errors
+/// As [`cases`].
+pub fn score_waf(corpora: &Path, level: u8) -> Result<Report> {
     let config = Config { paranoia_level: level, ..Config::default() };
     let mut waf = Waf::new(&config).map_err(anyhow::Error::msg).context("checks of the module waf")?;
     let mut report = Report::default();
-    for case in &cases {
+    for case in &cases(corpora, level)? {
         report.add(case, &inspect(&mut waf, case));
     }
     Ok(report)

@@ -172,6 +172,7 @@ fn begin(engine: &mut Engine, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> 
     let mut verdict = Verdict::default();
     let (path, _) = split_target(head.target);
     verdict.set_path(&engine.config, path);
+    verdict.foreign = foreign(&head);
     let framing = {
         let mut to = Inspector { engine: &mut *engine, verdict: &mut verdict, out: &mut *out };
         let framing = head::framing(&head, |rule, value| {
@@ -203,6 +204,16 @@ fn begin(engine: &mut Engine, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> 
     (Side::Body(Box::new(open)), decision)
 }
 
+/// Whether Referer names another host than Host, or nothing does.
+fn foreign(head: &Head<'_>) -> bool {
+    let Some(referer) = head.get("referer") else { return true };
+    let Some(scheme) = referer.windows(3).position(|window| window == b"://") else { return true };
+    let end = |byte: &u8| matches!(*byte, b'/' | b'?' | b'#' | b':');
+    let host = referer[scheme + 3..].split(end).next().unwrap_or_default();
+    let own = head.get("host").unwrap_or_default().split(end).next().unwrap_or_default();
+    !host.eq_ignore_ascii_case(own)
+}
+
 /// Path and query of a request's target.
 fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
@@ -227,7 +238,9 @@ fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
             cookies(header.value, to);
             continue;
         }
-        let part = if is("user-agent") {
+        let part = if name.len() >= 9 && name.to_ascii_lowercase().ends_with(b"filename") || is("x-file-name") {
+            Part::FileName
+        } else if is("user-agent") {
             Part::UserAgent
         } else if is("referer") {
             Part::Referer

@@ -54,7 +54,7 @@ fn tag(rest: &[u8]) -> Option<Kind> {
             let runs = declared.iter().any(|name| more.starts_with(name)) || more.starts_with(b"[cdata[<");
             return runs.then_some(Kind::Markup);
         }
-        [b'?', b'i' | b'x', b'm' | b'-', b'p' | b'l', ..] => return Some(Kind::Markup),
+        [b'?', b'i', b'm', b'p', ..] => return Some(Kind::Markup),
         [b'%', ..] => return None,
         _ => {}
     }
@@ -119,10 +119,11 @@ fn attribute(name: &[u8], value: &[u8], assigned: bool) -> Option<Kind> {
         return Some(Kind::Handler);
     }
     let local = name.rsplit(|byte| *byte == b':').next().unwrap_or_default();
-    if (URLS.contains(&name) || URLS.contains(&local)) && runs(value) || name == b"srcdoc" || name == b"xmlns" && !value.is_empty() && !value.starts_with(b"http") {
+    if (URLS.contains(&name) || URLS.contains(&local)) && runs(value) || matches!(name, b"srcdoc" | b"datasrc" | b"dataformatas" | b"datafld") || name == b"xmlns" && !value.is_empty() && !value.starts_with(b"http") {
         return Some(Kind::Url);
     }
-    let styled: [&[u8]; 6] = [b"expression", b"javascript", b"behavior", b"-moz-binding", b"@import", b"vbscript"];
+    let styled: [&[u8]; 8] =
+        [b"expression", b"javascript", b"behavior", b"-moz-binding", b"binding:", b"@import", b"vbscript", b"content:url("];
     if name == b"style" && contains_any(&compact(value), &styled) {
         return Some(Kind::Url);
     }
@@ -142,6 +143,14 @@ fn compact(value: &[u8]) -> alloc::vec::Vec<u8> {
             let end = value[at + 2..].windows(2).position(|pair| pair == b"*/");
             at = end.map_or(value.len(), |end| at + end + 4);
         } else {
+            // \6a, as CSS escapes letters.
+            let digits = value[at + 1..].iter().take(6).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            if value[at] == b'\\' && digits > 1 {
+                let code = value[at + 1..=at + digits].iter().fold(0, |code, byte| code << 4 | u32::from(crate::normalise::hex(*byte).unwrap_or(0)));
+                out.push(u8::try_from(code).unwrap_or(b'?').to_ascii_lowercase());
+                at += digits + 1;
+                continue;
+            }
             if value[at] > b' ' && value[at] != b'\\' {
                 out.push(value[at]);
             }

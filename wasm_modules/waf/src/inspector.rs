@@ -52,6 +52,8 @@ pub(crate) struct Verdict {
     /// Numbers of the exclusions whose path fits.
     excluded: Vec<u16>,
     pub(crate) args: u32,
+    /// Whether no page of the same host led to the request, by its Referer.
+    pub(crate) foreign: bool,
 }
 
 impl Verdict {

@@ -19,9 +19,19 @@ const TOKENS: usize = 40;
 pub(crate) fn injection(text: &[u8]) -> Option<&[u8]> {
     // Leading space says nothing.
     let text = text.trim_ascii();
-    let found = bare(&fingerprint(text, None))
-        || [b'\'', b'"', b'`'].into_iter().any(|quote| text.contains(&quote) && quoted(&fingerprint(text, Some(quote))));
-    found.then_some(text)
+    found(text).then_some(text)
+}
+
+fn found(text: &[u8]) -> bool {
+    bare(&fingerprint(text, None))
+        || [b'\'', b'"', b'`'].into_iter().any(|quote| {
+            // Text is quoted with the double quote more than SQL is: a mere operator behind one says nothing.
+            let operand = |print: &[u8]| matches!(print, [b's', b'o' | b'=', b's' | b'v' | b'n', ..]) && quote != b'\'';
+            text.contains(&quote) && {
+                let print = fingerprint(text, Some(quote));
+                quoted(&print) && !operand(&print)
+            }
+        })
 }
 
 fn any(letters: &[u8], of: &[u8]) -> bool {
@@ -38,7 +48,7 @@ fn bare(print: &[u8]) -> bool {
         [b'1' | b'n' | b's', b'&', b'1' | b's' | b'v' | b'n', b'c', ..] => true,
         [b'1', b'&', b'1' | b's' | b'v', b'&', b'1' | b's' | b'v' | b'T', ..] => true,
         // 1-(select …, 1=(select …
-        [b'1' | b's' | b'n' | b'v', b'o' | b'=' | b'&', b'E', ..] => true,
+        [b'1' | b's' | b'n' | b'v', b'o' | b'=', b'E', ..] => true,
         [b'1' | b's', b'o' | b'=', b'f', ..] => true,
         [b'T' | b'L', b'&', b'T' | b'f' | b'E', ..] => true,
         [b'T', b'c'] => true,
@@ -48,9 +58,13 @@ fn bare(print: &[u8]) -> bool {
         [b'1' | b's' | b'n', b'b', b'1', tail @ ..] => matches!(tail, [] | [b'c' | b',' | b'o', ..]),
         [b'1' | b's' | b'n', b'b', b'T' | b'L', ..] => true,
         [b'1' | b's' | b'n' | b'v' | b'f' | b'T', b'u', b'e' | b'E', ..] => true,
-        [b'1' | b's', b';', b'e', b'k' | b'n' | b'f' | b's' | b'1', ..] => true,
+        [b'1' | b's', b';', b'e', b'k' | b'f' | b's' | b'1', ..] => true,
         [b'1' | b's', b'c', b'&' | b'u' | b'e' | b'E' | b'b', ..] => true,
         [b'1' | b's' | b'n', b'k', b'E', ..] => true,
+        [b'1', b'k', b'n', b'k', ..] | [b'1' | b's', b';', b'e', b'n', b'c'] => true,
+        [b'1' | b's', b'b', b'f', ..] => true,
+        // A function of a function; formulas of spreadsheets begin with a sign.
+        [b'f', b'f', ..] | [b'1' | b's', b'o', .., b'f', b'f', _] | [b'1' | b's', b'o', .., b'f', b'f', _, _] => true,
         _ => false,
     }
 }
@@ -60,21 +74,23 @@ fn quoted(print: &[u8]) -> bool {
     let [b's', rest @ ..] = print else { return false };
     match rest {
         [b'&', b'T' | b'L' | b'f' | b'E' | b'v', ..] => true,
-        [b'&', b'1' | b's', tail @ ..] => matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u', ..]),
-        [b'&', b'n', tail @ ..] => matches!(tail, [b'c' | b'=' | b'o' | b';' | b'k', ..]),
+        [b'&', b'1' | b's', tail @ ..] => matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u' | b'?', ..]),
+        [b'&', b'n', tail @ ..] => matches!(tail, [b'c' | b'=' | b'o' | b';' | b'k' | b'&', ..]),
         [b'&', b'&', ..] => true,
         // ' = ', '|'b
         [b'=' | b'o', b's' | b'v', tail @ ..] => matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u', ..]),
         [b'=' | b'o', b'1', tail @ ..] => matches!(tail, [b'c' | b'&' | b'=' | b'o' | b';' | b'u', ..] | []) && rest[0] == b'=' || matches!(tail, [b'c' | b'&' | b'o', ..]),
         [b'=' | b'o', b'f' | b'E', ..] => true,
-        [b'o', b'n', b'o', b's', ..] | [b'o', b'n', b'&', ..] => true,
+        [b'o', b'n', b'o', b's' | b'T' | b'L', ..] | [b'o', b'n', b'&', ..] => true,
+        [b'o', b'n', b'o', b'1', b'o' | b'=' | b'&' | b'c', ..] => true,
+        [b'o' | b'=', b'T' | b'L', ..] => true,
         [b'T', ..] => true,
         // '--, '; drop
         [b'c', ..] => true,
         [b';', b'e' | b'c' | b'E' | b'f', ..] => true,
-        [b';'] => true,
-        [b'u', b'e' | b'E' | b'n' | b'k', ..] => true,
-        [b'b', b'1' | b's' | b'T' | b'L' | b'f' | b'E', ..] => true,
+        [b'u', b'e' | b'E', ..] => true,
+        [b'b', b'1', tail @ ..] => matches!(tail, [] | [b'c' | b',' | b'o' | b';', ..]),
+        [b'b', b'T' | b'L' | b'f' | b'E', ..] => true,
         [b'b', b'n', b'c' | b'=', ..] => true,
         [b'k', b'E' | b'f', ..] => true,
         [b',', b'E' | b'f', ..] => true,
@@ -224,7 +240,15 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
     let rest = &text[at..];
     let run = |from: usize, of: fn(u8) -> bool| at + from + rest[from..].iter().take_while(|byte| of(**byte)).count();
     match rest {
-        [b'-', b'-', b'-', ..] | [b'-', b'-', b'0'..=b'9' | b'a'..=b'z', ..] if !text[..at].contains(&b'\'') && !text[..at].contains(&b'"') => (b'o', at + 1),
+        [b'-', b'-', b'-' | b'a'..=b'z', ..] => (b'o', at + 1),
+        [b'#', next, ..]
+            if text[..at].last().is_none_or(|byte| !byte.is_ascii_alphanumeric())
+                && *next != b'\n'
+                && rest.trim_ascii().len() > 1
+                && !rest.contains(&b'\n') =>
+        {
+            (b'?', at + 1)
+        }
         [b'-', b'-', ..] | [b'#', ..] => {
             // To the line's end: what follows is SQL again.
             let end = rest.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| at + end + 1);
@@ -262,6 +286,8 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
             let name = &text[at..end];
             (keyword(name, &text[end..]), end)
         }
+        // \N is NULL.
+        [b'\\', b'n', ..] => (b'1', at + 2),
         [b'\\', ..] => (b'\\', at + 1),
         [byte, ..] if byte.is_ascii_whitespace() || byte.is_ascii_control() => (b' ', at + 1),
         _ => (b'?', at + 1),
@@ -278,7 +304,8 @@ fn keyword(name: &[u8], rest: &[u8]) -> u8 {
     match name {
         b"and" | b"or" | b"xor" | b"not" => b'&',
         b"like" | b"rlike" | b"regexp" | b"between" | b"is" | b"in" | b"sounds" | b"glob" | b"ilike" | b"similar" => b'=',
-        b"div" | b"mod" | b"collate" | b"binary" | b"escape" => b'o',
+        b"binary" => b' ',
+        b"div" | b"mod" | b"collate" | b"escape" => b'o',
         b"union" | b"intersect" | b"except" | b"minus" => b'u',
         b"all" | b"distinct" if then(b"select") || then(b"(") => b' ',
         b"select" | b"insert" | b"update" | b"delete" | b"drop" | b"create" | b"alter" | b"truncate" | b"exec"

@@ -46,6 +46,11 @@ impl Form {
     }
 
     pub(super) fn end(&mut self, to: &mut Inspector<'_>) {
+        if !self.in_value {
+            // A line's end behind the last parameter is an editor's.
+            let length = self.name.trim_ascii_end().len();
+            self.name.truncate(length);
+        }
         if !self.name.is_empty() || self.in_value {
             let name = &self.name;
             self.value.finish(|value| decoded(name, value, to));

@@ -37,6 +37,8 @@ pub(crate) struct Multipart {
     plain: bool,
     name: Vec<u8>,
     file: bool,
+    /// Whether anything came.
+    seen: bool,
     value: Collected,
     /// The end of a line, which belongs to the delimiter when one follows.
     held: Vec<u8>,
@@ -56,12 +58,14 @@ impl Multipart {
             plain: false,
             name: Vec::new(),
             file: false,
+            seen: false,
             value: Collected::default(),
             held: Vec::new(),
         })
     }
 
     pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
+        self.seen |= !bytes.is_empty();
         while !bytes.is_empty() && self.at != At::Epilogue {
             let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
             let (piece, rest) = bytes.split_at(end);
@@ -198,6 +202,9 @@ impl Multipart {
         if self.at != At::Epilogue {
             self.piece_end(to);
             if self.at != At::Epilogue {
+                if self.at == At::Preamble && !self.seen {
+                    return;
+                }
                 to.report(&rules::MULTIPART_UNCLOSED, PLACE, &self.delimiter);
                 let held = core::mem::take(&mut self.held);
                 let name = &self.name;

@@ -52,7 +52,7 @@ macro_rules! secret_values {
 
 pub(super) const CHECKS: &[Check] = &[
     check!(93001, 1, Traversal, VALUES | LINE | HEADERS, RAW | TEXT | PATHS, "path goes up", concat!(
-        r"(?:^|[/\\=&?:;'\x22\s(,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)|[/\\](?:\.|%2e){2,3}(?:[/\\]|$|%2f|%5c)|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
+        r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']|[/\\](?:\.|%2e){2,3}(?:[/\\]|$|%2f|%5c)|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
         r"(?:^|[/\\])\.{2}[/\\]|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]")),
     check!(93002, 1, Traversal, VALUES | HEADERS, ALL, "file of the system", concat!(r"(?:^|[/\\=\s'\x22<>|:;(,@]|\.\.?[/\\])", system_files!())),
     check!(93003, 1, Traversal, VALUES, TEXT | PATHS, "secret file", secret_values!()),
@@ -66,7 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
     check!(93103, 1, Inclusion, Part::Arg.bit(), ALL, "URL that ends in a question mark",
         r"^(?:https?|ftps?|file)(?:://[^?]*)?\?+$"),
     check!(93104, 1, Inclusion, VALUES | LINE, ALL, "stream of the language", concat!(
-        r"(?:^|[=\s'\x22(/;,\[])(?:php://(?:filter|input|output|fd|memory|temp|stdin)|phar:(?://|/)|expect://|zlib://|compress\.(?:zlib|bzip2)://|glob://|ssh2\.?[a-z]*://|ogg://|rar://|zip://[^\s]|data://|data:text/plain[;,]|data:[a-z/+-]*;base64,pd9waha|",
+        r"(?:^|[=\s'\x22(/;,\[])(?:php://(?:filter|input|output|fd|memory|temp|stdin)|phar:(?://|/)|expect://|zlib://|compress\.(?:zlib|bzip2)://|glob://|ssh2\.?[a-z]*://|ogg://|rar://|zip://[^\s]|data://|data:text/plain(?:[;,]|$)|data:[a-z/+-]*;base64,pd9waha|",
         r"gopher://|dict://|jar:(?:https?|file)|netdoc:|ldaps?://|rmi://|file:/{2,3}|local_file:|tftp://|jndi:)")),
     check!(93105, 1, Inclusion, PATH, TEXT, "URL in the path", r"/(?:https?|ftps?|file|gopher|ldap|php|data|phar|jar|dict):/{1,2}[a-z0-9.%/]"),
     check!(93106, 1, Inclusion, VALUES | LINE, ALL, "address of a cloud's metadata or of the machine itself", concat!(

@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
     check!(91301, 1, Scanner, USER_AGENT, TEXT, "program that looks for holes", concat!(
         r"\b(?:acunetix|wvs|appscan|arachni|autogetcontent|bilbo|blackwidow|brutus|burp(?:suite|collaborator)|cgichk|core-project|",
         r"crowdsourced|dav\.pm|detectify|dirb(?:uster)?|dominator|dotdotpwn|fimap|floodgate|fuff|ffuf|feroxbuster|gobuster|golismero|",
-        r"grabber/|grendel-scan|havij|hydra|httpx - open-source|inspath|internet ninja|jaascois|jbrofuzz|jorgee|joomscan|katana|kiterunner|",
+        r"grabber/0|grendel-scan|havij|hydra|httpx - open-source|inspath|internet ninja|jaascois|jbrofuzz|jorgee|joomscan|katana|kiterunner|",
         r"l9explore|l9tcpid|masscan|metis|morfeus|mysqloit|n-stealth|naabu|nessus|netlab360|netsparker|nikto|nmap|nsauditor|nuclei|",
         r"openvas|pangolin|paros|pmafind|prog\.customcrawler|qualys|s\.t\.a\.l\.k\.e\.r|security scan|sipvicious|skipfish|sql power injector|",
         r"sqlmap|sqlninja|struts-pwn|sysscan|tbi-webscanner|tplmap|vega/|visionutils|w3af|webbandit|webinspect|webshag|webtrends security|",

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::{
     body,
     finding::{
-        Category::{self, Inclusion, Protocol, Smuggling},
+        Category::{self, Inclusion, Protocol, Session, Smuggling},
         Part, Place,
         Severity::{self, Critical, Notice, Warning},
     },
@@ -97,6 +97,7 @@ rules! {
     POLLUTION = 92116, Critical, 3, Protocol, "parameter is there twice";
     ARRAY_NAME = 92117, Critical, 4, Protocol, "parameter's name is an array's";
     RANGE_HEADER = 92118, Warning, 3, Protocol, "Range is there";
+    SESSION = 94303, Critical, 1, Session, "session in a parameter, and no page of this site led here";
     PART_CHARSET = 92201, Critical, 1, Protocol, "charset of a part is not allowed";
     PART_ENCODING = 92202, Critical, 1, Protocol, "Content-Transfer-Encoding of a part";
     PART_HEADER = 92203, Critical, 1, Protocol, "header of a part is not valid";
@@ -396,6 +397,9 @@ pub(crate) fn check_value(part: Part, name: &[u8], value: &[u8], to: &mut Inspec
             to.report(&UTF8, place, value);
         }
     }
+    if part == Part::ArgName && to.verdict.foreign && session(value) {
+        to.report(&SESSION, place, value);
+    }
     match part {
         Part::ArgName if value.len() > 100 && !name.is_empty() => to.report(&LONG_NAME, place, value),
         Part::ArgName if value.contains(&b'[') => to.report(&ARRAY_NAME, place, value),
@@ -407,6 +411,21 @@ pub(crate) fn check_value(part: Part, name: &[u8], value: &[u8], to: &mut Inspec
         }
         _ => {}
     }
+}
+
+/// Whether a parameter of this name carries a session.
+fn session(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 32] = [
+        b"jsessionid", b"jservsession", b"jwsession", b"phpsessid", b"phpsession", b"asp.net_sessionid", b"sessionid",
+        b"session-id", b"session_id", b"_session_id", b"sessid", b"zend_session_id", b"laravel_session", b"ci_session",
+        b"cakephp", b"cfid", b"cftoken", b"cfsid", b"connect.sid", b"koa.sess", b"koa:sess", b"koa.sid", b"sails.sid",
+        b"rack.session", b"play_session", b"meteor_login_token", b"next-auth.session-token", b"shiny-token",
+        b"weblogicsession", b"viewstate", b"__host-next-auth.session-token", b"__secure-next-auth.session-token",
+    ];
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&&name[..])
+        || name.starts_with(b"aspsessionid")
+        || name.starts_with(b"_") && name.ends_with(b"_session")
 }
 
 /// Whether there is an overlong form, or the beginning of a character without the rest. Text in an old 8-bit encoding is
