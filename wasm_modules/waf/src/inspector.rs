@@ -9,7 +9,7 @@ use crate::{
     html,
     normalise::{self, class},
     scan::Patterns,
-    sql,
+    shell, sql,
 };
 
 /// Most different checks that one request reports.
@@ -26,7 +26,7 @@ pub(crate) struct Engine {
     spare: Vec<u8>,
 }
 
-impl Engine {
+impl Engine { pub(crate) fn pats(&self) -> &Patterns { &self.patterns } pub(crate) fn id(&self, n: usize) -> u32 { self.checks[n].id }
     pub(crate) fn new(config: Config) -> Result<Self, String> {
         let checks: Vec<Check> = checks::all().filter(|check| check.level <= config.paranoia_level).copied().collect();
         let patterns = Patterns::new(checks.iter().map(|check| check.pattern))?;
@@ -123,8 +123,19 @@ impl Inspector<'_> {
         }
         let classes = if classes & changes == 0 { classes } else { normalise::classes(text) };
         // The other forms are of no use for what only a page's header carries.
+        let commands = bit & (checks::VALUES | Part::Referer.bit()) != 0;
+        if commands {
+            if let Some((kind, data)) = shell::command(text) {
+                report(config, verdict, out, checks::shell_rule(kind), place, data);
+            }
+        }
         if classes & class::SHELL != 0 && normalise::command(text, spare) {
             scan(spare, form::COMMAND, verdict, out);
+            if commands {
+                if let Some((kind, data)) = shell::command(spare) {
+                    report(config, verdict, out, checks::shell_rule(kind), place, data);
+                }
+            }
         }
         if classes & class::SLASH != 0 && normalise::comments(text, spare) {
             scan(spare, form::COMMENTS, verdict, out);

@@ -39,9 +39,15 @@ fn usable(set: &AnyOf) -> bool {
     !set.is_empty() && set.iter().all(|literal| !literal.is_empty())
 }
 
-/// Shortest literal first, then few of them: what makes a set select well.
+/// How well a set selects: by its worst literal, whose length counts, and of single bytes which are rare; then few of them.
 fn worth(set: &AnyOf) -> (usize, usize) {
-    (set.iter().map(Vec::len).min().unwrap_or(0).min(6), MOST.saturating_sub(set.len()))
+    let one = |literal: &Vec<u8>| match literal[..] {
+        [b'a'..=b'z' | b'0'..=b'9' | b' ' | b'.' | b','] => 0,
+        [b'\'' | b'"' | b'-' | b'\n' | b'(' | b')' | b':' | b';' | b'/'] => 1,
+        [_] => 2,
+        _ => literal.len() + 1,
+    };
+    (set.iter().map(one).min().unwrap_or(0).min(7), MOST.saturating_sub(set.len()))
 }
 
 fn best(mut sets: Vec<AnyOf>, most: usize) -> Vec<AnyOf> {
@@ -53,10 +59,11 @@ fn best(mut sets: Vec<AnyOf>, most: usize) -> Vec<AnyOf> {
 
 /// Sets of literals; in a text that a pattern matches there is one of each set. Best first; empty when nothing is required.
 pub(crate) fn required(hir: &Hir) -> Vec<AnyOf> {
-    let sets = best(analyse(hir).sets(), SETS);
-    // A second set of single bytes selects nothing worth its count.
-    let keep = sets.iter().skip(1).take_while(|set| worth(set).0 >= 2).count() + 1;
-    sets.into_iter().take(keep).collect()
+    let mut sets = best(analyse(hir).sets(), SETS);
+    // A common byte selects nothing, beside a set that does.
+    let keep = sets.iter().skip(1).take_while(|set| worth(set).0 > 0).count() + 1;
+    sets.truncate(keep);
+    sets
 }
 
 fn analyse(hir: &Hir) -> Known {

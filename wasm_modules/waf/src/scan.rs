@@ -14,16 +14,23 @@ use regex_automata::{
     hybrid::dfa::{Cache, DFA},
     nfa::thompson::{self, WhichCaptures},
 };
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, HirKind};
 
 use crate::literals;
 
 /// Most bytes that the states of one pattern's DFA take before they are made anew.
 const STATES: usize = 256 << 10;
 
-/// One pattern with its DFA, whose states are made when they are first met.
+/// A longer text is searched in segments of this many bytes, so that literals far apart make no pattern run.
+const SEGMENT: usize = 768;
+/// How many bytes of a segment are in the next one too: what matches is not longer, as a rule.
+const OVERLAP: usize = 256;
+
+/// One alternative of a pattern with its DFA, whose states are made when they are first met.
 #[derive(Debug)]
-struct Pattern {
+struct Branch {
+    /// Number of the pattern.
+    pattern: u16,
     dfa: DFA,
     states: Option<Cache>,
     /// Sets of literals that must each be met.
@@ -34,14 +41,14 @@ struct Pattern {
 #[derive(Debug)]
 pub(crate) struct Patterns {
     literals: AhoCorasick,
-    /// For each literal the patterns and sets that it fulfils.
+    /// For each literal the branches and sets that it fulfils.
     fulfils: Vec<Vec<(u16, u8)>>,
-    patterns: Vec<Pattern>,
-    /// Sets met in the text at hand, one bit each, for every pattern.
+    branches: Vec<Branch>,
+    /// Sets met in the segment at hand, one bit each, for every branch.
     met: Vec<u8>,
-    /// Patterns of which some set was met.
+    /// Branches of which some set was met.
     touched: Vec<u16>,
-    /// Literals met in the text at hand.
+    /// Literals met in the segment at hand.
     seen: Vec<bool>,
     seen_list: Vec<usize>,
 }
@@ -56,24 +63,27 @@ impl Patterns {
         let mut numbers = alloc::collections::BTreeMap::new();
         let mut fulfils: Vec<Vec<(u16, u8)>> = Vec::new();
         let mut compiled = Vec::new();
-        for (number, text) in (0..).zip(patterns) {
-            let hir = parse(text)?;
-            let sets = literals::required(&hir);
-            if sets.is_empty() {
-                return Err(format!("pattern {text}: no literal is required"));
-            }
-            for (set, any_of) in (0..).zip(&sets) {
-                for literal in any_of {
-                    let at = *numbers.entry(literal.clone()).or_insert_with(|| {
-                        literals.push(literal.clone());
-                        fulfils.push(Vec::new());
-                        literals.len() - 1
-                    });
-                    fulfils[at].push((number, set));
+        for (pattern, text) in (0..).zip(patterns) {
+            for hir in alternatives(parse(text)?) {
+                let branch = u16::try_from(compiled.len()).map_err(|_| "too many patterns".to_string())?;
+                let sets = literals::required(&hir);
+                if sets.is_empty() {
+                    return Err(format!("pattern {text}: no literal is required"));
                 }
+                for (set, any_of) in (0..).zip(&sets) {
+                    for literal in any_of {
+                        let at = *numbers.entry(literal.clone()).or_insert_with(|| {
+                            literals.push(literal.clone());
+                            fulfils.push(Vec::new());
+                            literals.len() - 1
+                        });
+                        fulfils[at].push((branch, set));
+                    }
+                }
+                let sets = u8::try_from((1_u32 << sets.len()) - 1).unwrap_or(u8::MAX);
+                let dfa = dfa(&hir).map_err(|error| format!("pattern {text}: {error}"))?;
+                compiled.push(Branch { pattern, dfa, states: None, sets });
             }
-            let sets = u8::try_from((1_u32 << sets.len()) - 1).unwrap_or(u8::MAX);
-            compiled.push(Pattern { dfa: dfa(&hir).map_err(|error| format!("pattern {text}: {error}"))?, states: None, sets });
         }
         let count = literals.len();
         let literals = AhoCorasick::builder()
@@ -85,7 +95,7 @@ impl Patterns {
         Ok(Self {
             literals,
             fulfils,
-            patterns: compiled,
+            branches: compiled,
             met,
             touched: Vec::new(),
             seen: vec![false; count],
@@ -96,16 +106,35 @@ impl Patterns {
     /// Call `found` with the number of each pattern that `wanted` names and that matches in `text`, and the end of its
     /// first match.
     pub(crate) fn scan(&mut self, text: &[u8], wanted: impl Fn(usize) -> bool, mut found: impl FnMut(usize, usize)) {
-        for hit in self.literals.find_overlapping_iter(Search::new(text)) {
+        let mut start = 0;
+        loop {
+            let end = text.len().min(start + SEGMENT);
+            self.segment(text, start, end, &wanted, &mut found);
+            if end == text.len() {
+                return;
+            }
+            start = end - OVERLAP;
+        }
+    }
+
+    fn segment(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        wanted: &impl Fn(usize) -> bool,
+        found: &mut impl FnMut(usize, usize),
+    ) {
+        for hit in self.literals.find_overlapping_iter(Search::new(text).span(start..end)) {
             let literal = hit.pattern().as_usize();
             if core::mem::replace(&mut self.seen[literal], true) {
                 continue;
             }
             self.seen_list.push(literal);
-            for &(pattern, set) in &self.fulfils[literal] {
-                let met = &mut self.met[usize::from(pattern)];
+            for &(branch, set) in &self.fulfils[literal] {
+                let met = &mut self.met[usize::from(branch)];
                 if *met == 0 {
-                    self.touched.push(pattern);
+                    self.touched.push(branch);
                 }
                 *met |= 1 << set;
             }
@@ -116,16 +145,58 @@ impl Patterns {
         self.touched.sort_unstable();
         for number in self.touched.drain(..).map(usize::from) {
             let met = core::mem::take(&mut self.met[number]);
-            let pattern = &mut self.patterns[number];
-            if met == pattern.sets && wanted(number) {
-                let Pattern { dfa, states, .. } = pattern;
+            let Branch { pattern, dfa, states, sets } = &mut self.branches[number];
+            let pattern = usize::from(*pattern);
+            if met == *sets && wanted(pattern) {
+                let t0 = std::time::Instant::now();
                 let states = states.get_or_insert_with(|| dfa.create_cache());
+                let input = Input::new(text).span(start..end).earliest(true);
                 // It fails only where a DFA is configured to give up or to stop at some byte, which none is.
-                if let Ok(Some(end)) = dfa.try_search_fwd(states, &Input::new(text).earliest(true)) {
-                    found(number, end.offset());
+                if let Ok(Some(end)) = dfa.try_search_fwd(states, &input) {
+                    found(pattern, end.offset());
                 }
+                let e = t0.elapsed().as_nanos() as u64;
+                STAT.with(|m| { let mut m = m.borrow_mut(); let x = m.entry(number).or_insert((0u64,0u64,0u64,0u64)); x.0 += 1; x.1 += e; x.2 += (end_of(start,end)) as u64; x.3 = pattern as u64; });
             }
         }
+    }
+}
+
+/// The alternatives that a pattern is made of: each requires literals of its own.
+fn alternatives(hir: Hir) -> Vec<Hir> {
+    match hir.into_kind() {
+        HirKind::Alternation(parts) => parts.into_iter().flat_map(alternatives).collect(),
+        HirKind::Capture(capture) => alternatives(*capture.sub),
+        HirKind::Concat(parts) => distribute(parts),
+        kind => vec![rebuilt(kind)],
+    }
+}
+
+/// A sequence that begins or ends with an alternation of few parts, as an alternation of sequences.
+fn distribute(parts: Vec<Hir>) -> Vec<Hir> {
+    let wide = |part: &Hir| match part.kind() {
+        HirKind::Alternation(parts) => (2..=12).contains(&parts.len()),
+        HirKind::Capture(capture) => matches!(capture.sub.kind(), HirKind::Alternation(parts) if (2..=12).contains(&parts.len())),
+        _ => false,
+    };
+    let Some(at) = parts.iter().rposition(wide) else { return vec![Hir::concat(parts)] };
+    let (before, rest) = parts.split_at(at);
+    alternatives(rest[0].clone())
+        .into_iter()
+        .map(|part| Hir::concat(before.iter().cloned().chain([part]).chain(rest[1..].iter().cloned()).collect()))
+        .collect()
+}
+
+fn rebuilt(kind: HirKind) -> Hir {
+    match kind {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal) => Hir::literal(literal.0),
+        HirKind::Class(class) => Hir::class(class),
+        HirKind::Look(look) => Hir::look(look),
+        HirKind::Repetition(repetition) => Hir::repetition(repetition),
+        HirKind::Capture(capture) => *capture.sub,
+        HirKind::Concat(parts) => Hir::concat(parts),
+        HirKind::Alternation(parts) => Hir::alternation(parts),
     }
 }
 
@@ -169,3 +240,7 @@ mod tests {
         assert!(Patterns::new([".*"].into_iter()).unwrap_err().contains("no literal"));
     }
 }
+
+fn end_of(a: usize, b: usize) -> usize { b - a }
+impl Patterns { pub(crate) fn sets(&self, n: usize) -> String { let names: std::vec::Vec<String> = (0..4u8).map(|k| format!("{}", self.fulfils.iter().filter(|f| f.contains(&(n as u16, k))).count())).collect(); format!("sets {} {:?} of {}", self.branches[n].sets, names, self.branches.len()) } }
+std::thread_local! { pub static STAT: std::cell::RefCell<std::collections::BTreeMap<usize,(u64,u64,u64,u64)>> = Default::default(); }

@@ -92,6 +92,23 @@ pub(crate) const SQL_TOKENS: Rule = Rule {
     message: "SQL injection by its tokens",
 };
 
+const fn shell(id: u32, message: &'static str) -> Rule {
+    Rule { id, severity: Severity::Critical, level: 1, category: Category::Command, message }
+}
+
+const BEHIND: Rule = shell(93201, "Unix command behind a separator");
+const WHOLE: Rule = shell(93202, "Unix command");
+const WINDOWS: Rule = shell(93203, "Windows command with its arguments");
+
+/// The check for a command.
+pub(crate) fn shell_rule(kind: crate::shell::Kind) -> &'static Rule {
+    match kind {
+        crate::shell::Kind::Behind => &BEHIND,
+        crate::shell::Kind::Whole => &WHOLE,
+        crate::shell::Kind::Windows => &WINDOWS,
+    }
+}
+
 const fn html(id: u32, message: &'static str) -> Rule {
     Rule { id, severity: Severity::Critical, level: 1, category: Category::Xss, message }
 }
@@ -102,7 +119,7 @@ const URL: Rule = html(94103, "URL or style that runs, in an HTML tag");
 const MARKUP: Rule = html(94104, "markup that browsers take for their own");
 
 /// Checks that are code and not of the protocol.
-pub(crate) const CODED: [&Rule; 5] = [&SQL_TOKENS, &ELEMENT, &HANDLER, &URL, &MARKUP];
+pub(crate) const CODED: [&Rule; 8] = [&SQL_TOKENS, &BEHIND, &WHOLE, &WINDOWS, &ELEMENT, &HANDLER, &URL, &MARKUP];
 
 /// The check for what was found in HTML.
 pub(crate) fn html_rule(kind: Kind) -> &'static Rule {
