@@ -20,21 +20,29 @@ const MOST_FINDINGS: usize = 64;
 pub(crate) struct Engine {
     pub(crate) config: Config,
     checks: Vec<Check>,
+    /// Patterns of all checks but those of lines, and those of lines.
     patterns: Patterns,
-    lowered: Vec<u8>,
+    lines: Patterns,
     text: Vec<u8>,
-    spare: Vec<u8>,
+    scratch: [Vec<u8>; 2],
 }
 
-impl Engine { pub(crate) fn pats(&self) -> &Patterns { &self.patterns } pub(crate) fn id(&self, n: usize) -> u32 { self.checks[n].id }
+impl Engine {
     pub(crate) fn new(config: Config) -> Result<Self, String> {
-        let checks: Vec<Check> = checks::all().filter(|check| check.level <= config.paranoia_level).copied().collect();
-        let patterns = Patterns::new(checks.iter().map(|check| check.pattern))?;
-        Ok(Self { config, checks, patterns, lowered: Vec::new(), text: Vec::new(), spare: Vec::new() })
+        let checks: Vec<Check> = checks::all().filter(|check| check.rule.level <= config.paranoia_level).copied().collect();
+        let numbered = || (0..).zip(&checks);
+        let of_lines = |check: &Check| check.forms == form::LINES;
+        let patterns = Patterns::new(numbered().filter(|(_, check)| !of_lines(check)).map(pattern), true)?;
+        let lines = Patterns::new(numbered().filter(|(_, check)| of_lines(check)).map(pattern), false)?;
+        Ok(Self { config, checks, patterns, lines, text: Vec::new(), scratch: [Vec::new(), Vec::new()] })
     }
 }
 
-/// A check that is code, not a pattern.
+fn pattern((number, check): (u16, &Check)) -> (u16, &'static str) {
+    (number, check.pattern)
+}
+
+/// What a check is, whether it is code or a pattern.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     pub(crate) id: u32,
@@ -77,9 +85,7 @@ pub(crate) struct Inspector<'a> {
 impl Inspector<'_> {
     /// Report a check that is code.
     pub(crate) fn report(&mut self, rule: &Rule, place: Place<'_>, data: &[u8]) {
-        if rule.level <= self.engine.config.paranoia_level {
-            report(&self.engine.config, self.verdict, self.out, rule, place, data);
-        }
+        report(&self.engine.config, self.verdict, self.out, rule, place, data);
     }
 
     /// Run every check that looks at `place` on `value`, whose first encoding is undone already.
@@ -87,74 +93,98 @@ impl Inspector<'_> {
         if value.is_empty() {
             return;
         }
+        let Engine { config, checks, patterns, lines, text, scratch } = &mut *self.engine;
+        let mut judge = Judge { config, checks, place, verdict: &mut *self.verdict, out: &mut *self.out };
+        let [plain, spare] = scratch;
         let classes = normalise::classes(value);
-        let Engine { config, checks, patterns, lowered, text, spare } = &mut *self.engine;
-        let (verdict, out) = (&mut *self.verdict, &mut *self.out);
-        let bit = place.part.bit();
-        let mut scan = |form: &[u8], forms: u8, verdict: &mut Verdict, out: &mut dyn FnMut(Finding<'_>)| {
-            let wanted = |number: usize| checks[number].on & bit != 0 && checks[number].forms & forms != 0;
-            patterns.scan(form, wanted, |number, end| {
-                let check = &checks[number];
-                let rule = Rule {
-                    id: check.id,
-                    severity: check.severity,
-                    level: check.level,
-                    category: check.category,
-                    message: check.message,
-                };
-                report(config, verdict, out, &rule, place, &form[end.saturating_sub(MOST_DATA)..end]);
-            });
-        };
-        normalise::lower(value, lowered);
-        text.clear();
-        text.extend_from_slice(value);
-        let changes = class::PERCENT | class::AMPERSAND | class::BACKSLASH | class::NUL | class::HIGH;
-        if classes & changes == 0 {
-            core::mem::swap(text, lowered);
-            scan(text, form::RAW | form::TEXT, verdict, out);
-        } else {
-            normalise::text(text, classes, spare);
-            if text == lowered {
-                scan(text, form::RAW | form::TEXT, verdict, out);
-            } else {
-                scan(lowered, form::RAW, verdict, out);
-                scan(text, form::TEXT, verdict, out);
+        // `plain` is the text with white space as it was; `text` has one space for any run.
+        normalise::lower(value, plain);
+        let mut forms = form::RAW | form::TEXT;
+        if classes & class::ENCODED != 0 {
+            plain.clear();
+            plain.extend_from_slice(value);
+            normalise::text(plain, classes, spare);
+            if !plain.eq_ignore_ascii_case(value) {
+                normalise::lower(value, spare);
+                normalise::one_space(spare, text);
+                judge.scan(patterns, text, form::RAW);
+                forms = form::TEXT;
             }
         }
-        let classes = if classes & changes == 0 { classes } else { normalise::classes(text) };
-        // The other forms are of no use for what only a page's header carries.
-        let commands = bit & (checks::VALUES | Part::Referer.bit()) != 0;
-        if commands {
-            if let Some((kind, data)) = shell::command(text) {
-                report(config, verdict, out, checks::shell_rule(kind), place, data);
-            }
+        let classes = if forms == form::TEXT { normalise::classes(plain) } else { classes };
+        normalise::one_space(plain, text);
+        judge.scan(patterns, text, forms);
+        if classes & class::LINE != 0 {
+            judge.scan(lines, plain, form::LINES);
         }
-        if classes & class::SHELL != 0 && normalise::command(text, spare) {
-            scan(spare, form::COMMAND, verdict, out);
-            if commands {
+        if classes & class::SLASH != 0 {
+            if normalise::comments(text, spare) {
+                judge.scan(patterns, spare, form::COMMENTS);
+            }
+            if normalise::path(text, spare) {
+                judge.scan(patterns, spare, form::PATH);
+            }
+        } else if classes & class::BACKSLASH != 0 && normalise::path(text, spare) {
+            judge.scan(patterns, spare, form::PATH);
+        }
+        judge.code(plain, text, spare, classes, patterns);
+    }
+}
+
+/// What is needed to judge one value.
+struct Judge<'a> {
+    config: &'a Config,
+    checks: &'a [Check],
+    place: Place<'a>,
+    verdict: &'a mut Verdict,
+    out: &'a mut dyn FnMut(Finding<'_>),
+}
+
+impl Judge<'_> {
+    fn scan(&mut self, patterns: &mut Patterns, text: &[u8], forms: u8) {
+        let (checks, bit) = (self.checks, self.place.part.bit());
+        let wanted = |number: usize| checks[number].on & bit != 0 && checks[number].forms & forms != 0;
+        patterns.scan(text, wanted, |number, end| {
+            self.report(&checks[number].rule, &text[end.saturating_sub(MOST_DATA)..end]);
+        });
+    }
+
+    /// The checks that read a value as SQL, a shell or a browser does. `lines` has white space as it was, `text` one space
+    /// for any run.
+    fn code(&mut self, lines: &[u8], text: &[u8], spare: &mut Vec<u8>, classes: u16, patterns: &mut Patterns) {
+        let bit = self.place.part.bit();
+        if bit & (checks::VALUES | checks::AGENT) == 0 {
+            return;
+        }
+        if bit & Part::UserAgent.bit() == 0 {
+            if let Some((kind, data)) = shell::command(lines) {
+                self.report(checks::shell_rule(kind), data);
+            }
+            if classes & class::SHELL != 0 && normalise::command(lines, spare) {
                 if let Some((kind, data)) = shell::command(spare) {
-                    report(config, verdict, out, checks::shell_rule(kind), place, data);
+                    self.report(checks::shell_rule(kind), data);
+                }
+                // A quote alone, as in any text, hides no phrase of a shell.
+                if classes & class::PHRASE != 0 {
+                    self.scan(patterns, spare, form::COMMAND);
                 }
             }
         }
-        if classes & class::SLASH != 0 && normalise::comments(text, spare) {
-            scan(spare, form::COMMENTS, verdict, out);
+        if classes & class::SPECIAL == 0 {
+            return;
         }
-        if classes & (class::SLASH | class::BACKSLASH) != 0 && normalise::path(text, spare) {
-            scan(spare, form::PATH, verdict, out);
-        }
-        if bit & checks::VALUES != 0 && classes & (class::SPECIAL | class::HIGH) != 0 {
-            if let Some(data) = sql::injection(text) {
-                if checks::SQL_TOKENS.level <= config.paranoia_level {
-                    report(config, verdict, out, &checks::SQL_TOKENS, place, data);
-                }
+        if bit & checks::VALUES != 0 {
+            if let Some(data) = sql::injection(lines) {
+                self.report(&checks::SQL_TOKENS, data);
             }
         }
-        if bit & (checks::VALUES | Part::UserAgent.bit() | Part::Referer.bit()) != 0 && classes & class::SPECIAL != 0 {
-            if let Some((kind, data)) = html::script(text) {
-                report(config, verdict, out, checks::html_rule(kind), place, data);
-            }
+        if let Some((kind, data)) = html::script(text) {
+            self.report(checks::html_rule(kind), data);
         }
+    }
+
+    fn report(&mut self, rule: &Rule, data: &[u8]) {
+        report(self.config, self.verdict, self.out, rule, self.place, data);
     }
 }
 
@@ -166,7 +196,7 @@ fn report(
     place: Place<'_>,
     data: &[u8],
 ) {
-    if verdict.reported.len() >= MOST_FINDINGS || verdict.reported.contains(&rule.id) {
+    if rule.level > config.paranoia_level || verdict.reported.len() >= MOST_FINDINGS || verdict.reported.contains(&rule.id) {
         return;
     }
     let excluded = verdict.excluded.iter().filter_map(|number| config.exclusions.get(usize::from(*number))).any(|exclusion| {

@@ -86,6 +86,3 @@ impl Waf {
         if first == Decision::Block { first } else { last }
     }
 }
-
-impl Waf { /// x
-pub fn stat(&self) { scan::STAT.with(|m| { let mut v: Vec<_> = m.borrow().iter().map(|(k,v)| (v.1, *k, *v)).collect(); v.sort(); for (t,k,v) in v.iter().rev().take(25) { println!("{} calls {} ms {:.1} MB {:.1} => {:.1} MB/s {}", self.0.id(v.3 as usize), v.0, *t as f64/1e6, v.2 as f64/1e6, v.2 as f64 *1e3 / *t as f64, self.0.pats().sets(*k)); } }); } }

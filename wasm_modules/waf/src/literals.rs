@@ -57,13 +57,30 @@ fn best(mut sets: Vec<AnyOf>, most: usize) -> Vec<AnyOf> {
     sets
 }
 
+/// Text as people write it: a literal that is in it is met everywhere.
+const ORDINARY: &str = "it's said that they (all of them) don't know, \"why\"; but if you ask for help - or call us at 10:30 - then we'll be \
+    there. i'm not sure this is what the others want, so let me tell you: first, read the whole page, and then write down \
+    where to find it! have you ever been to a house like that? some people are as good as new in 5 or 6 days, do what they \
+    like, make a set of 3, play on from time to time, put it into a box, show it, move it, turn it over, open it or close it. \
+    when will you start? i can't get it; she has been the best of these 2 men, so here is my name, my number and our last \
+    line. each one of us may come with a large file, a short list, a copy, a table, a group or a user who is on top. after all, \
+    between you and me, it is just a case of in and out, up and down. (see above) no, he would not. an order by mail, please! \
+    she'd sort, search, cut, input, load, print and change them again. yes/no, and/or. error: none = ok";
+
+/// Whether no literal of the set is met in ordinary text.
+fn rare(set: &AnyOf) -> bool {
+    let text = ORDINARY.as_bytes();
+    set.iter().all(|literal| !text.windows(literal.len()).any(|window| window == &literal[..]))
+}
+
 /// Sets of literals; in a text that a pattern matches there is one of each set. Best first; empty when nothing is required.
+/// One that is met in attacks only is enough; else there are several.
 pub(crate) fn required(hir: &Hir) -> Vec<AnyOf> {
-    let mut sets = best(analyse(hir).sets(), SETS);
-    // A common byte selects nothing, beside a set that does.
-    let keep = sets.iter().skip(1).take_while(|set| worth(set).0 > 0).count() + 1;
-    sets.truncate(keep);
-    sets
+    let sets = best(analyse(hir).sets(), usize::MAX);
+    if let Some(set) = sets.iter().find(|set| rare(set)) {
+        return vec![set.clone()];
+    }
+    best(sets, SETS)
 }
 
 fn analyse(hir: &Hir) -> Known {
@@ -97,7 +114,7 @@ fn analyse(hir: &Hir) -> Known {
 fn small_class(hir: &Hir) -> Known {
     let HirKind::Class(regex_syntax::hir::Class::Bytes(class)) = hir.kind() else { return Known::nothing() };
     let count: usize = class.ranges().iter().map(|range| usize::from(range.end() - range.start()) + 1).sum();
-    if count > 8 {
+    if count > 12 {
         return Known::nothing();
     }
     Known::exact(class.ranges().iter().flat_map(|range| (range.start()..=range.end()).map(|byte| vec![byte])).collect())
@@ -109,7 +126,12 @@ fn concat(parts: &[Hir]) -> Known {
     let mut run = Some(AnyOf::from([vec![]]));
     let mut all_exact = true;
     for part in parts {
-        let known = analyse(part);
+        // `x+` begins with an `x` and ends with one.
+        let repeated = match part.kind() {
+            HirKind::Repetition(repetition) if repetition.min >= 1 && repetition.max != Some(1) => Some(&repetition.sub),
+            _ => None,
+        };
+        let known = analyse(repeated.map_or(part, |sub| sub));
         required.extend(known.required);
         let joined = match (&run, &known.exact) {
             (Some(run), Some(exact)) if run.len() * exact.len() <= MOST => Some(
@@ -119,9 +141,10 @@ fn concat(parts: &[Hir]) -> Known {
             ),
             _ => None,
         };
-        if joined.is_none() {
+        if joined.is_none() || repeated.is_some() {
             all_exact = false;
             required.extend(run.take().filter(usable));
+            required.extend(joined.filter(usable));
             run = Some(known.exact.unwrap_or_else(|| AnyOf::from([vec![]])));
         } else {
             run = joined;
@@ -166,8 +189,9 @@ mod tests {
 
     #[test]
     fn what_must_be_there() {
-        assert_eq!(sets("union[ ]+select"), [["select"], ["union "]]);
-        assert_eq!(sets(r"\b(?:sleep|benchmark)\s*\("), [["benchmark", "sleep"]]);
+        assert_eq!(sets("union[ ]+select"), [[" select"]]);
+        assert_eq!(sets("or .* and"), [[" and"], ["or "]]);
+        assert_eq!(sets(r"\b(?:sleep|benchmark) ?\("), [["benchmark (", "benchmark(", "sleep (", "sleep("]]);
         assert_eq!(sets("a(?:bc)?d"), [["abcd", "ad"]]);
         assert_eq!(sets("(?:foo|ba.r)x"), [["ba", "foo"]]);
         assert_eq!(sets(r"\.\.[/\\]"), [[r"../", r"..\"]]);

@@ -9,34 +9,43 @@ use alloc::vec::Vec;
 /// What bytes a value has, as bits: they say which forms can differ.
 pub(crate) mod class {
     /// `%`
-    pub(crate) const PERCENT: u8 = 1;
+    pub(crate) const PERCENT: u16 = 1;
     /// `&`
-    pub(crate) const AMPERSAND: u8 = 2;
+    pub(crate) const AMPERSAND: u16 = 2;
     /// `\`
-    pub(crate) const BACKSLASH: u8 = 4;
+    pub(crate) const BACKSLASH: u16 = 4;
     /// Quotes and what else a shell reads over.
-    pub(crate) const SHELL: u8 = 8;
+    pub(crate) const SHELL: u16 = 8;
     /// `/`
-    pub(crate) const SLASH: u8 = 16;
+    pub(crate) const SLASH: u16 = 16;
     /// NUL.
-    pub(crate) const NUL: u8 = 32;
+    pub(crate) const NUL: u16 = 32;
     /// A byte of a character outside of ASCII.
-    pub(crate) const HIGH: u8 = 64;
+    pub(crate) const HIGH: u16 = 64;
+    /// What a form of its own may come of.
+    pub(crate) const ENCODED: u16 = PERCENT | AMPERSAND | BACKSLASH | NUL | HIGH;
     /// Anything but letters, digits, space and `_ - . ,`.
-    pub(crate) const SPECIAL: u8 = 128;
+    pub(crate) const SPECIAL: u16 = 128;
+    /// An end of a line.
+    pub(crate) const LINE: u16 = 256;
+    /// What stands in a command's line beside its words.
+    pub(crate) const PHRASE: u16 = 512;
 }
 
-const CLASSES: [u8; 256] = {
+const CLASSES: [u16; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
         table[byte] = match b {
             b'%' => class::PERCENT,
-            b'&' => class::AMPERSAND,
-            b'\\' => class::BACKSLASH | class::SHELL,
-            b'\'' | b'"' | b'^' | b'$' | b'`' | b'{' | b'@' => class::SHELL,
-            b'/' => class::SLASH,
+            b'&' => class::AMPERSAND | class::PHRASE,
+            b'\\' => class::BACKSLASH | class::SHELL | class::PHRASE,
+            b'^' | b'$' | b'`' | b'{' | b'@' => class::SHELL | class::PHRASE,
+            b'\'' | b'"' => class::SHELL,
+            b'/' => class::SLASH | class::PHRASE,
+            b'|' | b';' | b'<' | b'>' | b'=' | b'[' => class::PHRASE,
+            b'\n' | b'\r' => class::LINE,
             0 => class::NUL,
             0x80.. => class::HIGH,
             _ => 0,
@@ -50,7 +59,7 @@ const CLASSES: [u8; 256] = {
 };
 
 /// Classes of all bytes of `value`.
-pub(crate) fn classes(value: &[u8]) -> u8 {
+pub(crate) fn classes(value: &[u8]) -> u16 {
     value.iter().fold(0, |all, &byte| all | CLASSES[usize::from(byte)])
 }
 
@@ -107,8 +116,22 @@ pub(crate) fn lower(text: &[u8], out: &mut Vec<u8>) {
     out.extend(text.iter().map(u8::to_ascii_lowercase));
 }
 
+/// Runs of white space as one space each.
+pub(crate) fn one_space(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(text.len());
+    let mut white = false;
+    for &byte in text {
+        let now = matches!(byte, b'\t'..=b'\r' | b' ');
+        if !(now && white) {
+            out.push(if now { b' ' } else { byte });
+        }
+        white = now;
+    }
+}
+
 /// Undo in place, with `spare` to work in, every encoding that `classes` says can be there; then small letters again.
-pub(crate) fn text(value: &mut Vec<u8>, classes: u8, spare: &mut Vec<u8>) {
+pub(crate) fn text(value: &mut Vec<u8>, classes: u16, spare: &mut Vec<u8>) {
     if classes & class::PERCENT != 0 {
         for _ in 0..2 {
             if !value.contains(&b'%') {

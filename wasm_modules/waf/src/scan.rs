@@ -14,7 +14,7 @@ use regex_automata::{
     hybrid::dfa::{Cache, DFA},
     nfa::thompson::{self, WhichCaptures},
 };
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::literals;
 
@@ -22,7 +22,7 @@ use crate::literals;
 const STATES: usize = 256 << 10;
 
 /// A longer text is searched in segments of this many bytes, so that literals far apart make no pattern run.
-const SEGMENT: usize = 768;
+const SEGMENT: usize = 2048;
 /// How many bytes of a segment are in the next one too: what matches is not longer, as a rule.
 const OVERLAP: usize = 256;
 
@@ -37,7 +37,8 @@ struct Branch {
     sets: u8,
 }
 
-/// Patterns over bytes, numbered from 0 in the order given. They see text in small letters.
+/// Patterns over bytes, each with a number. They see text in small letters where one space stands for any
+/// run of white space: so `\s*` is one space or none, and literals around it make longer ones.
 #[derive(Debug)]
 pub(crate) struct Patterns {
     literals: AhoCorasick,
@@ -54,17 +55,18 @@ pub(crate) struct Patterns {
 }
 
 impl Patterns {
-    /// Compile `patterns`.
+    /// Compile `patterns`, each with its number; with `spaces`, for text that has one space for any run of white space.
     ///
     /// # Errors
     /// The pattern that does not compile or has no literal that it requires, for people.
-    pub(crate) fn new<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    pub(crate) fn new<'a>(patterns: impl Iterator<Item = (u16, &'a str)>, spaces: bool) -> Result<Self, String> {
         let mut literals: Vec<Vec<u8>> = Vec::new();
         let mut numbers = alloc::collections::BTreeMap::new();
         let mut fulfils: Vec<Vec<(u16, u8)>> = Vec::new();
         let mut compiled = Vec::new();
-        for (pattern, text) in (0..).zip(patterns) {
-            for hir in alternatives(parse(text)?) {
+        for (pattern, text) in patterns {
+            let hir = parse(text)?;
+            for hir in alternatives(if spaces { one_space(hir) } else { hir }) {
                 let branch = u16::try_from(compiled.len()).map_err(|_| "too many patterns".to_string())?;
                 let sets = literals::required(&hir);
                 if sets.is_empty() {
@@ -148,17 +150,44 @@ impl Patterns {
             let Branch { pattern, dfa, states, sets } = &mut self.branches[number];
             let pattern = usize::from(*pattern);
             if met == *sets && wanted(pattern) {
-                let t0 = std::time::Instant::now();
                 let states = states.get_or_insert_with(|| dfa.create_cache());
                 let input = Input::new(text).span(start..end).earliest(true);
                 // It fails only where a DFA is configured to give up or to stop at some byte, which none is.
                 if let Ok(Some(end)) = dfa.try_search_fwd(states, &input) {
                     found(pattern, end.offset());
                 }
-                let e = t0.elapsed().as_nanos() as u64;
-                STAT.with(|m| { let mut m = m.borrow_mut(); let x = m.entry(number).or_insert((0u64,0u64,0u64,0u64)); x.0 += 1; x.1 += e; x.2 += (end_of(start,end)) as u64; x.3 = pattern as u64; });
             }
         }
+    }
+}
+
+/// `\s` as a space, and any number of them as one.
+fn one_space(hir: Hir) -> Hir {
+    let white = |hir: &Hir| match hir.kind() {
+        HirKind::Class(Class::Bytes(class)) => {
+            let inside = |byte: u8| matches!(byte, b'\t'..=b'\r' | b' ');
+            let mut ranges = class.ranges().iter().peekable();
+            ranges.peek().is_some() && ranges.all(|range| inside(range.start()) && inside(range.end())) && class.ranges().iter().any(|range| range.end() == b' ')
+        }
+        _ => false,
+    };
+    let space = || Hir::literal(*b" ");
+    if white(&hir) {
+        return space();
+    }
+    match hir.into_kind() {
+        HirKind::Repetition(mut repetition) => {
+            if white(&repetition.sub) {
+                repetition.min = repetition.min.min(1);
+                repetition.max = Some(1);
+            }
+            repetition.sub = one_space(*repetition.sub).into();
+            Hir::repetition(repetition)
+        }
+        HirKind::Capture(capture) => one_space(*capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.into_iter().map(one_space).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.into_iter().map(one_space).collect()),
+        kind => rebuilt(kind),
     }
 }
 
@@ -233,14 +262,10 @@ mod tests {
 
     #[test]
     fn patterns_are_found_by_their_literals_and_then_themselves() {
-        let mut patterns = Patterns::new([r"\bunion\b.*\bselect\b", r"\.\./", "x(?:y|z)+"].into_iter()).unwrap();
+        let mut patterns = Patterns::new([(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(), true).unwrap();
         assert_eq!(found(&mut patterns, "1 union all select 2 ../ xz"), [0, 1, 2]);
         assert_eq!(found(&mut patterns, "select union xa"), []);
         assert_eq!(found(&mut patterns, "../"), [1]);
-        assert!(Patterns::new([".*"].into_iter()).unwrap_err().contains("no literal"));
+        assert!(Patterns::new([(0, ".*")].into_iter(), true).unwrap_err().contains("no literal"));
     }
 }
-
-fn end_of(a: usize, b: usize) -> usize { b - a }
-impl Patterns { pub(crate) fn sets(&self, n: usize) -> String { let names: std::vec::Vec<String> = (0..4u8).map(|k| format!("{}", self.fulfils.iter().filter(|f| f.contains(&(n as u16, k))).count())).collect(); format!("sets {} {:?} of {}", self.branches[n].sets, names, self.branches.len()) } }
-std::thread_local! { pub static STAT: std::cell::RefCell<std::collections::BTreeMap<usize,(u64,u64,u64,u64)>> = Default::default(); }

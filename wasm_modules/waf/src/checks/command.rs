@@ -1,6 +1,6 @@
 //! Commands of Unix shells, of Windows and of PowerShell; protocols of mail.
 
-use super::{Check, HEADERS, VALUES, check, form::{ALL, RAW, TEXT}};
+use super::{Check, HEADERS, VALUES, check, form::{ALL, LINES, RAW, TEXT}};
 use crate::finding::Part;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
     check!(93210, 1, Command, VALUES, ALL, "alias of a command", r"\balias\s+(?:[-+][a-z]+\s+)*['\x22$\w-]+=['\x22$\w{]"),
     check!(93211, 3, Command, VALUES, RAW | TEXT, "history of a shell", r"^!(?:!|-?\d+|\?\w+\??|[a-z]{2,}:)$|!!:\w"),
     check!(93220, 1, Command, VALUES, ALL, "Windows command",
-        r"\bcmd(?:\.exe)?\s*/[a-z]\b|command\.com|(?:^|[;|&\n\r`{(!])\s*@?(?:at\s+\d+:\d+\s+[\x22/\w]+[\x22\s\\.]|reg\s+(?:add|query|save|export|delete)\s+[\x22h]|sc\s+(?:query|create|config|start|stop|delete)\s|shutdown\s+[-/]|net1?\s+(?:user|localgroup|view|share|use)\s*(?:$|/|\\)|at\.exe|dir\s+(?:/[a-z]|[a-z]:|\\)|type\s+(?:[a-z]:|\\|%)|copy\s+(?:/[a-z]|[a-z]:|\\)|del\s+(?:/[a-z]|[a-z]:|\\)|move\s+[a-z]:|ren\s+[a-z]:|start\s+(?:/[a-z]|\w+\.exe)|echo\s+%\w|set\s+/[ap]|set\s+\w+=)"),
+        r"\bcmd(?:\.exe)?\s*/[a-z]\b|command\.com|\bat\s+\d+:\d+\s+(?:\x22|/|\w+\.|\\)|\breg\s+(?:add|query|save|export|delete)\s+(?:\x22|hk)|\bsc\s+(?:query|create|config|start|stop|delete)\s+\w+\s+\w+=|\bshutdown\s+[-/][a-z]\b|\bnet1?\s+(?:user|localgroup|view|share|use)\s*(?:$|/|\\)|\bat\.exe|\bdir\s+(?:/[a-z]\b|[a-z]:\\|\\)|\btype\s+(?:[a-z]:\\|\\|%\w+%)|\b(?:copy|del|move|ren)\s+(?:/[a-z]\b|[a-z]:\\|\\)|\bstart\s+(?:/[a-z]\b|\w+\.exe)|\becho\s+%\w+%|\bset\s+/[ap]\s|(?:^|[;|&])\s*set\s+\w+=\w"),
     check!(93221, 1, Command, VALUES, ALL, "Windows command with an option", concat!(
         r"\bcmd(?:\.exe)?\s*/[ckr]\b|\bregsvr32(?:\.exe)?\s+/|\brundll32(?:\.exe)?\s+\w+|\bmshta(?:\.exe)?\s+(?:https?|javascript|vbscript)|\bcertutil(?:\.exe)?\s+-|\bbitsadmin(?:\.exe)?\s+/|\bwmic(?:\.exe)?\s+(?:process|os|/node)|(?:^|[;|&\n`])\s*net1?(?:\.exe)?\s+(?:user|localgroup|group|share|use|view|start|stop|accounts)\b(?:\s*$|\s+/|\s*[|;&>]|\s+\S+\s+(?:/|\S+\s+/))|\bschtasks(?:\.exe)?\s+/|\breg(?:\.exe)?\s+(?:add|query|save|export|delete)\s|\bnetsh\s+\w+|\bvssadmin\s+\w+|\btaskkill\s+/|%(?:systemroot|comspec|windir|programfiles|appdata|userprofile|temp)%|c:\\windows\\system32|\bsystem32\\\w+\.exe|\w+\.exe\s+/c\b|[a-z]:\\[\w\\ .~-]+\.(?:exe|bat|cmd|ps1|vbs|dll)\b")),
     check!(93222, 1, Command, VALUES, ALL, "PowerShell", concat!(
@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         r"\bnew-object\s+(?:system\.)?net\.|\.downloadstring\s*\(|\.downloadfile\s*\(|\biex\s*[(\s]|\[(?:system\.)?(?:text\.encoding|convert|io\.file|reflection\.assembly|net\.webclient|diagnostics\.process)\]")),
     check!(93223, 1, Command, VALUES, RAW | TEXT, "statement of a batch file", concat!(
         r"\bfor\s+(?:/[dflr]\s*(?:[^%]{0,80}?\s)?)*\s*%+[^\s]{1,12}\s+in\s*\(.*\)\s*do|\bif\s+(?:/i\s+)?(?:not\s+)?\(*(?:exist\s+\S+\s+\S|defined\s+\w+\s+[\w(]|errorlevel\s+\d+\s+\w|cmdextversion\s+\d|(?:\x22[^\x22]*\x22|[\w.%~:\[\](){}-]+)\s*(?:=={1,2}|\b(?:equ|neq|lss|leq|gtr|geq)\b)\s*(?:\x22[^\x22]*\x22|[\w.%~:\[\](){}\\-]+)\s*\S)")),
-    check!(93230, 1, Command, VALUES, RAW | TEXT, "command of SMTP, IMAP or POP3", concat!(
+    check!(93230, 1, Command, VALUES, LINES, "command of SMTP, IMAP or POP3", concat!(
         r"\r\n(?:\s*)(?:ehlo|helo|mail\s+from:|rcpt\s+to:|expn\s|vrfy\s|rset\b|starttls\b|auth\s+\w|(?:quit|data|noop|help)\b|stat\b|retr\s+\d|dele\s+\d|list(?:\s+\d|\s*$)|apop\s|user\s+\w|pass\s+\w|uidl\b|top\s+\d+\s+\d|xtnd\b|capa\b|stls\b|",
         r"[a-z]{0,4}\d{1,4}\s+(?:append|authenticate|capability|check|close|copy|create|delete|deleteacl|examine|expunge|fetch|getacl|getquota|list|listrights|login|logout|lsub|myrights|noop|rename|search|select|setacl|setquota|starttls|status|store|subscribe|uid|unsubscribe|x\w+)\b)")),
     check!(93231, 1, Command, Part::FileName.bit(), TEXT, "upload of a file that configures or runs", concat!(

@@ -1,6 +1,6 @@
 //! Scanners, header injection, LDAP, sessions.
 
-use super::{Check, HEADERS, LINE, PATH, VALUES, check, form::{ALL, RAW, TEXT}};
+use super::{Check, HEADERS, LINE, PATH, VALUES, check, form::{ALL, LINES, TEXT}};
 use crate::finding::Part;
 
 const USER_AGENT: u16 = Part::UserAgent.bit();
@@ -24,20 +24,20 @@ pub(super) const CHECKS: &[Check] = &[
         r"nosqlmap|jaeles|gospider|interactsh|leakix|cyberscan|censysinspect|expanseinc|internet-measurement|mozilla/5\.0 sf/|springboot-scan)")),
     check!(91302, 1, Scanner, VALUES | LINE | HEADERS, TEXT, "mark of a program that looks for holes",
         r"acunetix-wvs-test|appscan_fingerprint|/nikto-|/nessustest|/netsparker-|w3af_\w+_test|/\.\.\./wvs_test|interact\.sh|oastify\.com|burpcollaborator\.net"),
-    check!(92121, 1, Smuggling, VALUES, RAW | TEXT, "HTTP request inside of a value",
+    check!(92121, 1, Smuggling, VALUES, LINES, "HTTP request inside of a value",
         r"[\n\r](?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock|search)\s+(?:/|https?://)?[^\s]*(?:\s+http/[0-9]|[\r\n])"),
-    check!(92122, 1, Smuggling, VALUES | PATH, RAW | TEXT, "header of a response inside of a value",
+    check!(92122, 1, Smuggling, VALUES | PATH, LINES, "header of a response inside of a value",
         r"[\n\r]\W*(?:content-(?:type|length|disposition|encoding)|set-cookie|location|refresh|x-xss-protection|transfer-encoding|access-control-[a-z-]+)\s*:"),
-    check!(92123, 1, Smuggling, VALUES | PATH, RAW | TEXT, "response inside of a value",
+    check!(92123, 1, Smuggling, VALUES | PATH, LINES, "response inside of a value",
         r"(?:\bhttp/[0-9.]+\s+[1-5][0-9][0-9]\b|<(?:html|meta)\b[^>]*>)\s*.*[\r\n].*content-|[\r\n]\s*http/[0-9]\.[0-9]"),
-    check!(92124, 1, Smuggling, Part::ArgName.bit() | PATH | Part::CookieName.bit(), RAW | TEXT, "line break in a name",
+    check!(92124, 1, Smuggling, Part::ArgName.bit() | PATH | Part::CookieName.bit(), LINES, "line break in a name",
         r"[\n\r]"),
-    check!(92125, 1, Smuggling, HEADERS | Part::Cookie.bit(), TEXT, "encoded line break in a header",
+    check!(92125, 1, Smuggling, HEADERS | Part::Cookie.bit(), LINES, "encoded line break in a header",
         r"[\n\r]"),
-    check!(92126, 2, Smuggling, Part::Arg.bit(), RAW | TEXT, "line break in a value",
+    check!(92126, 2, Smuggling, Part::Arg.bit(), LINES, "line break in a value",
         r"[\n\r]"),
-    check!(92127, 1, Smuggling, Part::Arg.bit(), RAW | TEXT, "header injection in a value",
-        r"[\n\r]+(?:\s|location|refresh|(?:set-)?cookie|(?:x-)?(?:forwarded-(?:for|host|server)|host|via|remote-ip|remote-addr|originating-ip))\s*:"),
+    check!(92127, 1, Smuggling, Part::Arg.bit(), LINES, "header injection in a value",
+        r"[\n\r]+(?:location|refresh|(?:set-)?cookie|(?:x-)?(?:forwarded-(?:for|host|server)|host|via|remote-ip|remote-addr|originating-ip))\s*:"),
     check!(92128, 1, Smuggling, LINE, TEXT, "proxy address in the target", r"unix:[^|]*\|"),
     check!(92129, 1, Smuggling, VALUES, TEXT, "LDAP filter", concat!(
         r"\)\s*\(\s*[&|!]|[&|!]\s*\(\s*[a-z]+\s*(?:[<>~]?=)\s*[^)]*\)?\s*\)?$|\)\s*[&|!]?\s*\(\s*[a-z][\w.;-]*\s*(?:~|>|<)?=|\)\s*!\s*\(|",

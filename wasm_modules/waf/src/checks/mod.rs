@@ -28,6 +28,8 @@ pub(crate) mod form {
     pub(crate) const COMMAND: u8 = 8;
     /// Paths straightened, where that changes something.
     pub(crate) const PATH: u8 = 16;
+    /// As `TEXT`, but with white space as it was; all others have one space for any run of it.
+    pub(crate) const LINES: u8 = 32;
     /// All but the raw one.
     pub(crate) const ALL: u8 = TEXT | COMMENTS | COMMAND | PATH;
 }
@@ -49,16 +51,11 @@ pub(crate) const LINE: u16 = Part::Line.bit();
 /// A check that is a pattern.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Check {
-    pub(crate) id: u32,
-    pub(crate) severity: Severity,
-    /// Paranoia level from which it runs.
-    pub(crate) level: u8,
-    pub(crate) category: Category,
+    pub(crate) rule: Rule,
     /// Parts that it looks at, as bits.
     pub(crate) on: u16,
     /// Forms that it looks at, as bits of [`form`].
     pub(crate) forms: u8,
-    pub(crate) message: &'static str,
     pub(crate) pattern: &'static str,
 }
 
@@ -66,13 +63,15 @@ pub(crate) struct Check {
 macro_rules! check {
     ($id:literal, $level:literal, $category:ident, $on:expr, $forms:expr, $message:literal, $pattern:expr) => {
         $crate::checks::Check {
-            id: $id,
-            severity: $crate::finding::Severity::Critical,
-            level: $level,
-            category: $crate::finding::Category::$category,
+            rule: $crate::inspector::Rule {
+                id: $id,
+                severity: $crate::finding::Severity::Critical,
+                level: $level,
+                category: $crate::finding::Category::$category,
+                message: $message,
+            },
             on: $on,
             forms: $forms,
-            message: $message,
             pattern: $pattern,
         }
     };
