@@ -1,0 +1,3 @@
+//! Buffers of protocols.
+
+pub mod names;
