@@ -8,6 +8,8 @@ extern crate alloc;
 
 pub mod app;
 pub mod buffers;
+pub mod detect;
 pub mod load;
+pub mod packet;
 pub mod report;
 pub mod rule;
