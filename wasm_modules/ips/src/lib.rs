@@ -8,8 +8,11 @@ extern crate alloc;
 
 pub mod app;
 pub mod buffers;
+pub mod config;
 pub mod detect;
+pub mod engine;
 pub mod load;
 pub mod packet;
 pub mod report;
 pub mod rule;
+pub mod state;

@@ -81,15 +81,23 @@ fn name(data: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
 #[derive(Debug, Default)]
 pub struct Stream {
     rest: Vec<u8>,
+    ready: Vec<Message>,
     broken: bool,
 }
 
+/// Most messages that wait to be taken.
+const MOST_READY: usize = 256;
+
 impl Stream {
-    /// Take in-order data; gives the messages that are complete.
-    pub fn feed(&mut self, data: &[u8]) -> Vec<Message> {
-        let mut messages = Vec::new();
+    /// The messages that have become complete.
+    pub fn take(&mut self) -> Vec<Message> {
+        core::mem::take(&mut self.ready)
+    }
+
+    /// Take in-order data.
+    pub fn feed(&mut self, data: &[u8]) {
         if self.broken {
-            return messages;
+            return;
         }
         self.rest.extend_from_slice(data);
         let mut at = 0;
@@ -98,15 +106,15 @@ impl Stream {
             let Some(message) = self.rest.get(at + 2..at + 2 + length) else { break };
             at += 2 + length;
             match parse(message) {
-                Some(message) => messages.push(message),
+                Some(message) if self.ready.len() < MOST_READY => self.ready.push(message),
+                Some(_) => {}
                 None => {
                     self.lose();
-                    return messages;
+                    return;
                 }
             }
         }
         self.rest.drain(..at);
-        messages
     }
 
     /// The place in the stream is lost.
@@ -183,7 +191,8 @@ mod tests {
         }
         for step in [1, 5, 100] {
             let mut stream = Stream::default();
-            let names: Vec<_> = wire.chunks(step).flat_map(|part| stream.feed(part)).map(|m| m.names).collect();
+            wire.chunks(step).for_each(|part| stream.feed(part));
+            let names: Vec<_> = stream.take().into_iter().map(|message| message.names).collect();
             assert_eq!(names, [[b"a.org".to_vec()], [b"b.org".to_vec()]]);
         }
         assert_eq!(looks_like(&wire, true), Some(true));
