@@ -25,6 +25,8 @@ pub struct Config {
     pub strict: bool,
     /// Which action's rules come first.
     pub action_order: Vec<String>,
+    /// Most alerts that one packet raises.
+    pub alerts_per_packet: usize,
     /// Most flows that are kept.
     pub flows: usize,
     /// Most counts of thresholds, and most bits of addresses.
@@ -47,6 +49,7 @@ impl Default for Config {
             classification: String::new(),
             strict: false,
             action_order: ["pass", "drop", "reject", "alert"].map(ToString::to_string).to_vec(),
+            alerts_per_packet: 15,
             flows: 100_000,
             thresholds: 65_536,
             memory_mib: 128,
@@ -74,6 +77,7 @@ impl Config {
     /// The option and the range that it breaks.
     pub fn check(&self) -> Result<(), String> {
         for (name, value, least, most) in [
+            ("alerts_per_packet", self.alerts_per_packet, 1, 256),
             ("flows", self.flows, 1, 10_000_000),
             ("thresholds", self.thresholds, 1, 10_000_000),
             ("memory_mib", self.memory_mib, 1, 1024),

@@ -1,4 +1,4 @@
-//! The hellos of TLS: server name, versions, fingerprints.
+//! The hellos of TLS: server name and fingerprints.
 
 use alloc::{
     format,
@@ -34,7 +34,6 @@ struct Side {
 
 #[derive(Debug, Default)]
 struct Hello {
-    version: u16,
     sni: Option<Vec<u8>>,
     ja3: String,
     ja3_hash: String,
@@ -43,7 +42,6 @@ struct Hello {
 
 #[derive(Debug, Default)]
 struct ServerHello {
-    version: u16,
     ja3s: String,
     ja3s_hash: String,
 }
@@ -139,13 +137,6 @@ impl Tls {
         self.sides[side].record = Vec::new();
     }
 
-    /// The version that direction `side` speaks, once known.
-    #[must_use]
-    pub fn version(&self, side: usize) -> Option<u16> {
-        let version = if side == 0 { self.hello.version } else { self.server.version };
-        self.sides[side].known.then_some(version)
-    }
-
     /// A buffer.
     #[must_use]
     pub fn slot(&self, buffer: Buffer, nth: usize) -> Slot<'_> {
@@ -215,7 +206,6 @@ fn client_hello(message: &[u8]) -> Option<Hello> {
         dashed(words(parts.groups))
     );
     Some(Hello {
-        version: words(parts.versions).find(|version| !is_grease(*version)).unwrap_or(legacy),
         sni: parts.sni.map(<[u8]>::to_vec),
         ja3_hash: hex(&Md5::digest(ja3.as_bytes())),
         ja3,
@@ -311,17 +301,14 @@ fn server_hello(message: &[u8]) -> Option<ServerHello> {
     reader.short()?;
     let cipher = reader.u16()?;
     reader.u8()?;
-    let (mut version, mut kinds) = (legacy, Vec::new());
+    let mut kinds = Vec::new();
     let mut extensions = Reader(if reader.0.is_empty() { &[] } else { reader.long()? });
     while !extensions.0.is_empty() {
-        let (kind, body) = (extensions.u16()?, extensions.long()?);
-        kinds.push(kind);
-        if kind == 43 {
-            version = Reader(body).u16().unwrap_or(legacy);
-        }
+        kinds.push(extensions.u16()?);
+        extensions.long()?;
     }
     let ja3s = format!("{legacy},{cipher},{}", dashed(kinds.into_iter()));
-    Some(ServerHello { version, ja3s_hash: hex(&Md5::digest(ja3s.as_bytes())), ja3s })
+    Some(ServerHello { ja3s_hash: hex(&Md5::digest(ja3s.as_bytes())), ja3s })
 }
 
 #[cfg(test)]
@@ -361,7 +348,6 @@ mod tests {
             assert_eq!(tls.slot(Buffer::TlsSni, 0), Slot::NotYet);
             assert!(hello(record).chunks(step).any(|part| tls.feed(0, part)));
             assert_eq!(tls.slot(Buffer::TlsSni, 0), Slot::Data { bytes: b"x.y.org", ended: true });
-            assert_eq!(tls.version(0), Some(0x0304));
             let Slot::Data { bytes, .. } = tls.slot(Buffer::Ja3String, 0) else { panic!() };
             assert_eq!(bytes, b"771,4865-47,0-10-11-13-16-43,29,0");
             let Slot::Data { bytes, .. } = tls.slot(Buffer::Ja4Hash, 0) else { panic!() };
@@ -375,7 +361,6 @@ mod tests {
         let mut tls = Tls::default();
         tls.feed(0, b"\x17\x03\x03\x00\x05hello");
         assert_eq!(tls.slot(Buffer::TlsSni, 0), Slot::Absent);
-        assert_eq!(tls.version(0), None);
     }
 
     #[test]

@@ -83,9 +83,6 @@ pub struct Match {
     pub of_flow: bool,
 }
 
-/// Most alerts of a packet.
-pub const MOST_ALERTS: usize = 15;
-
 /// Whether a rule's drop or pass goes for the flow; `on_stream`: the match was in the stream.
 #[must_use]
 pub fn acts_on_flow(rule: &Rule, on_stream: bool) -> bool {
@@ -103,14 +100,12 @@ pub struct Decision {
     pub verdict: Verdict,
     /// A pass rule matched; it goes for the flow.
     pub pass_flow: bool,
-    /// A pass rule matched.
-    pub pass: bool,
     /// Rules whose alerts are raised, in order.
     pub alerts: Vec<(Match, Taken)>,
 }
 
-/// Go through `matches` in the order of their rules.
-pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], mut count: impl FnMut(&Match, &Rule) -> Outcome) -> Decision {
+/// Go through `matches` in the order of their rules; at most `most` alerts are raised.
+pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], most: usize, mut count: impl FnMut(&Match, &Rule) -> Outcome) -> Decision {
     matches.sort_by_key(|found| (found.rule, found.tx));
     let mut decision = Decision::default();
     for found in matches.drain(..) {
@@ -123,9 +118,13 @@ pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], mut count: impl FnMut(&M
             continue;
         }
         let verdict = match rule.header.action {
+            // What was dropped by an earlier rule stays dropped.
+            Action::Pass if decision.verdict != Verdict::Pass => continue,
             Action::Pass => {
-                decision.pass = true;
                 decision.pass_flow |= found.of_flow;
+                if rule.alert && decision.alerts.len() < most {
+                    decision.alerts.push((found, Taken::Allowed));
+                }
                 // What comes after it in the order of rules is passed over.
                 break;
             }
@@ -136,7 +135,7 @@ pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], mut count: impl FnMut(&M
             Action::Reject => Verdict::Reject(rule.header.reject_to.into()),
         };
         decision.verdict = decision.verdict.max(verdict);
-        if outcome == Outcome::Alert && !rule.noalert && decision.alerts.len() < MOST_ALERTS {
+        if outcome == Outcome::Alert && !rule.noalert && decision.alerts.len() < most {
             let taken = if decision.verdict == Verdict::Pass { Taken::Allowed } else { Taken::Blocked };
             decision.alerts.push((found, taken));
         }

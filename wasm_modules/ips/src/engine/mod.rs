@@ -67,6 +67,7 @@ pub struct Engine {
     /// Bytes of each body, and of each direction's stream, that are kept.
     keep_body: usize,
     window: usize,
+    most_alerts: usize,
 }
 
 /// What one packet's inspection works with, kept for its memory.
@@ -107,6 +108,15 @@ impl Work {
     }
 }
 
+/// Which rules on packets are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// All: the packet has no data that comes as stream too.
+    All,
+    /// Those that do not depend on what the data's inspection comes to.
+    Early,
+}
+
 /// What evaluation of a packet may look at and change, but for the flow.
 struct Scene<'e> {
     plan: &'e Plan,
@@ -142,6 +152,7 @@ impl Engine {
             most_memory: config.memory_mib << 20,
             keep_body: config.body_limit,
             window: config.stream_window,
+            most_alerts: config.alerts_per_packet,
         })
     }
 
@@ -167,22 +178,16 @@ impl Engine {
     /// Inspect a packet. Of TCP data that comes as stream too ([`PacketView::in_stream`]), [`Engine::stream`] inspects the
     /// rest.
     pub fn packet(&mut self, packet: &PacketView<'_>, sink: &mut dyn Sink) -> Verdict {
-        let with_data = packet.in_stream && !packet.payload.is_empty();
-        if with_data && self.plan.late_pass {
+        let phase = if packet.in_stream && !packet.payload.is_empty() { Phase::Early } else { Phase::All };
+        if phase == Phase::Early && self.plan.late_pass {
             return self.fate_of(packet.flow);
         }
-        self.inspect(packet, sink, |scene, flow| scene.packet(packet, flow, with_data))
+        self.inspect(packet, sink, |scene, flow| scene.packet(packet, flow, phase))
     }
 
     /// Inspect stream data that `packet` brought, all of it at once.
     pub fn stream(&mut self, packet: &PacketView<'_>, chunks: &[StreamChunk<'_>], sink: &mut dyn Sink) -> Verdict {
-        let late = self.plan.late_pass && packet.in_stream && !packet.payload.is_empty();
-        self.inspect(packet, sink, |scene, flow| {
-            if late {
-                scene.packet(packet, flow, true);
-            }
-            scene.stream(packet, flow, chunks);
-        })
+        self.inspect(packet, sink, |scene, flow| scene.stream(packet, flow, chunks))
     }
 
     /// A flow is over without a packet: nothing of it is kept.
@@ -231,7 +236,7 @@ impl Engine {
         let mut verdict = Verdict::Pass;
         if !self.work.matches.is_empty() {
             let thresholds = &mut self.thresholds;
-            let decision = decide(&mut self.work.matches, &self.plan.rules, |found, rule| {
+            let decision = decide(&mut self.work.matches, &self.plan.rules, self.most_alerts, |found, rule| {
                 rule.threshold.as_ref().map_or(crate::state::threshold::Outcome::Alert, |threshold| {
                     thresholds.count(found.rule, threshold, packet.src, packet.dst, packet.flow, packet.ts_ns)
                 })

@@ -1,6 +1,6 @@
 //! Rules on single packets.
 
-use super::{Scene, apps, no_vars, plan::header_matches};
+use super::{Phase, Scene, apps, no_vars, plan::header_matches};
 use crate::{
     buffers::{
         dns,
@@ -10,15 +10,16 @@ use crate::{
     detect::{
         bytes::Vars,
         inspect::{Data, inspect},
+        prefilter::Prefilter,
     },
     packet::{PacketView, TCP, UDP},
-    rule::model::{Absent, Kind, Rule, Section},
+    rule::model::{Absent, Section},
     state::flow::Flow,
 };
 
 impl Scene<'_> {
-    /// Rules on a packet. `with_data`: its payload comes as stream data too, so what looks at streams waits for that.
-    pub(super) fn packet(&mut self, packet: &PacketView<'_>, flow: &mut Flow, with_data: bool) {
+    /// Rules on a packet.
+    pub(super) fn packet(&mut self, packet: &PacketView<'_>, flow: &mut Flow, phase: Phase) {
         let side = packet.side();
         let datagram = packet.protocol == UDP && self.plan.apps && !packet.payload.is_empty();
         if datagram {
@@ -28,29 +29,13 @@ impl Scene<'_> {
             self.addresses(packet, flow);
         }
         self.work.begin(self.plan.rules.len());
-        let work = &mut *self.work;
-        self.plan.packet.each(packet.src_port, packet.dst_port, |rule| work.add(rule));
-        if flow.app.is_some() {
-            self.plan.app_packet.iter().for_each(|rule| work.add(*rule));
-        }
-        if !packet.payload.is_empty() {
-            let tcp = packet.protocol == TCP;
-            let mut scan = |filter: &Option<crate::detect::prefilter::Prefilter>| {
-                if let Some(filter) = filter {
-                    let reach = packet.payload.len().min(filter.reach);
-                    filter.scan(filter.start(), &packet.payload[..reach], |rule, _| work.add(rule));
-                }
-            };
-            scan(&self.plan.payloads[usize::from(!tcp)][side]);
-            if tcp && !packet.in_stream {
-                scan(&self.plan.streams[side]);
-                self.plan.stream[side].iter().for_each(|rule| work.add(*rule));
+        self.packet_candidates(packet, flow);
+        for number in self.work.take() {
+            if phase == Phase::All || !self.plan.late[number as usize] {
+                self.packet_rule(number, packet, flow);
             }
         }
-        for number in self.work.take() {
-            self.packet_rule(number, packet, flow, with_data);
-        }
-        if !with_data {
+        if phase == Phase::All {
             self.protocol_rules(packet, flow);
         }
         if datagram
@@ -61,7 +46,31 @@ impl Scene<'_> {
         }
     }
 
-    fn addresses(&mut self, packet: &PacketView<'_>, flow: &mut Flow) {
+    /// Rules that a packet may match.
+    pub(super) fn packet_candidates(&mut self, packet: &PacketView<'_>, flow: &Flow) {
+        let (side, work) = (packet.side(), &mut *self.work);
+        self.plan.packet.each(packet.src_port, packet.dst_port, |rule| work.add(rule));
+        if flow.app.is_some() {
+            self.plan.app_packet.iter().for_each(|rule| work.add(*rule));
+        }
+        if packet.payload.is_empty() {
+            return;
+        }
+        let tcp = packet.protocol == TCP;
+        let mut scan = |filter: &Option<Prefilter>| {
+            if let Some(filter) = filter {
+                let reach = packet.payload.len().min(filter.reach);
+                filter.scan(filter.start(), &packet.payload[..reach], |rule, _| work.add(rule));
+            }
+        };
+        scan(&self.plan.payloads[usize::from(!tcp)][side]);
+        if tcp && !packet.in_stream {
+            scan(&self.plan.streams[side]);
+            self.plan.stream[side].iter().for_each(|rule| work.add(*rule));
+        }
+    }
+
+    pub(super) fn addresses(&mut self, packet: &PacketView<'_>, flow: &mut Flow) {
         let plan = self.plan;
         for &number in &plan.ip_only {
             if header_matches(plan.rule(number), packet, false) {
@@ -70,33 +79,16 @@ impl Scene<'_> {
         }
     }
 
-    fn packet_rule(&mut self, number: u32, packet: &PacketView<'_>, flow: &mut Flow, with_data: bool) {
+    /// Try a rule on a packet alone.
+    pub(super) fn packet_rule(&mut self, number: u32, packet: &PacketView<'_>, flow: &mut Flow) {
         let plan = self.plan;
         let rule = plan.rule(number);
-        let waits = with_data && matches!(rule.kind, Kind::Stream | Kind::PacketStream);
-        if waits || (rule.app.is_some() && rule.app != flow.app) || !self.fits(rule, packet, flow) {
+        if (rule.app.is_some() && rule.app != flow.app) || !self.fits(rule, packet, flow) {
             return;
         }
         let mut vars = no_vars();
         if rule.sections.iter().all(|section| packet_section(section, packet, &mut vars)) {
             self.matched(number, packet, flow, None, false);
-        }
-    }
-
-    /// The protocol has become known by the data of this packet: rules on packets that need one.
-    pub(super) fn app_rules(&mut self, packet: &PacketView<'_>, flow: &mut Flow) {
-        let plan = self.plan;
-        self.work.begin(plan.rules.len());
-        let work = &mut *self.work;
-        plan.app_packet.iter().for_each(|rule| work.add(*rule));
-        if let Some(filter) = &plan.payloads[0][packet.side()] {
-            filter.scan(filter.start(), packet.payload, |rule, _| work.add(rule));
-        }
-        for number in self.work.take() {
-            let rule: &Rule = plan.rule(number);
-            if rule.app.is_some() && matches!(rule.kind, Kind::Packet | Kind::AppLayer) {
-                self.packet_rule(number, packet, flow, false);
-            }
         }
     }
 

@@ -97,6 +97,10 @@ pub struct Plan {
     pub apps: bool,
     /// Pass rules that may match only when the stream was looked at.
     pub late_pass: bool,
+    /// For each rule: on packets with data it waits for what the stream's rules come to.
+    pub late: Vec<bool>,
+    /// Any of them does.
+    pub any_late: bool,
 }
 
 /// Sides as array indices.
@@ -125,6 +129,8 @@ impl Plan {
         for (number, rule) in (0u32..).zip(&rules) {
             plan.place(rule, number, &mut making);
         }
+        plan.late = late_rules(&rules, plan.late_pass);
+        plan.any_late = plan.late.contains(&true);
         plan.rules = rules;
         let mut build = |patterns: Patterns| patterns.build(&mut budget).map_err(|error| format!("rules: {error}"));
         let mut both = |[a, b]: [Patterns; 2]| Ok::<_, String>([build(a)?, build(b)?]);
@@ -219,6 +225,28 @@ impl Plan {
     #[must_use]
     pub fn rule(&self, number: u32) -> &Rule {
         &self.rules[number as usize]
+    }
+}
+
+/// Rules on packets that test what rules of streams and transactions set, directly or not. Rules of streams are late anyway.
+fn late_rules(rules: &[Rule], all: bool) -> Vec<bool> {
+    let mut late: Vec<bool> =
+        rules.iter().map(|rule| all || !matches!(rule.kind, Kind::Packet | Kind::IpOnly | Kind::LikeIpOnly)).collect();
+    let mut set: hashbrown::HashSet<u32> = hashbrown::HashSet::new();
+    loop {
+        let before = set.len();
+        for (rule, late) in rules.iter().zip(&mut late) {
+            let tests = rule.bits.iter().filter(|bit| bit.op.is_test()).flat_map(|bit| bit.bits.iter().copied());
+            *late = *late
+                || tests.chain(rule.ints.iter().map(|int| int.int)).any(|number| set.contains(&number));
+            if *late {
+                set.extend(rule.bits.iter().filter(|bit| !bit.op.is_test()).flat_map(|bit| bit.bits.iter().copied()));
+                set.extend(rule.ints.iter().map(|int| int.int));
+            }
+        }
+        if set.len() == before {
+            return late;
+        }
     }
 }
 

@@ -25,18 +25,21 @@ impl Scene<'_> {
     /// Rules on the data that a packet brought, and on the transactions that it moved on.
     pub(super) fn stream(&mut self, packet: &PacketView<'_>, flow: &mut Flow, chunks: &[StreamChunk<'_>]) {
         let side = packet.side();
-        let known = flow.app.is_some();
         self.work.begin(self.plan.rules.len());
         let mut hits: Vec<u32> = Vec::new();
         let mut changed = [false; 2];
         for chunk in chunks {
             self.chunk(packet, flow, chunk, &mut hits, &mut changed);
         }
-        self.stream_rules(packet, flow, &hits);
-        trim(&mut flow.streams[side], self.window);
-        if !known && flow.app.is_some() {
-            self.app_rules(packet, flow);
+        if packet.in_stream
+            && self.plan.late_pass
+            && !packet.payload.is_empty()
+            && !core::mem::replace(&mut flow.ip_done[side], true)
+        {
+            self.addresses(packet, flow);
         }
+        self.ordered_rules(packet, flow, &hits);
+        trim(&mut flow.streams[side], self.window);
         self.protocol_rules(packet, flow);
         self.transactions(packet, flow, changed);
     }
@@ -124,25 +127,25 @@ impl Scene<'_> {
         end_parser(&mut flow.parser, side, chunk.end);
     }
 
-    fn stream_rules(&mut self, packet: &PacketView<'_>, flow: &mut Flow, hits: &[u32]) {
+    /// Rules of the stream, and those on packets that waited for them, in one order.
+    fn ordered_rules(&mut self, packet: &PacketView<'_>, flow: &mut Flow, hits: &[u32]) {
         let (plan, side) = (self.plan, packet.side());
+        let with_data = packet.in_stream && !packet.payload.is_empty();
+        if with_data && (plan.any_late || plan.payloads[0][side].is_some()) {
+            self.packet_candidates(packet, flow);
+        }
         let work = &mut *self.work;
         hits.iter().for_each(|rule| work.add(*rule));
         flow.streams[side].waiting.iter().for_each(|(rule, _)| work.add(*rule));
         plan.stream[side].iter().for_each(|rule| work.add(*rule));
-        if !packet.payload.is_empty()
-            && packet.in_stream
-            && let Some(filter) = &plan.payloads[0][side]
-        {
-            let reach = packet.payload.len().min(filter.reach);
-            filter.scan(filter.start(), &packet.payload[..reach], |rule, _| {
-                if plan.rule(rule).kind == Kind::PacketStream {
-                    work.add(rule);
-                }
-            });
-        }
         for number in self.work.take() {
             let rule = plan.rule(number);
+            if !matches!(rule.kind, Kind::Stream | Kind::PacketStream) {
+                if with_data && plan.late[number as usize] {
+                    self.packet_rule(number, packet, flow);
+                }
+                continue;
+            }
             let tried = self.stream_rule(rule, number, packet, flow);
             let stream = &mut flow.streams[side];
             match tried {

@@ -71,16 +71,12 @@ impl View<'_> {
         }
     }
 
-    fn number(&self, number: &TxNumber, side: usize) -> Tried {
+    fn number(&self, number: &TxNumber) -> Tried {
         let result = match (self, number) {
             (Self::Dns(message), TxNumber::DnsOpcode(compare)) => compare.test(u64::from(message.opcode)),
             (Self::Dns(message), TxNumber::DnsRcode(compare)) => {
                 message.is_response && compare.test(u64::from(message.rcode))
             }
-            (Self::Tls(tls), TxNumber::TlsVersion { any_of, count, negated }) => match tls.version(side) {
-                Some(version) => any_of[..usize::from(*count)].contains(&version) != *negated,
-                None => return Tried::Wait,
-            },
             _ => false,
         };
         if result { Tried::Match } else { Tried::Never }
@@ -107,22 +103,21 @@ impl Scene<'_> {
             Parser::Http(http) => {
                 for (id, side) in http.take_changed() {
                     if let Some(tx) = http.tx(id) {
-                        let state = state_of(&mut txs, id);
-                        self.transaction(View::Http(tx), id, &mut state.sides[side], side, packet, flow);
+                        self.transaction(View::Http(tx), id, state_of(&mut txs, id), side, packet, flow);
                     }
                 }
                 let first = http.forget_complete();
                 txs.retain(|state| state.id >= first);
             }
             Parser::Tls(tls) => {
-                let state = &mut state_of(&mut txs, 0).sides[side];
-                if changed[side] || !state.begun || !state.candidates.is_empty() {
+                let state = state_of(&mut txs, 0);
+                if changed[side] || !state.sides[side].begun || !state.sides[side].candidates.is_empty() {
                     self.transaction(View::Tls(tls), 0, state, side, packet, flow);
                 }
             }
             Parser::Ssh(ssh) => {
-                let state = &mut state_of(&mut txs, 0).sides[side];
-                if changed[side] || !state.begun || !state.candidates.is_empty() {
+                let state = state_of(&mut txs, 0);
+                if changed[side] || !state.sides[side].begun || !state.sides[side].candidates.is_empty() {
                     self.transaction(View::Ssh(ssh), 0, state, side, packet, flow);
                 }
             }
@@ -138,7 +133,7 @@ impl Scene<'_> {
 
     /// A DNS message, which is a transaction of its own.
     pub(super) fn message(&mut self, message: &dns::Message, packet: &PacketView<'_>, flow: &mut Flow) {
-        let mut state = TxSide::default();
+        let mut state = TxState::default();
         let id = flow.messages;
         flow.messages += 1;
         self.transaction(View::Dns(message), id, &mut state, packet.side(), packet, flow);
@@ -148,12 +143,14 @@ impl Scene<'_> {
         &mut self,
         view: View<'_>,
         id: u64,
-        state: &mut TxSide,
+        tx: &mut TxState,
         side: usize,
         packet: &PacketView<'_>,
         flow: &mut Flow,
     ) {
         let plan = self.plan;
+        let [a, b] = &mut tx.sides;
+        let (state, other) = if side == 0 { (a, b) } else { (b, a) };
         let mut fresh: Vec<u32> = Vec::new();
         if !mem::replace(&mut state.begun, true) {
             fresh.extend(plan.tx.get(&(view.app(), side)).into_iter().flatten());
@@ -171,6 +168,9 @@ impl Scene<'_> {
         let mut kept = Vec::new();
         for number in mem::take(&mut state.candidates) {
             let rule = plan.rule(number);
+            if rule.header.arrow == Arrow::Transaction && other.matched.contains(&number) {
+                continue;
+            }
             match self.tx_rule(rule, number, view, side, packet, flow) {
                 Tried::Match => {
                     state.matched.push(number);
@@ -201,7 +201,7 @@ impl Scene<'_> {
         }
         let mut worst = Tried::Match;
         for wanted in &rule.numbers {
-            worst = worst.max(view.number(wanted, side));
+            worst = worst.max(view.number(wanted));
         }
         let mut vars = no_vars();
         for (at, section) in rule.sections.iter().enumerate() {

@@ -63,6 +63,7 @@ impl Builder {
                 ints: Vec::new(),
                 threshold: None,
                 noalert: false,
+                alert: false,
                 app,
                 sides: side::BOTH,
                 on_packets: false,
@@ -139,7 +140,7 @@ impl Builder {
             }
             "noalert" | "prefilter" | "alert" if !value.is_empty() => return invalid!("it takes no value"),
             "noalert" => self.rule.noalert = true,
-            "alert" => self.rule.noalert = false,
+            "alert" => self.rule.alert = true,
             // A hint to the engine: which test is tried first changes no result.
             "prefilter" => {}
             _ => return Ok(false),
@@ -175,10 +176,6 @@ impl Builder {
             "dns.rcode" => {
                 self.rule.numbers.push(TxNumber::DnsRcode(compare(value, 0xffff)?));
                 return self.app(AppProto::Dns).map(|()| true);
-            }
-            "tls.version" | "ssl_version" => {
-                self.rule.numbers.push(tls_versions(value)?);
-                return self.app(AppProto::Tls).map(|()| true);
             }
             "flowbits" => bits::flowbits(value, &mut context.symbols)?,
             "xbits" => bits::xbits(value, false, &mut context.symbols)?,
@@ -315,13 +312,19 @@ impl Builder {
         Ok(())
     }
 
+    /// A transformation. One that follows tests begins a section of its own, on top of the transformations before it.
     fn transform(&mut self, transform: transform::Transform) -> OptionResult<()> {
-        let Some(section) = self.current else { return invalid!("no sticky buffer before it") };
-        let section = &mut self.rule.sections[section];
-        if !section.tests.is_empty() {
-            return invalid!("it stands after what is to be found, not before");
+        let Some(current) = self.current else { return invalid!("no sticky buffer before it") };
+        let section = &mut self.rule.sections[current];
+        if section.tests.is_empty() {
+            section.transforms.push(transform);
+            return Ok(());
         }
-        section.transforms.push(transform);
+        let mut transforms = section.transforms.clone();
+        transforms.push(transform);
+        let buffer = section.buffer;
+        self.rule.sections.push(Section { buffer, transforms, absent: Absent::No, tests: Vec::new() });
+        self.current = Some(self.rule.sections.len() - 1);
         Ok(())
     }
 
@@ -596,38 +599,4 @@ impl Builder {
         classify::classify(&mut self.rule).map_err(|error: OptionError| error.at(0))?;
         Ok(self.rule)
     }
-}
-
-/// `tls.version:1.2`, `ssl_version:sslv3,tls1.0` or `!tls1.0`.
-fn tls_versions(value: &str) -> OptionResult<TxNumber> {
-    let (mut any_of, mut count, mut negated) = ([0u16; 8], 0u8, None);
-    for word in value.trim_matches('"').split(',') {
-        let word = word.trim();
-        let (not, name) = match word.strip_prefix('!') {
-            Some(rest) => (true, rest.trim()),
-            None => (false, word),
-        };
-        if negated.is_some_and(|first| first != not) {
-            return invalid!("`!` before some versions but not all");
-        }
-        negated = Some(not);
-        let version = match name.to_ascii_lowercase().as_str() {
-            "sslv2" => 0x0002,
-            "sslv3" => 0x0300,
-            "tls1.0" | "1.0" | "tlsv1.0" => 0x0301,
-            "tls1.1" | "1.1" | "tlsv1.1" => 0x0302,
-            "tls1.2" | "1.2" | "tlsv1.2" => 0x0303,
-            "tls1.3" | "1.3" | "tlsv1.3" => 0x0304,
-            _ => match name.strip_prefix("0x").map(|hex| u16::from_str_radix(hex, 16)) {
-                Some(Ok(version)) => version,
-                _ => return invalid!("`{name}` is no version"),
-            },
-        };
-        if usize::from(count) == any_of.len() {
-            return invalid!("more than {} versions", any_of.len());
-        }
-        any_of[usize::from(count)] = version;
-        count += 1;
-    }
-    Ok(TxNumber::TlsVersion { any_of, count, negated: negated == Some(true) })
 }

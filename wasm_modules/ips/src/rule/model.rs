@@ -142,24 +142,13 @@ pub struct AppLayerProtocol {
     pub negated: bool,
 }
 
-/// `dns.opcode`, `dns.rcode`, `tls.version` and other integers of transactions.
+/// Integers of transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TxNumber {
     /// `dns.opcode`
     DnsOpcode(Compare),
     /// `dns.rcode`
     DnsRcode(Compare),
-    /// `dns.rrtype`
-    DnsRrtype(Compare),
-    /// `tls.version`, `ssl_version`: a set of versions, or not of them.
-    TlsVersion {
-        /// Wire versions: 0x0301 and the like.
-        any_of: [u16; 8],
-        /// How many of them count.
-        count: u8,
-        /// With `!`.
-        negated: bool,
-    },
 }
 
 /// Where the prefilter looks for the rule.
@@ -227,6 +216,8 @@ pub struct Rule {
     pub threshold: Option<Threshold>,
     /// `noalert`
     pub noalert: bool,
+    /// `alert`: also a pass rule tells.
+    pub alert: bool,
     /// Protocol of the transactions it looks at.
     pub app: Option<AppProto>,
     /// Directions it can match in, bits of [`crate::buffers::names::side`].

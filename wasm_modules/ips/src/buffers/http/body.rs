@@ -22,16 +22,13 @@ pub enum Chunk {
     End,
 }
 
-/// The length in a chunk's first line: blanks, hexadecimal digits, perhaps an extension.
+/// The length in a chunk's first line: blanks, then hexadecimal digits; what follows them is an extension, or noise that
+/// clients overlook.
 #[must_use]
 pub fn chunk_size(line: &[u8]) -> Option<u64> {
-    let line = line.trim_ascii_start();
+    let blanks = line.iter().take_while(|byte| byte.is_ascii_whitespace() || matches!(byte, 0 | 0x0b)).count();
+    let line = &line[blanks..];
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    // A word that only begins like a number is none.
-    match line.get(digits) {
-        None | Some(b';' | b' ' | b'\t' | b'\r' | 0 | 0x0b | 0x0c) => {}
-        Some(_) => return None,
-    }
     let number = &line[..digits];
     if digits == 0 || number.iter().skip_while(|byte| **byte == b'0').count() > 15 {
         return None;
@@ -39,19 +36,15 @@ pub fn chunk_size(line: &[u8]) -> Option<u64> {
     number.iter().try_fold(0u64, |sum, byte| Some(sum * 16 + u64::from((*byte as char).to_digit(16)?)))
 }
 
-/// `Content-Length`: its first number.
+/// `Content-Length`: a number and nothing else.
 #[must_use]
 pub fn content_length(value: &[u8]) -> Option<u64> {
-    let start = value.iter().position(u8::is_ascii_digit)?;
-    if value[..start].iter().any(|byte| !matches!(byte, b' ' | b'\t' | b',' | b'+' | 0)) {
+    let digits = value.trim_ascii();
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let digits = &value[start..];
-    let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if count > 18 {
-        return None;
-    }
-    digits[..count].iter().try_fold(0u64, |sum, byte| Some(sum * 10 + u64::from(byte - b'0')))
+    Some(digits.iter().fold(0u64, |sum, byte| sum * 10 + u64::from(byte - b'0')))
 }
 
 #[cfg(test)]
@@ -67,12 +60,14 @@ mod tests {
             (b"0", Some(0)),
             (b"", None),
             (b"zz", None),
-            (b"4x", None),
+            (b"4x", Some(4)),
+            (b"\x0bf,", Some(15)),
             (b"ffffffffffffffffff", None),
         ] {
             assert_eq!(chunk_size(line), size, "{line:?}");
         }
-        assert_eq!(content_length(b" 68, 34"), Some(68));
+        assert_eq!(content_length(b" 68 "), Some(68));
+        assert_eq!(content_length(b"68, 34"), None);
         assert_eq!(content_length(b"-1"), None);
         assert_eq!(content_length(b"x"), None);
     }

@@ -28,10 +28,11 @@ impl Decoder {
             if token.is_empty() || layers.len() == MOST_LAYERS {
                 continue;
             }
-            match token.as_slice() {
-                b"gzip" | b"x-gzip" => layers.push(Layer::new(true)),
-                b"deflate" | b"x-deflate" => layers.push(Layer::new(false)),
-                _ => {}
+            let names = |what: &[u8]| token.windows(what.len()).any(|window| window == what);
+            if names(b"gzip") {
+                layers.push(Layer::new(true));
+            } else if names(b"deflate") {
+                layers.push(Layer::new(false));
             }
         }
         Self { layers }

@@ -66,14 +66,6 @@ impl Headers {
         }
     }
 
-    /// More of the last field's value: a folded line.
-    pub fn fold(&mut self, more: &[u8]) {
-        if let Some(field) = self.fields.last_mut() {
-            field.line.push(b' ');
-            field.line.extend_from_slice(more);
-        }
-    }
-
     /// Add bytes as sent.
     pub fn add_raw(&mut self, raw: &[u8]) {
         self.raw.extend_from_slice(raw);
@@ -126,6 +118,13 @@ impl Headers {
     /// The value of the field `name`, which is in lower case.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.fields.iter().find(|field| field.name().eq_ignore_ascii_case(name)).map(Header::value)
+    }
+
+    /// The value of the field `name` as a decision about the body needs it: NUL bytes, which some clients overlook, are left
+    /// out of names and values.
+    pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let plain = |text: &[u8]| text.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>();
+        self.fields.iter().find(|field| plain(field.name()).eq_ignore_ascii_case(name)).map(|field| plain(field.value()))
     }
 
     /// Field number `nth`.

@@ -41,6 +41,10 @@ struct Side {
     tx: u64,
     /// The last byte was a carriage return within a header line.
     after_cr: bool,
+    /// The header field so far, as further lines may belong to it.
+    field: Vec<u8>,
+    /// A line of one blank has come, which ends the headers unless a line feed follows.
+    maybe_end: bool,
 }
 
 /// The parser of a connection.
@@ -90,7 +94,15 @@ impl Http {
     /// A parser that keeps `keep` bytes of each body.
     #[must_use]
     pub fn new(keep: usize) -> Self {
-        let side = || Side { state: State::Line, line: Vec::new(), decoder: Decoder::default(), tx: 0, after_cr: false };
+        let side = || Side {
+            state: State::Line,
+            line: Vec::new(),
+            decoder: Decoder::default(),
+            tx: 0,
+            after_cr: false,
+            field: Vec::new(),
+            maybe_end: false,
+        };
         Self { sides: [side(), side()], txs: VecDeque::new(), first: 0, changed: Vec::new(), keep }
     }
 
@@ -120,7 +132,7 @@ impl Http {
     /// Bytes that it takes, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let sides: usize = self.sides.iter().map(|side| side.line.capacity()).sum();
+        let sides: usize = self.sides.iter().map(|side| side.line.capacity() + side.field.capacity()).sum();
         // The state of an inflater is about 43 KiB.
         let decoders = self.sides.iter().filter(|side| !side.decoder.is_identity()).count() * (43 << 10);
         sides + decoders + self.txs.iter().map(Tx::memory).sum::<usize>() + 512
@@ -221,42 +233,34 @@ impl Http {
 
     /// Take one line of `data`, or keep what there is of it; gives what follows.
     fn line<'a>(&mut self, side: usize, state: State, data: &'a [u8]) -> &'a [u8] {
-        let in_headers = matches!(state, State::Headers | State::Trailers);
-        let this = &mut self.sides[side];
-        // A carriage return alone ends a header line too.
-        if this.after_cr && data[0] != b'\n' {
-            this.after_cr = false;
-            if in_headers && side == 1 {
-                let line = core::mem::take(&mut this.line);
-                self.lone_cr(side, &line);
-                return data;
-            }
+        if core::mem::take(&mut self.sides[side].maybe_end) && data[0] != b'\n' {
+            self.headers_end(side);
+            return data;
         }
+        // A carriage return alone ends lines of a response's head too.
+        let by_cr = side == 1 && matches!(state, State::Line | State::Headers | State::Trailers);
         let this = &mut self.sides[side];
-        let end = data.iter().position(|byte| *byte == b'\n' || (in_headers && side == 1 && *byte == b'\r'));
+        if core::mem::take(&mut this.after_cr) && data[0] != b'\n' && this.line.iter().any(|byte| *byte != b'\r') {
+            let line = core::mem::take(&mut this.line);
+            if !trim(&line).is_empty() {
+                self.whole_line(side, state, &line);
+            }
+            return data;
+        }
+        let end = data.iter().position(|byte| *byte == b'\n' || (by_cr && *byte == b'\r'));
         let (part, rest) = data.split_at(end.map_or(data.len(), |at| at + 1));
         if this.line.len() + part.len() > LONGEST_LINE {
             this.state = State::Done;
             return &[];
         }
         this.line.extend_from_slice(part);
-        if part.last() == Some(&b'\r') && in_headers {
+        if by_cr && part.last() == Some(&b'\r') {
             this.after_cr = true;
-            return rest;
-        }
-        this.after_cr = false;
-        if end.is_some() {
+        } else if end.is_some() {
             let line = core::mem::take(&mut this.line);
             self.whole_line(side, state, &line);
         }
         rest
-    }
-
-    /// A header line that ends with a carriage return alone.
-    fn lone_cr(&mut self, side: usize, line: &[u8]) {
-        if !trim(line).is_empty() && self.sides[side].state == State::Headers {
-            self.header(side, line);
-        }
     }
 
     fn whole_line(&mut self, side: usize, state: State, line: &[u8]) {
@@ -264,10 +268,12 @@ impl Http {
             State::Line if side == 0 => self.request_line(line),
             State::Line => self.status_line(line),
             State::Headers => {
-                // A blank before a bare line feed ends the headers as well.
-                if chomp(line).is_empty() || matches!(line, [b' ' | b'\t', b'\n']) {
+                if chomp(line).is_empty() {
                     self.raw(side, line);
                     self.headers_end(side);
+                } else if side == 1 && matches!(line, [b' ' | b'\t', b'\n']) {
+                    self.raw(side, line);
+                    self.sides[side].maybe_end = true;
                 } else {
                     self.header(side, line);
                 }
@@ -368,25 +374,42 @@ impl Http {
         self.sides[1].state = State::Headers;
     }
 
+    /// A line of the headers, which may go on with a field.
     fn header(&mut self, side: usize, line: &[u8]) {
         self.raw(side, line);
-        let id = self.sides[side].tx;
-        let Some(tx) = self.tx_mut(id) else { return };
-        let headers = &mut tx.sides[side].headers;
-        let line = chomp(line);
-        if matches!(line.first(), Some(b' ' | b'\t')) && headers.nth(0).is_some() {
-            headers.fold(trim(line));
+        let folded = matches!(line.first(), Some(b' ' | b'\t' | 0)) && !(side == 1 && names_a_field(trim(line)));
+        if folded && !self.sides[side].field.is_empty() {
+            let field = &mut self.sides[side].field;
+            if field.len() + line.len() <= LONGEST_LINE {
+                field.push(b' ');
+                field.extend_from_slice(trim(line));
+            }
             return;
         }
-        match line.iter().position(|byte| *byte == b':') {
-            Some(colon) => headers.add(trim(&line[..colon]), trim(&line[colon + 1..])),
-            None => headers.add(&[], trim(line)),
+        self.field_end(side);
+        self.sides[side].field.extend_from_slice(chomp(line));
+    }
+
+    /// The field is complete.
+    fn field_end(&mut self, side: usize) {
+        let field = core::mem::take(&mut self.sides[side].field);
+        let id = self.sides[side].tx;
+        if trim(&field).is_empty() {
+            return;
+        }
+        if let Some(tx) = self.tx_mut(id) {
+            let headers = &mut tx.sides[side].headers;
+            match field.iter().position(|byte| *byte == b':') {
+                Some(colon) => headers.add(trim(&field[..colon]), trim(&field[colon + 1..])),
+                None => headers.add(&[], trim(&field)),
+            }
         }
     }
 
     /// The empty line has come: how does the body end?
     fn headers_end(&mut self, side: usize) {
         let keep = self.keep;
+        self.field_end(side);
         let id = self.sides[side].tx;
         let tunnel = side == 1 && self.is_tunnel(id);
         let Some(tx) = self.tx_mut(id) else { return };
@@ -395,10 +418,10 @@ impl Http {
         let line = core::mem::take(&mut message.line);
         message.headers.finish(&line);
         message.line = line;
-        let chunked = message.headers.value(b"transfer-encoding").is_some_and(is_chunked);
-        let length = message.headers.value(b"content-length").map(content_length);
-        let decoder = match message.headers.value(b"content-encoding") {
-            Some(coding) if side == 1 && keep > 0 => Decoder::new(coding),
+        let chunked = message.headers.lenient(b"transfer-encoding").is_some_and(|value| is_chunked(&value));
+        let length = message.headers.lenient(b"content-length").map(|value| content_length(&value));
+        let decoder = match message.headers.lenient(b"content-encoding") {
+            Some(coding) if keep > 0 => Decoder::new(&coding),
             _ => Decoder::default(),
         };
         if side == 1 && message.first == b"100" && !chunked && !matches!(length, Some(Some(1..))) {
@@ -440,7 +463,9 @@ impl Http {
     fn is_tunnel(&self, id: u64) -> bool {
         let Some(tx) = self.tx(id) else { return false };
         let code = &tx.sides[1].first;
-        code == b"101" || (tx.sides[0].first == b"CONNECT" && code.first() == Some(&b'2'))
+        let headers = &tx.sides[1].headers;
+        let framed = headers.value(b"content-length").is_some() || headers.value(b"transfer-encoding").is_some();
+        (code == b"101" && !framed) || (tx.sides[0].first == b"CONNECT" && code.first() == Some(&b'2'))
     }
 
     fn begin_body(&mut self, side: usize, framing: Framing) {
@@ -513,8 +538,13 @@ impl Http {
 
 /// Whether `Transfer-Encoding` says chunked. Whatever else is in it, the body itself shows whether it is.
 fn is_chunked(value: &[u8]) -> bool {
-    let plain: Vec<u8> = value.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase).collect();
-    plain.windows(7).any(|window| window == b"chunked")
+    value.windows(7).any(|window| window.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether a line, blanks before it removed, begins a field: a name and a colon.
+fn names_a_field(line: &[u8]) -> bool {
+    let name = line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).count();
+    name > 0 && line.get(name) == Some(&b':')
 }
 
 #[cfg(test)]
@@ -585,6 +615,9 @@ mod tests {
             b"HTTP/1.1 200 ok\nContent-Length: 5\n\nhello",
             b"HTTP/1.1 200 ok\r\nTransfer-Encoding: chunked\r\n\r\nhello",
             b"HTTP/1.1 200 ok\r\nTransfer-Encoding:\r\n chunked\r\n\r\n1\r\nh\r\n4\r\nello\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 ok\rX: y\r\n\tTransfer-Encoding: chunked\r\n\r\r\n\r\n5x\nhello\n0\n\n",
+            b"HTTP/1.1 200 ok\r\nTransfer\0-Encoding\r\n :\r\n chun\0ked\n \n5\nhello\n0\n\n",
+            b"HTTP/1.1 101 ok\r\nContent-Length: 3 5\n\t\n\nhello",
             b"HTTP/1.1 200 ok\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             b"noise\r\nHTTP/1.1 200 ok\r\nContent-Length: 5\r\n\r\nhello",
             b"\r\nHTTP/1.1 200 ok\r\nContent-Length: 5, 3\r\n\r\nhello",
