@@ -29,6 +29,7 @@ skip_rust=false
 clang=${CLANG:-clang}
 cargo=${CARGO:-cargo}
 target=wasm32-unknown-unknown
+guest_flags='-C target-cpu=mvp -C target-feature=+mutable-globals,+nontrapping-fptoint,+sign-ext -C link-arg=-zstack-size=65536'
 
 say() { printf 'compile_wasm: %s\n' "$*"; }
 die() {
@@ -119,11 +120,13 @@ no_rust() {
 
 # Cargo for one guest, with arguments for it: $1 is the package, the rest goes to cargo. Its own -p, because features of
 # other members would reach a guest without a standard library. Cargo would remember a compiler that once did not start.
+# CPU mvp, because the default one has memory.copy, which traps on the window, also where bulk-memory is off
+# (bulk-memory-opt, which rustc cannot name); and with it what every WebAssembly of today has.
 cargo_guest() {
     local package=$1
     shift
     (cd "$root/wasm_modules" &&
-        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS='-C target-feature=-bulk-memory -C link-arg=-zstack-size=65536' \
+        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS=$guest_flags \
             "$cargo" build --quiet --release --target "$target" -p "$package" "$@")
 }
 
@@ -152,14 +155,15 @@ build_rust() {
     done
 }
 
-# abi/ and include/ are the contract, no modules.
+# abi/ and include/ are the contract, sdk/ a library, template/ what a new module begins with: no modules.
 mkdir -p "$out"
 rust=()
 for folder in "$root"/wasm_modules/*/; do
     name=$(basename "$folder")
-    if [ "$name" = abi ]; then
-        continue
-    elif [ -e "$folder$name.wat" ]; then
+    case $name in
+    abi | include | sdk | template) continue ;;
+    esac
+    if [ -e "$folder$name.wat" ]; then
         place "$folder$name.wat" "$name.wat"
     elif [ -e "${folder}Cargo.toml" ]; then
         rust+=("$name")

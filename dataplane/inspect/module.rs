@@ -11,8 +11,10 @@ use super::{
     InspectError,
     engine::TICK,
     host::{self, Host},
+    metrics::Metric,
+    stats::Totals,
 };
-use crate::plane::{FailPolicy, ModuleConfig};
+use crate::plane::{FailPolicy, ModuleConfig, ModuleMetric};
 
 /// Size of a WebAssembly page in bytes.
 const PAGE: usize = 64 << 10;
@@ -24,11 +26,17 @@ pub(super) struct Module {
     /// SHA-256 of the file, hex.
     pub(super) sha256: String,
     pub(super) abi: u32,
+    /// It exports `sxf_inspect`.
+    pub(super) inspects: bool,
+    /// It exports `sxf_stream`.
+    pub(super) streams: bool,
+    /// What it declares when it is first started.
+    pub(super) metrics: Vec<Metric>,
     pub(super) pre: InstancePre<Host>,
     pub(super) config: String,
     /// Largest heap in bytes.
     pub(super) heap: usize,
-    /// Epoch ticks for one batch.
+    /// Epoch ticks for one call.
     pub(super) ticks: u64,
     pub(super) on_failure: FailPolicy,
     pub(super) max_failures: u32,
@@ -64,6 +72,9 @@ impl Module {
             path: config.path.display().to_string(),
             sha256: hex(&Sha256::digest(&bytes)),
             abi: ABI_VERSION,
+            inspects: module.get_export(exports::INSPECT).is_some(),
+            streams: module.get_export(exports::STREAM).is_some(),
+            metrics: Vec::new(),
             pre,
             config: config.config.clone(),
             heap: config.heap,
@@ -71,6 +82,13 @@ impl Module {
             on_failure: config.on_failure,
             max_failures: config.max_failures,
         })
+    }
+
+    /// Its own metrics with their values.
+    pub(super) fn measured(&self, totals: &Totals) -> Vec<ModuleMetric> {
+        let value =
+            |(metric, &value): (&Metric, &u64)| ModuleMetric { name: metric.name.clone(), kind: metric.kind, value };
+        self.metrics.iter().zip(&totals.metrics).map(value).collect()
     }
 }
 
@@ -157,15 +175,32 @@ fn check_exports(engine: &Engine, module: &wasmtime::Module) -> Result<(), Strin
         None => return Err("it does not export its memory; export it under the name memory".into()),
     }
     let wanted = |params: usize| FuncType::new(engine, std::iter::repeat_n(ValType::I32, params), [ValType::I32]);
-    let functions = [(exports::ABI_VERSION, 0), (exports::ALLOC, 1), (exports::INIT, 2), (exports::INSPECT, 2)];
+    let functions = [
+        (exports::ABI_VERSION, 0),
+        (exports::ALLOC, 1),
+        (exports::INIT, 2),
+        (exports::INSPECT, 2),
+        (exports::STREAM, 4),
+    ];
+    let either = [exports::INSPECT, exports::STREAM];
     for (name, wanted) in functions.map(|(name, params)| (name, wanted(params))) {
         match module.get_export(name) {
             Some(ExternType::Func(got)) if FuncType::eq(&got, &wanted) => {}
             Some(got) => {
                 return Err(format!("its export {name} is {}, it must be {}", extern_text(&got), func_text(&wanted)));
             }
+            None if either.contains(&name) => {}
             None => return Err(format!("it does not export {name}; it must, as {}", func_text(&wanted))),
         }
+    }
+    if either.iter().all(|name| module.get_export(name).is_none()) {
+        return Err(format!(
+            "it exports neither {}, as {}, nor {}, as {}: it would see nothing",
+            exports::INSPECT,
+            func_text(&wanted(2)),
+            exports::STREAM,
+            func_text(&wanted(4))
+        ));
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ mod failures;
 mod guards;
 mod http;
 mod load;
+mod metrics;
 mod readme;
+mod streams;
 mod support;
 mod window;

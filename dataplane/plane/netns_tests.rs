@@ -16,7 +16,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-use secuxflow_abi::Packet;
+use secuxflow_abi::{Chunk, Packet};
 
 use super::*;
 use crate::{
@@ -156,7 +156,7 @@ fn what_monitor_mode_lets_through_becomes_an_alert() {
 struct Broken;
 
 impl Inspect for Broken {
-    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, _chain: u16, _packets: &mut [Packet], _chunks: &[Chunk]) {
         panic!("a fault in the host");
     }
 }

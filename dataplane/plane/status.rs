@@ -193,12 +193,36 @@ pub struct ModuleStatus {
     pub dropped: Count,
     /// Alerts it raised.
     pub alerts: u64,
-    /// Calls of `sxf_inspect`.
+    /// Calls of `sxf_inspect` and `sxf_stream`.
     pub calls: u64,
     /// Nanoseconds spent in it.
     pub time_ns: u64,
     /// Failures by kind: `trap`, `timeout`, `error`, `bad_verdict`.
     pub failures: Vec<Named<u64>>,
+    /// What it measures itself, summed over workers.
+    #[serde(default)]
+    pub metrics: Vec<ModuleMetric>,
+}
+
+/// Kind of a module's metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// A metric that a module declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleMetric {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: MetricKind,
+    /// Its value.
+    pub value: u64,
 }
 
 /// Memory that tables take in the kernel, bytes.

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, flags, verdict};
+use secuxflow_abi::{Chunk, MAX_BATCH, Packet, WINDOW, flags, verdict};
 
 use super::{DropReason, EgressId, Outcome, Snapshot};
 use crate::{
@@ -18,9 +18,21 @@ use crate::{
 
 /// Runs chains of modules.
 pub trait Inspect {
-    /// Inspect `packets` by chain number `chain`. Their verdicts are `PASS` before the call and `PASS` or `DROP` after
-    /// it, fail policies applied.
-    fn run(&mut self, chain: u16, packets: &mut [Packet]);
+    /// Inspect `packets`, and the `chunks` of streams that came with them, by chain number `chain`. The verdicts are `PASS`
+    /// before the call and any of [`verdict`] after it, fail policies applied. The chunks are in the order of their packets;
+    /// [`Chunk::packet`] counts from the first of `packets`. Modules are told that it is `now_ns`.
+    fn run(&mut self, now_ns: u64, chain: u16, packets: &mut [Packet], chunks: &[Chunk]);
+
+    /// Whether the chain inspects streams: otherwise no chunks need be made for it.
+    fn wants_streams(&self, _chain: u16) -> bool {
+        false
+    }
+
+    /// Packets of the last [`run`](Self::run), by number, whose streams were cut: whatever else comes of their flows is to
+    /// be dropped, unless in monitor mode.
+    fn cut(&self) -> &[u32] {
+        &[]
+    }
 
     /// Told before every batch whether packets that are dropped are forwarded all the same, for alerts to say so.
     fn set_monitor(&mut self, _monitor: bool) {}
@@ -314,7 +326,7 @@ impl Processor {
             start = end;
             let packets = &mut self.packets[range.clone()];
             // What a runner leaves behind when it panics is its own business; the verdicts are overwritten here.
-            if catch_unwind(AssertUnwindSafe(|| inspect.run(chain, packets))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| inspect.run(now, chain, packets, &[]))).is_err() {
                 tally.panics += 1;
                 let closed = snapshot.fail_policy == FailPolicy::Closed;
                 packets.iter_mut().for_each(|p| p.verdict = if closed { verdict::DROP } else { verdict::PASS });

@@ -91,7 +91,7 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
         alert: Alert {
             action: match event.verdict {
                 Verdict::Pass => "allowed",
-                Verdict::Drop => "blocked",
+                Verdict::Drop | Verdict::Reject => "blocked",
             },
             gid: GID,
             signature_id: event.signature,
@@ -171,6 +171,7 @@ mod tests {
             signature: 1001,
             verdict: Verdict::Drop,
             message: secuxflow::alert::cut(b"attack"),
+            fields: None,
         };
         let names = names();
         let record = serde_json::to_value(eve(&event, &names)).unwrap();

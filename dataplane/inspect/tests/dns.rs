@@ -22,5 +22,5 @@ fn queries_with_bad_names_are_dropped() {
     assert_eq!(guard.one(&udp(53, b"short")), (false, vec![1]));
     assert_eq!(guard.one(&udp(5353, b"short")), (true, vec![]));
     let error = Bench::try_new(&[built("dns_guard.wasm", r#"{"max_name": 0}"#)]).err().unwrap().to_string();
-    assert!(error.contains("1 to 255"), "{error}");
+    assert!(error.contains("max_name"), "{error}");
 }

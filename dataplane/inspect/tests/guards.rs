@@ -21,7 +21,7 @@ fn headers_that_nobody_writes_are_dropped() {
     assert_eq!(guard.one(&udp(53, b"query")), (false, vec![3]), "no checksum");
     assert_eq!(guard.one(&whole(tcp(80, 3, b""))), (false, vec![8]), "SYN and FIN");
     let error = Bench::try_new(&[built("header_guard.wasm", r#"{"ports": []}"#)]).err().unwrap().to_string();
-    assert!(error.contains("no options"), "{error}");
+    assert!(error.contains("ports"), "{error}");
 }
 
 #[test]
@@ -35,5 +35,5 @@ fn packets_with_a_pattern_are_dropped() {
     assert_eq!(guard.one(&tcp(9, 0x18, b"pattern-000.pattern-001.")), (false, vec![0]));
     assert_eq!(guard.one(&udp(9, b"")), (true, vec![]));
     let error = Bench::try_new(&[module(r#"{"patterns": []}"#)]).err().unwrap().to_string();
-    assert!(error.contains("0 of them"), "{error}");
+    assert!(error.contains("patterns"), "{error}");
 }

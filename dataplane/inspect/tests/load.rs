@@ -29,7 +29,7 @@ fn wrong_modules_are_refused_by_name() {
     refused(&good.replace("(memory (export \"memory\")", "(memory (export \"mem\")"), &["does not export its memory"]);
     refused(
         &good.replace("\"sxf\" \"alert\"", "\"sxf\" \"reboot\""),
-        &["sxf.reboot", "sxf.alert, sxf.log, sxf.clock, sxf.flow_clear"],
+        &["sxf.reboot", "sxf.alert, sxf.alert_fields, sxf.metric, sxf.measure, sxf.log, sxf.clock, sxf.flow_clear"],
     );
     refused(&good.replace("\"sxf\" \"alert\"", "\"wasi_snapshot_preview1\" \"fd_write\""), &["without WASI"]);
     refused(
@@ -37,6 +37,11 @@ fn wrong_modules_are_refused_by_name() {
         &["sxf.alert", "i64", "must be"],
     );
     refused(&good.replace("(param $n i32) (result i32)", "(param $n i64) (result i32)"), &["sxf_inspect", "i64"]);
+    refused(
+        &good.replace("\"sxf_inspect\"", "\"inspect\""),
+        &["neither sxf_inspect", "(i32, i32) -> i32", "nor sxf_stream", "(i32, i32, i32, i32) -> i32"],
+    );
+    refused(&good.replace("\"sxf_inspect\"", "\"sxf_stream\""), &["sxf_stream", "(i32, i32) -> i32", "must be"]);
     refused(
         &good.replace("(memory (export \"memory\") 2)", "(memory (export \"memory\") 32768)"),
         &["2147483648 bytes", "heap limit is 1048576"],
