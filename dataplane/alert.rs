@@ -164,12 +164,12 @@ impl AlertQueue {
         self.events.is_full()
     }
 
-    /// Count `n` alerts that were raised without their further fields: too long, or no JSON object.
+    /// Count `n` alerts of which further fields were left out: too long, no JSON, or not what their keys say.
     pub fn count_fields_dropped(&self, n: u64) {
         self.fields_dropped.fetch_add(n, Relaxed);
     }
 
-    /// Alerts whose further fields were left out.
+    /// Alerts of which further fields were left out.
     #[must_use]
     pub fn fields_dropped(&self) -> u64 {
         self.fields_dropped.load(Relaxed)

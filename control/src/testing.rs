@@ -12,8 +12,8 @@ use secuxflow::{
     alert::AlertQueue,
     plane::{
         Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, MetricKind, Mode,
-        ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus, Probe, ProbeReport, RuleCount,
-        SocketStatus, SourceRecord, TableMemory, WorkerStatus,
+        ModuleAbout, ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus, Probe, ProbeReport,
+        RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
     },
     rules::Ruleset,
     service::{Service, ServiceState, ServiceStatus, WayOut},
@@ -197,6 +197,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         path: "/m/waf.wasm".into(),
         sha256: "00".repeat(32),
         abi: 1,
+        about: ModuleAbout { name: "waf".into(), version: "0.1".into(), description: "looks at requests".into() },
         in_service: true,
         on_failure: FailPolicy::Closed,
         chains: vec!["default".into()],
@@ -251,5 +252,6 @@ pub(crate) fn full_status() -> PlaneStatus {
         },
         alerts_raised: 11,
         alerts_dropped: 1,
+        alert_fields_dropped: 2,
     }
 }

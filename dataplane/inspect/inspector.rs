@@ -178,6 +178,7 @@ impl Inspector {
             alerts: totals.alerts,
             calls: totals.calls,
             time_ns: totals.time_ns,
+            about: module.about.clone(),
             metrics: module.measured(&totals),
             failures: failures.map(|(kind, value)| Named { name: kind.label().to_owned(), value }).collect(),
         }

@@ -15,6 +15,7 @@ mod metrics;
 mod module;
 mod region;
 mod runner;
+mod sections;
 mod stats;
 mod ticker;
 mod told;

@@ -9,12 +9,13 @@ use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, ValType};
 
 use super::{
     InspectError,
-    engine::TICK,
+    engine::{TABLE_ELEMENTS, TABLES, TICK},
     host::{self, Host},
     metrics::Metric,
+    sections::Sections,
     stats::Totals,
 };
-use crate::plane::{FailPolicy, ModuleConfig, ModuleMetric};
+use crate::plane::{FailPolicy, ModuleAbout, ModuleConfig, ModuleMetric};
 
 /// Size of a WebAssembly page in bytes.
 const PAGE: usize = 64 << 10;
@@ -30,6 +31,8 @@ pub(super) struct Module {
     pub(super) inspects: bool,
     /// It exports `sxf_stream`.
     pub(super) streams: bool,
+    /// What it says it is, where it says so.
+    pub(super) about: ModuleAbout,
     /// What it declares when it is first started.
     pub(super) metrics: Vec<Metric>,
     pub(super) pre: InstancePre<Host>,
@@ -60,7 +63,9 @@ impl Module {
         })?;
         let refused = |problem: String| refused(config, problem);
         let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
-        check_memory(&binary, config.heap).map_err(refused)?;
+        check_sizes(&binary, config.heap).map_err(refused)?;
+        let sections = Sections::read(&binary).map_err(refused)?;
+        sections.check(&config.config).map_err(refused)?;
         let engine = linker.engine();
         let module = wasmtime::Module::new(engine, &binary)
             .map_err(|e| refused(format!("this host cannot run it: {}", causes(&e))))?;
@@ -74,6 +79,7 @@ impl Module {
             abi: ABI_VERSION,
             inspects: module.get_export(exports::INSPECT).is_some(),
             streams: module.get_export(exports::STREAM).is_some(),
+            about: sections.about,
             metrics: Vec::new(),
             pre,
             config: config.config.clone(),
@@ -125,12 +131,15 @@ fn check_settings(config: &ModuleConfig) -> Result<(), InspectError> {
     Ok(())
 }
 
-/// Refuse a memory that could never be had, before the compiler does so in its own words.
-fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
+/// Refuse a memory or tables that could never be had, before the compiler does so in its own words.
+fn check_sizes(binary: &[u8], heap: usize) -> Result<(), String> {
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload.map_err(|e| format!("not a WebAssembly module: {e}"))?;
         if let Payload::Version { encoding: wasmparser::Encoding::Component, .. } = payload {
             return Err("it is a component; build it as a core module (no WASI, no wit-bindgen)".into());
+        }
+        if let Payload::TableSection(tables) = &payload {
+            check_tables(tables.clone())?;
         }
         let Payload::MemorySection(memories) = payload else { continue };
         for memory in memories {
@@ -145,6 +154,23 @@ fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
                      {HEAP_LIMIT}) or build it with a smaller initial memory"
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+fn check_tables(tables: wasmparser::TableSectionReader<'_>) -> Result<(), String> {
+    if tables.count() > TABLES {
+        return Err(format!("it has {} tables, at most {TABLES} are possible", tables.count()));
+    }
+    for table in tables {
+        let table = table.map_err(|e| format!("not a WebAssembly module: {e}"))?;
+        if table.ty.initial > TABLE_ELEMENTS as u64 {
+            return Err(format!(
+                "it has a table of {} elements, at most {TABLE_ELEMENTS} are possible: it takes so many functions by \
+                 address, or reserves too much",
+                table.ty.initial
+            ));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod http;
 mod load;
 mod metrics;
 mod readme;
+mod sections;
 mod streams;
 mod support;
 mod window;

@@ -208,6 +208,7 @@ impl Plane {
             offload: offload_status(&running),
             alerts_raised: self.alerts.raised(),
             alerts_dropped: self.alerts.dropped(),
+            alert_fields_dropped: self.alerts.fields_dropped(),
         })
     }
 

@@ -181,6 +181,9 @@ pub struct ModuleStatus {
     pub sha256: String,
     /// ABI version.
     pub abi: u32,
+    /// What it says it is.
+    #[serde(default)]
+    pub about: ModuleAbout,
     /// In service, or taken out after too many failures.
     pub in_service: bool,
     /// What becomes of a batch that it fails on.
@@ -202,6 +205,18 @@ pub struct ModuleStatus {
     /// What it measures itself, summed over workers.
     #[serde(default)]
     pub metrics: Vec<ModuleMetric>,
+}
+
+/// What a module says it is, in its section `sxf_about`; empty where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModuleAbout {
+    /// Its own name; the configuration's may be another.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it does.
+    pub description: String,
 }
 
 /// Kind of a module's metric.
@@ -279,4 +294,7 @@ pub struct PlaneStatus {
     pub alerts_raised: u64,
     /// Alerts lost to a full queue.
     pub alerts_dropped: u64,
+    /// Alerts of which further fields were left out: too long, no JSON, or not what their keys say.
+    #[serde(default)]
+    pub alert_fields_dropped: u64,
 }

@@ -1,6 +1,7 @@
 //! Alerts behind the dataplane's queue: turned into EVE records, kept, written to a file, and streamed.
 
 mod eve;
+mod fields;
 mod file;
 mod pump;
 mod store;
