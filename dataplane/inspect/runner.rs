@@ -225,10 +225,8 @@ impl Runner {
         // Left over only when the host panicked in the batch before.
         self.raised.clear();
         self.fields.clear();
-        for (i, packet) in (0..).zip(batch.packets.iter_mut()) {
-            packet.verdict = verdict::PASS;
-            self.live.push(i);
-        }
+        self.live.extend(0..u16::try_from(batch.packets.len()).unwrap_or(NOWHERE));
+        batch.packets.iter_mut().for_each(|packet| packet.verdict = verdict::PASS);
         self.pulse.enter();
         for step in 0..self.shared.chains[usize::from(batch.chain)].modules.len() {
             if self.live.is_empty() && batch.chunks.is_empty() {
@@ -304,8 +302,11 @@ impl Runner {
     pub(super) fn attempt(&mut self, module: u16, batch: &mut Batch<'_>, part: Part) -> Result<(), Failure> {
         let index = usize::from(module);
         let started = batch.clock_ns;
+        let numbered = matches!(part, Part::Chunks(_));
         let result = self.call(module, batch, part);
-        self.unnumber();
+        if numbered {
+            self.unnumber();
+        }
         batch.clock_ns = clock::monotonic_ns();
         self.counters[index].called(batch.clock_ns.saturating_sub(started));
         match &result {
@@ -345,9 +346,26 @@ impl Runner {
         }
     }
 
+    /// As [`settle`](Self::settle), when all go on as they nearly always do; false, and nothing done, when not all do.
+    fn settle_all(&self, index: usize, batch: &Batch<'_>) -> bool {
+        let (mut bytes, mut said) = (0, verdict::PASS);
+        for &i in &self.live {
+            let packet = &batch.packets[usize::from(i)];
+            bytes += u64::from(packet.len);
+            said |= packet.verdict;
+        }
+        if said == verdict::PASS {
+            self.counters[index].decided(Count { packets: self.live.len() as u64, bytes }, Count::default());
+        }
+        said == verdict::PASS
+    }
+
     /// Count what became of the packets that the module saw, and keep those that go on to the next.
     fn settle(&mut self, module: u16, batch: &Batch<'_>) {
         let index = usize::from(module);
+        if self.shared.modules[index].inspects && self.settle_all(index, batch) {
+            return;
+        }
         let (mut passed, mut dropped) = (Count::default(), Count::default());
         let mut count = |packet: &Packet| {
             let pass = packet.verdict == verdict::PASS;

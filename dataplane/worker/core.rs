@@ -9,6 +9,7 @@ use super::{
     injecting::{Injecting, WORTH},
     reject::{Came, Limit},
     shared::{Mail, Shared},
+    stats::Row,
 };
 use crate::{
     bpf::Metadata,
@@ -18,6 +19,10 @@ use crate::{
 
 /// Packets that one kick is sure to send in copy mode; later kernels send more.
 const PER_KICK: usize = 32;
+
+/// Packets that are processed at a time. What belongs to more of them does not stay in the first-level cache from the parser
+/// to the copy; what a call of a module costs beside its packets weighs little from here on.
+const AT_A_TIME: usize = 128;
 
 /// A port with the frames that wait for room in its TX ring.
 #[derive(Debug)]
@@ -52,6 +57,10 @@ pub(super) struct Core<R> {
     budget: Budget,
     /// Of ICMP errors about rejected packets.
     pub(super) icmp: Limit,
+    /// Some frame may wait for room in a TX ring.
+    waits: bool,
+    /// Of packets that were pushed into the lane, what is not counted yet.
+    row: Row,
 }
 
 /// A received batch, as the processor sees it.
@@ -84,6 +93,10 @@ impl Frames for Batch<'_> {
 
     fn addr(&self, index: usize) -> u32 {
         self.frames[index].addr()
+    }
+
+    fn prefetch(&self, index: usize) {
+        self.umem.prefetch(&self.frames[index]);
     }
 
     fn take_metadata(&mut self, index: usize) -> Option<Metadata> {
@@ -128,6 +141,8 @@ impl<R: Rings> Core<R> {
             received: Vec::with_capacity(batch),
             budget: Budget::default(),
             icmp: Limit::default(),
+            waits: false,
+            row: Row::default(),
         }
     }
 
@@ -236,35 +251,54 @@ impl<R: Rings> Core<R> {
         busy
     }
 
-    /// Receive a batch from one port and process it.
+    /// Receive from one port and process it: a batch, and more while batches are full and there is room in the lane for one
+    /// more, since one call for many packets costs less than several.
     fn receive(&mut self, index: usize, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
-        let Some(slot) = &mut self.slots[index] else { return false };
-        let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { return false };
+        let target = self.fill_target();
         let mut frames = mem::take(&mut self.received);
-        let count = slot.port.receive(self.batch, &mut frames);
-        if count > 0 {
-            let received_ns = now();
-            let mut batch = Batch { umem: &self.umem, frames: &mut frames, ingress };
-            let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
-            self.shared().stats.batch(count, &tally);
-            let inject = self.is_worth_injecting();
-            if let Some(tracker) = self.processor.tracker() {
-                self.shared().stats.set_flows(&tracker.counts());
-            }
-            for (position, frame) in frames.drain(..).enumerate() {
-                match self.processor.outcomes()[position] {
-                    Outcome::Forward { egress, service } => {
-                        self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
-                    }
-                    Outcome::Drop(DropReason::Rejected) => {
-                        self.reject(Came { port, ingress, received_ns, inject }, frame, snapshot, now);
-                    }
-                    Outcome::Drop(reason) => self.discard(frame, reason),
+        let mut busy = false;
+        while let Some(slot) = &mut self.slots[index] {
+            let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { break };
+            let count = slot.port.receive(self.batch, &mut frames);
+            if count > 0 {
+                busy = true;
+                let came = Came { port, ingress, received_ns: now(), inject: false };
+                while !frames.is_empty() {
+                    self.process(&mut frames, came, snapshot, now);
                 }
+            }
+            if count < self.batch || !self.injecting.has_room(self.batch) {
+                break;
+            }
+            if let Some(slot) = &mut self.slots[index] {
+                slot.port.fill(&mut self.free, target);
             }
         }
         self.received = frames;
-        count > 0
+        if busy && let Some(tracker) = self.processor.tracker() {
+            self.shared().stats.set_flows(&tracker.counts());
+        }
+        busy
+    }
+
+    /// Process the first [`AT_A_TIME`] of `frames` and send them on their way.
+    fn process(&mut self, frames: &mut Vec<Frame>, came: Came, snapshot: &Snapshot, now: &impl Fn() -> u64) {
+        let count = frames.len().min(AT_A_TIME);
+        let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress: came.ingress };
+        let tally = self.processor.run_at(came.received_ns, snapshot, &mut batch, &mut *self.inspect);
+        self.shared().stats.batch(count, &tally);
+        let inject = self.is_worth_injecting();
+        self.waits = self.slots.iter().flatten().any(|slot| !slot.pending.is_empty());
+        for (position, frame) in frames.drain(..count).enumerate() {
+            match self.processor.outcomes()[position] {
+                Outcome::Forward { egress, service } => {
+                    let out = Outgoing { frame, service, received_ns: came.received_ns };
+                    self.dispatch(egress, out, inject, now);
+                }
+                Outcome::Drop(DropReason::Rejected) => self.reject(Came { inject, ..came }, frame, snapshot, now),
+                Outcome::Drop(reason) => self.discard(frame, reason),
+            }
+        }
     }
 
     /// Whether the last batch has enough packets for devices that take injected ones, or the call is made anyway.
@@ -289,7 +323,9 @@ impl<R: Rings> Core<R> {
             && (inject || ring.is_none())
             && self.injecting.takes(out.frame.packet_len().into())
         {
-            if let Some(Ring::Local(port)) = ring {
+            if self.waits
+                && let Some(Ring::Local(port)) = ring
+            {
                 self.hurry(port, device, now);
             }
             return self.push(device, out, now);
@@ -327,7 +363,9 @@ impl<R: Rings> Core<R> {
                 return self.turn_away(out, DropReason::TxFull);
             }
         }
-        self.shared().stats.sent(out.service, out.frame.packet_len());
+        if let Some(row) = self.row.add(out.service, out.frame.packet_len()) {
+            self.shared().stats.sent(row);
+        }
         self.release(out.frame);
     }
 
@@ -338,6 +376,7 @@ impl<R: Rings> Core<R> {
             return;
         }
         let stats = &self.all[usize::from(self.index)].stats;
+        stats.sent(mem::take(&mut self.row));
         let injected = self.injecting.run(now(), &stats.latency);
         stats.injected(&injected);
         if injected.refused.is_some() || injected.broken {
@@ -365,7 +404,10 @@ impl<R: Rings> Core<R> {
         let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
         match slot.and_then(|index| self.slots[usize::from(index)].as_mut()) {
             None | Some(Slot { gone: true, .. }) => self.turn_away(out, DropReason::NoService),
-            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => slot.pending.push_back(out),
+            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+                slot.pending.push_back(out);
+                self.waits = true;
+            }
             Some(_) => self.turn_away(out, DropReason::TxFull),
         }
     }
@@ -383,16 +425,19 @@ impl<R: Rings> Core<R> {
         let Some(slot) = &mut self.slots[index] else { return false };
         let mut busy = false;
         if !slot.pending.is_empty() && !slot.gone {
-            let mut run = (0, 0);
+            let (mut run, mut row) = ((0, 0), Row::default());
             let time = now();
             let submitted = slot.port.send(&mut slot.pending, |out| {
-                stats.sent(out.service, out.frame.packet_len());
+                if let Some(row) = row.add(out.service, out.frame.packet_len()) {
+                    stats.sent(row);
+                }
                 if out.received_ns != run.0 {
                     stats.latency.record(time.saturating_sub(run.0), run.1);
                     run = (out.received_ns, 0);
                 }
                 run.1 += 1;
             });
+            stats.sent(row);
             stats.latency.record(time.saturating_sub(run.0), run.1);
             slot.unkicked |= submitted > 0;
             busy |= submitted > 0;

@@ -99,7 +99,7 @@ pub(super) fn config(name: &str, path: &Path) -> ModuleConfig {
 pub(super) fn built(file: &str, json: &str) -> ModuleConfig {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/wasm").join(file);
     assert!(path.exists(), "{} is missing: run scripts/compile_wasm.sh", path.display());
-    ModuleConfig { config: json.to_owned(), ..config("module", &path) }
+    ModuleConfig { config: json.to_owned(), heap: 16 << 20, ..config("module", &path) }
 }
 
 pub(super) fn chain(modules: &[ModuleConfig]) -> ChainConfig {
