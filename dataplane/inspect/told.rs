@@ -152,6 +152,7 @@ impl Runner {
                 time_ns,
                 kind: AlertKind::Signature,
                 flow: flow(&self.alias, packet),
+                frame: packet.frame.checked_sub(WINDOW),
                 rule: packet.rule,
                 ingress: u16::try_from(packet.ingress).ok(),
                 chain: Some(batch.chain),

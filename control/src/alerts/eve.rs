@@ -22,6 +22,9 @@ pub(super) struct Eve<'a> {
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     flow_id: Option<u64>,
+    /// Number of the packet in its capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pcap_cnt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_iface: Option<&'a str>,
     event_type: &'static str,
@@ -88,6 +91,7 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
     Eve {
         timestamp: timestamp(event.time_ns),
         flow_id: event.flow.map(|flow| public_id(flow.id)),
+        pcap_cnt: None,
         in_iface: name(&names.interfaces, event.ingress),
         event_type: "alert",
         tuple: event.flow.map(|flow| {
@@ -130,19 +134,24 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
     }
 }
 
+/// `event` as a line of JSON without its end; `number` is that of its packet in a capture.
+pub(crate) fn line(event: &AlertEvent, names: &Names, number: Option<u64>) -> serde_json::Result<String> {
+    serde_json::to_string(&Eve { pcap_cnt: number, ..eve(event, names) })
+}
+
 fn name(names: &[String], index: Option<u16>) -> Option<&str> {
     index.and_then(|index| names.get(usize::from(index))).map(String::as_str)
 }
 
 /// RFC 3339 with microseconds and a numeric offset, `2026-01-02T03:04:05.000006+00:00`.
-fn timestamp(ns: u64) -> String {
+pub(crate) fn timestamp(ns: u64) -> String {
     let time = Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::MAX);
     let time = Offset::UTC.to_datetime(time);
     format!("{}.{:06}+00:00", time.strftime("%Y-%m-%dT%H:%M:%S"), time.subsec_nanosecond() / 1000)
 }
 
 /// Suricata's spelling of a protocol.
-fn protocol(number: u8) -> String {
+pub(crate) fn protocol(number: u8) -> String {
     match number {
         1 => "ICMP".to_owned(),
         6 => "TCP".to_owned(),
@@ -178,6 +187,7 @@ mod tests {
             time_ns: 1_767_323_045_000_006_999,
             kind: AlertKind::Signature,
             flow: Some(flow),
+            frame: None,
             rule: 7,
             ingress: Some(0),
             chain: Some(0),

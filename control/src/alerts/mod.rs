@@ -6,6 +6,7 @@ mod file;
 mod pump;
 mod store;
 
+pub(crate) use eve::{line, protocol, timestamp};
 pub(crate) use file::EveFile;
 pub(crate) use pump::{drain, run};
 pub(crate) use store::AlertStore;
