@@ -68,7 +68,8 @@ impl<'a> Region<'a> {
     pub fn with_arena(self, arena: &'a ArenaPages) -> Result<Self, InspectError> {
         let Mapping { base, len } = *arena.0;
         if self.len + len > MAX_LEN {
-            let problem = format!("with {len} bytes for streams it is above {MAX_LEN}; lower umem.frames or streams.memory_mib");
+            let problem =
+                format!("with {len} bytes for streams it is above {MAX_LEN}; lower umem.frames or streams.memory_mib");
             return Err(InspectError::Region { len: self.len, problem });
         }
         Ok(Self { arena: Some((base, len)), ..self })

@@ -130,8 +130,7 @@ impl Replay {
         let alerts = Arc::new(AlertQueue::new(ALERTS));
         let kept = SharedMemory::new(streams.memory).map_err(ReplayError::Memory)?;
         let address = WINDOW + u32::try_from(frames.memory.len()).unwrap_or(0);
-        let streaming =
-            Streaming::new(Streams::new(&streams, kept, address, HashKey::random()), Arc::clone(&alerts));
+        let streaming = Streaming::new(Streams::new(&streams, kept, address, HashKey::random()), Arc::clone(&alerts));
         let pages = streaming.pages();
         let runner = inspector.runner(&frames.memory.region().with_arena(&pages)?, Arc::clone(&alerts))?;
         let orders = Arc::new(OrderQueue::new(MAX_BATCH * 2));

@@ -25,6 +25,7 @@ use crate::{
     process::Inspect,
     rules::{Action, Ruleset},
     service::{Mac, Service, ServiceState, WayOut, set_queues},
+    stream::StreamConfig,
     wire::testing::tcp4,
     xsk::{self, PortId, PortSpec, Umem},
 };
@@ -66,6 +67,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         default_action: Action::Pass,
         modules: Vec::new(),
         chains: vec![ChainConfig { name: "default".into(), modules: Vec::new() }],
+        max_modules: 4,
         umem: UMEM,
         cores: Vec::new(),
         batch: 64,
@@ -76,6 +78,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         egress: EgressRequest::Auto,
         set_gro: false,
         flows: super::FlowConfig::default(),
+        streams: StreamConfig::default(),
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }

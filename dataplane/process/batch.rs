@@ -16,6 +16,7 @@ use crate::{
     bpf::Metadata,
     clock,
     flow::{Asked, Fate, FlowKey, FlowVerdict, HashKey, Index, Seen, Tracker},
+    inspect::Runner,
     plane::FailPolicy,
     stream::clear_urgent,
     wire::{self, ETH_HLEN, Fragment, Headers, Rewrite},
@@ -45,6 +46,14 @@ pub trait Inspect {
     /// What modules asked for in the last [`run`](Self::run), beside their verdicts.
     fn asked(&self) -> &[Asked] {
         &[]
+    }
+
+    /// Told before the first batch of what inspected before this did, to go on where that left off.
+    fn take_over(&mut self, _before: &mut dyn Inspect) {}
+
+    /// The instances that another may take over, where there are any.
+    fn runner(&mut self) -> Option<&mut Runner> {
+        None
     }
 }
 
@@ -430,11 +439,7 @@ impl Processor {
                     describe(*id, (datagram.address, len), &datagram.headers, queued.rule)
                 }
             };
-            self.packets.push(Packet {
-                flags: packet.flags | visit.flags,
-                ingress: frames.ingress().into(),
-                ..packet
-            });
+            self.packets.push(Packet { flags: packet.flags | visit.flags, ingress: frames.ingress().into(), ..packet });
         }
         if let Some(streaming) = &mut self.streaming {
             streaming.line_up(self.order.iter().map(|queued| queued.ticket));
@@ -471,17 +476,22 @@ impl Processor {
     fn settle(&mut self, monitor: bool, group: Range<usize>, cut: &[u32], tally: &mut Tally) {
         for (number, at) in (0..).zip(group) {
             let (queued, packet) = (self.order[at], &self.packets[at]);
-            let mut reason = (packet.verdict != verdict::PASS).then_some(DropReason::Module);
+            let visit = self.visits[usize::from(queued.ticket)];
+            let mut reason = match packet.verdict {
+                verdict::PASS => None,
+                // Of a datagram there is only its last fragment to answer to, which is not answered.
+                verdict::REJECT if visit.datagram.is_none() => Some(DropReason::Rejected),
+                _ => Some(DropReason::Module),
+            };
             if monitor {
                 tally.monitored += u64::from(reason.take().is_some());
             }
             if let Some(streaming) = &mut self.streaming {
-                let visit = &self.visits[usize::from(queued.ticket)];
                 if reason.is_some() || monitor {
-                    streaming.settle(visit, reason.is_some(), cut.contains(&number));
+                    streaming.settle(&visit, reason.is_some(), cut.contains(&number));
                 } else {
-                    reason = streaming.is_held_up(visit).then_some(DropReason::Stream);
-                    streaming.settle(visit, reason.is_some(), false);
+                    reason = streaming.is_held_up(&visit).then_some(DropReason::Stream);
+                    streaming.settle(&visit, reason.is_some(), false);
                 }
             }
             if let Some(reason) = reason {

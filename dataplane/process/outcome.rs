@@ -21,13 +21,15 @@ pub enum DropReason {
     Rule,
     /// A chain condemned the packet's flow.
     Condemned,
+    /// A module's verdict, of which the worker tells both ends, or the sender.
+    Rejected,
     /// Refused for its stream or datagram; the counters of streams say why.
     Stream,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Module,
         Self::NoService,
         Self::TtlExpired,
@@ -36,6 +38,7 @@ impl DropReason {
         Self::Malformed,
         Self::Rule,
         Self::Condemned,
+        Self::Rejected,
         Self::Stream,
     ];
 
@@ -51,6 +54,7 @@ impl DropReason {
             Self::Malformed => "malformed",
             Self::Rule => "rule",
             Self::Condemned => "condemned",
+            Self::Rejected => "rejected",
             Self::Stream => "stream",
         }
     }
@@ -72,6 +76,6 @@ pub enum Outcome {
         /// Index of the service, for its counters.
         service: u16,
     },
-    /// Discard it.
+    /// Discard it; see [`wire::reply`](crate::wire::reply) for what is told of [`DropReason::Rejected`].
     Drop(DropReason),
 }

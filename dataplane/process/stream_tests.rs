@@ -163,11 +163,8 @@ impl Bench {
     }
 
     fn handshake(&mut self) {
-        let batch = [
-            Seg::there(SYN, 1000, 0, &[]),
-            Seg::back(SYN | ACK, 5000, 1001, &[]),
-            Seg::there(ACK, 1001, 5001, &[]),
-        ];
+        let batch =
+            [Seg::there(SYN, 1000, 0, &[]), Seg::back(SYN | ACK, 5000, 1001, &[]), Seg::there(ACK, 1001, 5001, &[])];
         assert_eq!(self.segments(&batch), [SERVICE; 3]);
     }
 
@@ -237,11 +234,7 @@ fn descriptors_tell_of_flows_and_chunks_of_their_packets() {
     let told: Vec<_> = chunks.iter().map(|chunk| (chunk.packet, chunk.len, chunk.flags)).collect();
     assert_eq!(
         told,
-        [
-            (0, 5, chunk::START | chunk::MIDSTREAM),
-            (1, 5, chunk::START | chunk::TO_CLIENT),
-            (2, 3, chunk::START)
-        ]
+        [(0, 5, chunk::START | chunk::MIDSTREAM), (1, 5, chunk::START | chunk::TO_CLIENT), (2, 3, chunk::START)]
     );
     for chunk in chunks {
         assert_eq!(chunk.flow, bench.inspect.packets[chunk.packet as usize].flow);

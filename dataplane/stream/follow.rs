@@ -214,11 +214,8 @@ impl Streams {
             sides[1 - side].answered(tcp.ack);
         }
         // Who opens it sends a SYN. In the midst, services are taken to have the lower port.
-        let sent_by_server = if midstream {
-            segment.headers.src_port < segment.headers.dst_port
-        } else {
-            tcp.has(bits::ACK)
-        };
+        let sent_by_server =
+            if midstream { segment.headers.src_port < segment.headers.dst_port } else { tcp.has(bits::ACK) };
         self.counts.opened += 1;
         self.counts.midstream += u64::from(midstream);
         Ok(Some(self.table.enter(Stream {
@@ -238,7 +235,15 @@ impl Streams {
     }
 
     /// Take a segment of a stream that is there.
-    fn meet(&mut self, now: u64, place: Place, entered: bool, segment: &Segment<'_>, tcp: &Tcp, events: &mut Events) -> Step {
+    fn meet(
+        &mut self,
+        now: u64,
+        place: Place,
+        entered: bool,
+        segment: &Segment<'_>,
+        tcp: &Tcp,
+        events: &mut Events,
+    ) -> Step {
         let side = segment.way & 1;
         let Some(stream) = self.table.get(place) else { return self.refuse(Refusal::Pressure) };
         if stream.dead {

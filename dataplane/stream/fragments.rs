@@ -262,7 +262,8 @@ impl Fragments {
             self.spoil(at, streams);
             return refuse(streams, Refusal::FragmentOverlap, true);
         }
-        let whole = if last { Some(end) } else { context.total }.is_some_and(|total| context.received + data.len() == total);
+        let whole =
+            if last { Some(end) } else { context.total }.is_some_and(|total| context.received + data.len() == total);
         if whole && self.area + MAX_HEADERS + context.end.max(end) + ALIGN > AREA {
             return under_pressure(streams);
         }
@@ -410,7 +411,11 @@ fn piece(frame: &[u8], headers: &Headers) -> Option<Piece> {
     };
     let len = piece.data.len();
     let fits = piece.headers - l3 + piece.offset + len <= MAX_DATA && frame.len() >= piece.data.end;
-    (headers.fragment != Fragment::None && !headers.truncated && len > 0 && (!piece.more || len.is_multiple_of(8)) && fits)
+    (headers.fragment != Fragment::None
+        && !headers.truncated
+        && len > 0
+        && (!piece.more || len.is_multiple_of(8))
+        && fits)
         .then_some(piece)
 }
 

@@ -34,14 +34,14 @@ pub use config::{
 };
 pub use counts::{Refusal, StreamCounts};
 pub use events::{Event, Events};
-pub use fragments::{Collected, Datagram, Fragments};
 pub use follow::{Passage, Segment, Step, Streams};
+pub use fragments::{Collected, Datagram, Fragments};
 pub use segment::clear_urgent;
 
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod fragments_tests;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
