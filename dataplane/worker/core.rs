@@ -258,9 +258,9 @@ impl<R: Rings> Core<R> {
         let target = self.fill_target();
         let mut frames = mem::take(&mut self.received);
         let mut busy = false;
-        loop {
-            let Some(slot) = &mut self.slots[index] else { break };
-            let Some(ingress) = slot.port.ingress() else { break };
+        while let Some((slot, ingress)) =
+            self.slots[index].as_mut().and_then(|slot| slot.port.ingress().map(|ingress| (slot, ingress)))
+        {
             let count = slot.port.receive(self.batch, &mut frames);
             if count > 0 {
                 busy = true;
