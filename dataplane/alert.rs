@@ -62,6 +62,8 @@ pub struct AlertEvent {
     pub kind: AlertKind,
     /// The packet's flow, where there is a packet.
     pub flow: Option<AlertFlow>,
+    /// Offset in the packet memory of the packet's frame, where there is a packet; it tells which of a batch it was.
+    pub frame: Option<u32>,
     /// Number of the rule that sent the packet to inspection, or would have dropped it; 0 for none.
     pub rule: u32,
     /// Index of the interface the packet came in by.
@@ -91,6 +93,7 @@ impl AlertEvent {
             time_ns: crate::clock::wall_ns(),
             kind: AlertKind::Dataplane,
             flow: None,
+            frame: None,
             rule: 0,
             ingress: None,
             chain: None,
@@ -161,12 +164,12 @@ impl AlertQueue {
         self.events.is_full()
     }
 
-    /// Count `n` alerts that were raised without their further fields: too long, or no JSON object.
+    /// Count `n` alerts of which further fields were left out: too long, no JSON, or not what their keys say.
     pub fn count_fields_dropped(&self, n: u64) {
         self.fields_dropped.fetch_add(n, Relaxed);
     }
 
-    /// Alerts whose further fields were left out.
+    /// Alerts of which further fields were left out.
     #[must_use]
     pub fn fields_dropped(&self) -> u64 {
         self.fields_dropped.load(Relaxed)

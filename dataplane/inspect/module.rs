@@ -1,6 +1,6 @@
 //! A module file: read, checked against the ABI, compiled.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use secuxflow_abi::{ABI_VERSION, HEAP_LIMIT, exports, imports};
 use sha2::{Digest, Sha256};
@@ -9,12 +9,13 @@ use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, ValType};
 
 use super::{
     InspectError,
-    engine::TICK,
+    engine::{TABLE_ELEMENTS, TABLES, TICK},
     host::{self, Host},
     metrics::Metric,
+    sections::Sections,
     stats::Totals,
 };
-use crate::plane::{FailPolicy, ModuleConfig, ModuleMetric};
+use crate::plane::{FailPolicy, ModuleAbout, ModuleConfig, ModuleMetric};
 
 /// Size of a WebAssembly page in bytes.
 const PAGE: usize = 64 << 10;
@@ -25,11 +26,17 @@ pub(super) struct Module {
     pub(super) path: String,
     /// SHA-256 of the file, hex.
     pub(super) sha256: String,
+    /// Bytes of the file.
+    pub(super) size: u64,
     pub(super) abi: u32,
     /// It exports `sxf_inspect`.
     pub(super) inspects: bool,
     /// It exports `sxf_stream`.
     pub(super) streams: bool,
+    /// What it says it is, where it says so.
+    pub(super) about: ModuleAbout,
+    /// It has a schema of its configuration.
+    pub(super) has_schema: bool,
     /// What it declares when it is first started.
     pub(super) metrics: Vec<Metric>,
     pub(super) pre: InstancePre<Host>,
@@ -53,14 +60,19 @@ impl Module {
     pub(super) fn load(linker: &Linker<Host>, config: &ModuleConfig) -> Result<Self, InspectError> {
         check_settings(config)?;
         let name = config.name.clone();
-        let bytes = std::fs::read(&config.path).map_err(|source| InspectError::Read {
-            name: name.clone(),
-            path: config.path.clone(),
-            source,
-        })?;
+        let bytes = match &config.code {
+            Some(code) => Cow::Borrowed(code.bytes()),
+            None => Cow::Owned(std::fs::read(&config.path).map_err(|source| InspectError::Read {
+                name,
+                path: config.path.clone(),
+                source,
+            })?),
+        };
         let refused = |problem: String| refused(config, problem);
         let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
-        check_memory(&binary, config.heap).map_err(refused)?;
+        check_sizes(&binary, config.heap).map_err(refused)?;
+        let sections = Sections::read(&binary).map_err(refused)?;
+        sections.check(&config.config).map_err(refused)?;
         let engine = linker.engine();
         let module = wasmtime::Module::new(engine, &binary)
             .map_err(|e| refused(format!("this host cannot run it: {}", causes(&e))))?;
@@ -71,9 +83,12 @@ impl Module {
             name: config.name.clone(),
             path: config.path.display().to_string(),
             sha256: hex(&Sha256::digest(&bytes)),
+            size: bytes.len() as u64,
             abi: ABI_VERSION,
             inspects: module.get_export(exports::INSPECT).is_some(),
             streams: module.get_export(exports::STREAM).is_some(),
+            has_schema: sections.has_schema(),
+            about: sections.about,
             metrics: Vec::new(),
             pre,
             config: config.config.clone(),
@@ -98,7 +113,7 @@ pub(super) fn refused(config: &ModuleConfig, problem: String) -> InspectError {
 }
 
 /// Epochs that a batch may take: the deadline rounded up to ticks, and one for the tick that is under way.
-fn ticks(deadline: std::time::Duration) -> u64 {
+pub(super) fn ticks(deadline: std::time::Duration) -> u64 {
     u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).clamp(1, 1 << 32) + 1
 }
 
@@ -125,12 +140,15 @@ fn check_settings(config: &ModuleConfig) -> Result<(), InspectError> {
     Ok(())
 }
 
-/// Refuse a memory that could never be had, before the compiler does so in its own words.
-fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
+/// Refuse a memory or tables that could never be had, before the compiler does so in its own words.
+fn check_sizes(binary: &[u8], heap: usize) -> Result<(), String> {
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload.map_err(|e| format!("not a WebAssembly module: {e}"))?;
         if let Payload::Version { encoding: wasmparser::Encoding::Component, .. } = payload {
             return Err("it is a component; build it as a core module (no WASI, no wit-bindgen)".into());
+        }
+        if let Payload::TableSection(tables) = &payload {
+            check_tables(tables.clone())?;
         }
         let Payload::MemorySection(memories) = payload else { continue };
         for memory in memories {
@@ -145,6 +163,23 @@ fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
                      {HEAP_LIMIT}) or build it with a smaller initial memory"
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+fn check_tables(tables: wasmparser::TableSectionReader<'_>) -> Result<(), String> {
+    if tables.count() > TABLES {
+        return Err(format!("it has {} tables, at most {TABLES} are possible", tables.count()));
+    }
+    for table in tables {
+        let table = table.map_err(|e| format!("not a WebAssembly module: {e}"))?;
+        if table.ty.initial > TABLE_ELEMENTS as u64 {
+            return Err(format!(
+                "it has a table of {} elements, at most {TABLE_ELEMENTS} are possible: it takes so many functions by \
+                 address, or reserves too much",
+                table.ty.initial
+            ));
         }
     }
     Ok(())

@@ -9,6 +9,8 @@ mod http;
 mod load;
 mod metrics;
 mod readme;
+mod reload;
+mod sections;
 mod streams;
 mod support;
 mod window;

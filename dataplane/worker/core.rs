@@ -1,12 +1,17 @@
 //! One worker's turn: receive, process, inject, transmit, reap, refill. No syscall but the kicks and the injections, and
 //! those behind traits.
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, atomic::Ordering::AcqRel},
+};
 
 use super::{
     budget::Budget,
     command::{Command, Egress, FlowsRead, Ring},
     injecting::{Injecting, WORTH},
+    reject::{Came, Limit},
     shared::{Mail, Shared},
     stats::Row,
 };
@@ -39,10 +44,10 @@ struct Slot<R> {
 pub(super) struct Core<R> {
     index: u16,
     batch: usize,
-    umem: Umem,
+    pub(super) umem: Umem,
     /// Frames that this worker would like to hold.
     share: usize,
-    free: Vec<Frame>,
+    pub(super) free: Vec<Frame>,
     slots: Vec<Option<Slot<R>>>,
     /// Slot by port number.
     by_id: Vec<Option<u16>>,
@@ -60,6 +65,8 @@ pub(super) struct Core<R> {
     waits: bool,
     /// Of packets that were pushed into the lane, what is not counted yet.
     row: Row,
+    /// Of ICMP errors about rejected packets.
+    pub(super) icmp: Limit,
 }
 
 /// A received batch, as the processor sees it.
@@ -142,6 +149,7 @@ impl<R: Rings> Core<R> {
             fresh: Vec::new(),
             waits: false,
             row: Row::default(),
+            icmp: Limit::default(),
         }
     }
 
@@ -184,8 +192,11 @@ impl<R: Rings> Core<R> {
             Command::Lane { lane, reply } => {
                 let _ = reply.send(self.injecting.replace(lane));
             }
-            Command::Inspect { inspect, reply } => {
-                let _ = reply.send(mem::replace(&mut self.inspect, inspect));
+            Command::Inspect { mut inspect, claim, reply } => {
+                if !claim.swap(true, AcqRel) {
+                    inspect.take_over(&mut *self.inspect);
+                    let _ = reply.send(mem::replace(&mut self.inspect, inspect));
+                }
             }
             Command::Flows { from, mut into, reply } => {
                 let next = self.processor.tracker().and_then(|tracker| tracker.table().read(from, &mut into));
@@ -228,7 +239,7 @@ impl<R: Rings> Core<R> {
         let index = self.by_id.get_mut(usize::from(id.0))?.take()?;
         let mut slot = self.slots[usize::from(index)].take()?;
         for out in slot.pending.drain(..) {
-            self.discard(out.frame, DropReason::NoService);
+            self.turn_away(out, DropReason::NoService);
         }
         Some(slot.port)
     }
@@ -258,15 +269,16 @@ impl<R: Rings> Core<R> {
         let target = self.fill_target();
         let mut frames = mem::take(&mut self.received);
         let mut busy = false;
-        while let Some((slot, ingress)) =
-            self.slots[index].as_mut().and_then(|slot| slot.port.ingress().map(|ingress| (slot, ingress)))
-        {
+        loop {
+            let Some(slot) = &mut self.slots[index] else { break };
+            let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { break };
             let count = slot.port.receive(self.batch, &mut frames);
             if count > 0 {
                 busy = true;
                 let received_ns = now();
                 while !frames.is_empty() {
-                    self.process(&mut frames, ingress, received_ns, snapshot, now);
+                    let came = Came { port, ingress, received_ns, inject: false };
+                    self.process(&mut frames, came, snapshot, now);
                     self.flush(now);
                 }
             }
@@ -285,16 +297,9 @@ impl<R: Rings> Core<R> {
     }
 
     /// Process the first [`AT_A_TIME`] of `frames` and send them on their way.
-    fn process(
-        &mut self,
-        frames: &mut Vec<Frame>,
-        ingress: u16,
-        received_ns: u64,
-        snapshot: &Snapshot,
-        now: &impl Fn() -> u64,
-    ) {
-        let count = frames.len().min(AT_A_TIME);
-        let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress };
+    fn process(&mut self, frames: &mut Vec<Frame>, came: Came, snapshot: &Snapshot, now: &impl Fn() -> u64) {
+        let (count, received_ns) = (frames.len().min(AT_A_TIME), came.received_ns);
+        let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress: came.ingress };
         let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
         self.shared().stats.batch(count, &tally);
         let inject = self.is_worth_injecting();
@@ -304,6 +309,7 @@ impl<R: Rings> Core<R> {
                 Outcome::Forward { egress, service } => {
                     self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
                 }
+                Outcome::Drop(DropReason::Rejected) => self.reject(Came { inject, ..came }, frame, snapshot, now),
                 Outcome::Drop(reason) => self.discard(frame, reason),
             }
         }
@@ -325,7 +331,7 @@ impl<R: Rings> Core<R> {
 
     /// Send a frame on its way out: into the lane when that is worth it or the only way, else to a TX ring, here or by
     /// way of another worker.
-    fn dispatch(&mut self, egress: EgressId, out: Outgoing, inject: bool, now: &impl Fn() -> u64) {
+    pub(super) fn dispatch(&mut self, egress: EgressId, out: Outgoing, inject: bool, now: &impl Fn() -> u64) {
         let Egress { ring, device } = self.way(egress);
         if let Some(device) = device
             && (inject || ring.is_none())
@@ -342,16 +348,16 @@ impl<R: Rings> Core<R> {
             Some(Ring::Local(port)) => self.enqueue(port, out),
             Some(Ring::Remote { worker, port }) => {
                 let Some(owner) = self.all.get(usize::from(worker)) else {
-                    return self.discard(out.frame, DropReason::NoService);
+                    return self.turn_away(out, DropReason::NoService);
                 };
                 self.umem.note(&out.frame, Place::Mailbox);
                 match owner.mailbox.push(Mail { port, out }) {
                     Ok(()) => owner.ring(),
-                    Err(mail) => self.discard(mail.out.frame, DropReason::TxFull),
+                    Err(mail) => self.turn_away(mail.out, DropReason::TxFull),
                 }
             }
-            None if device.is_some() => self.discard(out.frame, DropReason::Mtu),
-            None => self.discard(out.frame, DropReason::NoService),
+            None if device.is_some() => self.turn_away(out, DropReason::Mtu),
+            None => self.turn_away(out, DropReason::NoService),
         }
     }
 
@@ -368,7 +374,7 @@ impl<R: Rings> Core<R> {
         if !self.injecting.push(device, self.umem.bytes(&out.frame), out.received_ns) {
             self.inject(now);
             if !self.injecting.push(device, self.umem.bytes(&out.frame), out.received_ns) {
-                return self.discard(out.frame, DropReason::TxFull);
+                return self.turn_away(out, DropReason::TxFull);
             }
         }
         if let Some(row) = self.row.add(out.service, out.frame.packet_len()) {
@@ -407,12 +413,12 @@ impl<R: Rings> Core<R> {
     }
 
     /// Let a frame wait for room in a port's TX ring, unless too many wait there already.
-    fn enqueue(&mut self, id: PortId, out: Outgoing) {
+    pub(super) fn enqueue(&mut self, id: PortId, out: Outgoing) {
         let ring = self.umem.layout().ring as usize;
         let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
         let slots = &mut self.slots;
         match slot.and_then(|index| Some((index, slots.get_mut(usize::from(index))?.as_mut()?))) {
-            None | Some((_, Slot { gone: true, .. })) => self.discard(out.frame, DropReason::NoService),
+            None | Some((_, Slot { gone: true, .. })) => self.turn_away(out, DropReason::NoService),
             Some((index, slot)) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
                 // One for each port is room enough; whatever is not noted is sent at the end of the turn.
                 if slot.pending.is_empty() && self.fresh.len() < self.fresh.capacity() {
@@ -421,7 +427,7 @@ impl<R: Rings> Core<R> {
                 slot.pending.push_back(out);
                 self.waits = true;
             }
-            Some(_) => self.discard(out.frame, DropReason::TxFull),
+            Some(_) => self.turn_away(out, DropReason::TxFull),
         }
     }
 
@@ -480,7 +486,7 @@ impl<R: Rings> Core<R> {
         busy |= slot.port.reap(&mut self.free) > 0;
         if slot.gone {
             while let Some(out) = self.slots[index].as_mut().and_then(|slot| slot.pending.pop_front()) {
-                self.discard(out.frame, DropReason::NoService);
+                self.turn_away(out, DropReason::NoService);
             }
         } else if slot.port.ingress().is_some() {
             slot.port.fill(&mut self.free, fill_target);
@@ -516,12 +522,12 @@ impl<R: Rings> Core<R> {
         }
     }
 
-    fn discard(&mut self, frame: Frame, reason: DropReason) {
+    pub(super) fn discard(&mut self, frame: Frame, reason: DropReason) {
         self.shared().stats.dropped(reason, frame.packet_len());
         self.release(frame);
     }
 
-    fn release(&mut self, frame: Frame) {
+    pub(super) fn release(&mut self, frame: Frame) {
         self.umem.note(&frame, Place::Free);
         self.free.push(frame);
     }

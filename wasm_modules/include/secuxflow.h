@@ -107,6 +107,11 @@ static inline const volatile u8 *sxf_payload(const struct sxf_packet *p) {
         return (const volatile u8 *)(p->frame + p->payload);
 }
 
+/* The bytes of a piece of a stream, in place. */
+static inline const volatile u8 *sxf_bytes(const struct sxf_chunk *c) {
+        return (const volatile u8 *)c->data;
+}
+
 /* Copy out of the window by loads; volatile, so that no compiler turns it into memory.copy. */
 static inline void sxf_copy(u8 *to, const volatile u8 *from, u32 n) {
         for (u32 i = 0; i < n; i++)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{flows::FlowCommand, sets::SetCommand};
+use super::{chains::ChainCommand, flows::FlowCommand, modules::ModuleCommand, replay::CaptureFlags, sets::SetCommand};
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
@@ -19,7 +19,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  refused by the daemon, or failed
   2  the command line is wrong; or `secuxflow` alone without a default configuration
   3  the daemon cannot be reached
-  4  the configuration, a ruleset file or a feed is not valid, or cannot be read
+  4  the configuration, a ruleset file, a feed, a module or a key is not valid, or cannot be read
   5  the daemon cannot start (capability, interface, module, socket, state or set file)";
 
 /// Flags of every command come behind a command's own in its help.
@@ -73,11 +73,15 @@ pub(crate) enum ClientCommand {
     /// Say where destinations live.
     #[command(subcommand)]
     Service(ServiceCommand),
-    /// Show modules.
+    /// Load, replace and unload modules while traffic runs; check, sign and begin new ones.
     #[command(subcommand)]
     Module(ModuleCommand),
-    /// Try a packet without sending one: which rule wins and why, which modules run, what each says.
-    Inspect(InspectFlags),
+    /// Make, change and delete chains of modules while traffic runs.
+    #[command(subcommand)]
+    Chain(ChainCommand),
+    /// Try a packet without sending one: which rule wins and why, which modules run, what each says. With --pcap, all
+    /// packets of a capture, without a daemon.
+    Inspect(Box<InspectFlags>),
     /// Show alerts.
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -336,13 +340,6 @@ pub(crate) enum ServiceCommand {
     },
 }
 
-/// `secuxflow module`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModuleCommand {
-    /// List modules with their verdicts, time and failures.
-    List,
-}
-
 /// `secuxflow alert`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertCommand {
@@ -360,8 +357,8 @@ pub(crate) enum AlertCommand {
 #[derive(Debug, Args)]
 pub(crate) struct InspectFlags {
     /// Source address.
-    #[arg(long)]
-    pub(super) ip: String,
+    #[arg(long, required_unless_present = "pcap")]
+    pub(super) ip: Option<String>,
     /// Destination address [default: the first service of the same family].
     #[arg(long)]
     pub(super) dst: Option<String>,
@@ -372,9 +369,11 @@ pub(crate) struct InspectFlags {
     #[arg(long)]
     pub(super) port: Option<u32>,
     /// Protocol: tcp, udp, icmp, ... or a number.
-    #[arg(long)]
-    pub(super) proto: String,
+    #[arg(long, required_unless_present = "pcap")]
+    pub(super) proto: Option<String>,
     /// Transport payload; \r, \n, \t, \\ and \xNN stand for bytes.
     #[arg(long)]
     pub(super) payload: Option<String>,
+    #[command(flatten)]
+    pub(super) capture: CaptureFlags,
 }

@@ -2,12 +2,18 @@
 
 use std::{io, process::ExitCode};
 
+use secuxflow::{
+    inspect::InspectError,
+    offline::{CaptureError, ReplayError},
+};
+
 use crate::{
     api::{ErrorBody, ErrorCode, Fault},
     client::ClientError,
     config::ConfigError,
     daemon::StartError,
     error::ApiError,
+    modules::KeyError,
     ruleset::RulesetError,
 };
 
@@ -22,7 +28,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The daemon cannot be reached.
     Unreachable = 3,
-    /// The configuration, a ruleset file or a feed is not valid, or cannot be read.
+    /// The configuration, a ruleset file, a feed, a module or a key is not valid, or cannot be read.
     Config = 4,
     /// The daemon cannot start.
     Start = 5,
@@ -53,6 +59,39 @@ pub(crate) enum Failure {
         name: String,
         /// What the system said, or the limit.
         source: io::Error,
+    },
+    /// A module's file, its configuration or its place cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said, or what is wrong.
+        source: io::Error,
+    },
+    /// A key or signature cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A module is none that could be loaded.
+    #[error(transparent)]
+    Module(#[from] InspectError),
+    /// Rules or modules cannot be made ready for a capture.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A capture cannot be read, or not to its end.
+    #[error("{name} {source}")]
+    Capture {
+        /// The file, or `standard input`.
+        name: String,
+        /// What is wrong with it.
+        source: CaptureError,
+    },
+    /// Packets of a capture were passed over.
+    #[error("{name} has packets that were passed over: {what}")]
+    PassedOver {
+        /// The file, or `standard input`.
+        name: String,
+        /// Which, and how many.
+        what: String,
     },
     /// Something of the command line breaks a rule that only shows once it is looked at.
     #[error(transparent)]
@@ -85,13 +124,24 @@ impl Failure {
         match self {
             Self::Client(ClientError::Unreachable { .. } | ClientError::Denied { .. } | ClientError::Broken(_))
             | Self::StreamEnded => Exit::Unreachable,
-            Self::Config(_) | Self::Ruleset(_) | Self::Feed { .. } | Self::Start(StartError::Config(_)) => Exit::Config,
+            Self::Config(_)
+            | Self::Ruleset(_)
+            | Self::Feed { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Module(_)
+            | Self::Replay(_)
+            | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
             Self::Start(_) => Exit::Start,
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Client(_) | Self::Refused(_) | Self::Unmapped { .. } | Self::Output(_) | Self::Runtime(_) => {
-                Exit::Failed
-            }
+            Self::Client(_)
+            | Self::Refused(_)
+            | Self::Unmapped { .. }
+            | Self::Capture { .. }
+            | Self::PassedOver { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => Exit::Failed,
         }
     }
 
@@ -116,7 +166,14 @@ impl Failure {
             Self::Ruleset(RulesetError::Invalid { faults, .. }) => faults.clone(),
             _ => Vec::new(),
         };
-        let field = faults.iter().find_map(Fault::place);
+        let setting = match self {
+            Self::Module(InspectError::Setting { setting, .. }) => Some((*setting).to_owned()),
+            Self::Module(InspectError::Refused { problem, .. }) if problem.contains("configuration") => {
+                Some("config".to_owned())
+            }
+            _ => None,
+        };
+        let field = faults.iter().find_map(Fault::place).or(setting);
         ErrorBody { code, field, message: self.to_string(), faults }
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use secuxflow::{
-    plane::{Count, Latency, Mode, Named, OffloadStatus},
+    plane::{Count, Latency, MetricKind, Mode, Named, OffloadStatus},
     service::ServiceState,
 };
 
@@ -76,6 +76,7 @@ fn daemon(sink: &Sink, status: &Status, started: Timestamp) {
     sink.seconds(&t::START_TIME, &[], u64::try_from(started.as_nanosecond()).unwrap_or(0));
     sink.set(&t::ALERTS_RAISED, &[], status.plane.alerts_raised);
     sink.set(&t::ALERTS_DROPPED, &[], status.plane.alerts_dropped);
+    sink.set(&t::ALERT_FIELDS_DROPPED, &[], status.plane.alert_fields_dropped);
     sink.set(&t::ALERT_WRITE_ERRORS, &[], status.alert_write_errors);
 }
 
@@ -128,6 +129,10 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
         sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
+        let replies = worker.replies;
+        for (outcome, count) in [("sent", replies.sent), ("lost", replies.lost), ("held_back", replies.held_back)] {
+            sink.set(&t::WORKER_REPLIES, &[&index, outcome], count);
+        }
         sink.set(&t::WORKER_INJECTED, &[&index], worker.injected);
         sink.set(&t::WORKER_INJECT_LOST, &[&index], worker.inject_lost);
         sink.set(&t::WORKER_INJECT_CALLS, &[&index], worker.inject_calls);
@@ -184,6 +189,7 @@ fn modules(sink: &Sink, status: &Status) {
         let name = &*module.name;
         sink.count(&t::MODULE_PACKETS, &t::MODULE_BYTES, &[name, "pass"], module.passed);
         sink.count(&t::MODULE_PACKETS, &t::MODULE_BYTES, &[name, "drop"], module.dropped);
+        sink.set(&t::MODULE_MONITORED_PACKETS, &[name], module.monitored.packets);
         sink.set(&t::MODULE_ALERTS, &[name], module.alerts);
         sink.set(&t::MODULE_CALLS, &[name], module.calls);
         sink.seconds(&t::MODULE_SECONDS, &[name], module.time_ns);
@@ -191,6 +197,13 @@ fn modules(sink: &Sink, status: &Status) {
             sink.set(&t::MODULE_FAILURES, &[name, &failure.name], failure.value);
         }
         sink.set(&t::MODULE_IN_SERVICE, &[name], module.in_service.into());
+        for metric in &module.metrics {
+            let decl = match metric.kind {
+                MetricKind::Counter => &t::MODULE_METRIC,
+                MetricKind::Gauge => &t::MODULE_GAUGE,
+            };
+            sink.set(decl, &[name, &metric.name], metric.value);
+        }
     }
 }
 

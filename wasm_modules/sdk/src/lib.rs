@@ -63,16 +63,26 @@
 #[cfg(all(target_arch = "wasm32", target_feature = "bulk-memory"))]
 compile_error!("build with -C target-cpu=mvp, as scripts/compile_wasm.sh does: memory.copy from the window traps");
 
+/// The example in Rust of the specification is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Specification;
+
 #[doc(hidden)]
 pub extern crate alloc;
 
+mod action;
 mod alert;
 mod batch;
 mod calls;
 mod config;
+mod domains;
 mod module;
+mod networks;
 mod rate;
 mod setup;
+mod sliding;
 mod stream;
 mod table;
 mod window;
@@ -83,15 +93,19 @@ pub mod guest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod harness;
 
+pub use action::Action;
 pub use alert::{Fields, Severity};
 pub use batch::{Batch, Packet, Verdict};
 pub use config::{check_range, parse as parse_config};
+pub use domains::Domains;
 pub use module::{Exports, Inspect, Module, Stream, about};
+pub use networks::Networks;
 pub use rate::{Bucket, Rate};
 pub use secuxflow_abi as abi;
 pub use serde;
 pub use serde_json;
 pub use setup::{Counter, Gauge, Setup, clock};
+pub use sliding::{Count, Halves, Sketch};
 pub use stream::{Chunk, Chunks};
 pub use table::{FlowStates, Sources, Table, prefix};
 pub use window::copy;

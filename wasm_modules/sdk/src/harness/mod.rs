@@ -130,6 +130,12 @@ impl<M: Exports> Harness<M> {
         self.recorder.lines.iter().map(|(_, line)| line.as_str())
     }
 
+    /// The module itself.
+    #[must_use]
+    pub fn module(&self) -> &M {
+        &self.module
+    }
+
     /// Value of a metric that the module declared.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<u64> {
