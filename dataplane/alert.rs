@@ -33,6 +33,8 @@ pub enum Verdict {
     Pass,
     /// Discarded.
     Drop,
+    /// Discarded, and both ends or the sender told.
+    Reject,
 }
 
 /// What an alert tells of.
@@ -51,7 +53,7 @@ pub enum AlertKind {
     Dataplane,
 }
 
-/// One alert. Fixed size, so that a worker makes and queues it without allocating.
+/// One alert. Fixed size but for the fields, so that a worker makes and queues it without allocating.
 #[derive(Debug, Clone)]
 pub struct AlertEvent {
     /// Wall-clock time in nanoseconds since the Unix epoch.
@@ -60,6 +62,8 @@ pub struct AlertEvent {
     pub kind: AlertKind,
     /// The packet's flow, where there is a packet.
     pub flow: Option<AlertFlow>,
+    /// Offset in the packet memory of the packet's frame, where there is a packet; it tells which of a batch it was.
+    pub frame: Option<u32>,
     /// Number of the rule that sent the packet to inspection, or would have dropped it; 0 for none.
     pub rule: u32,
     /// Index of the interface the packet came in by.
@@ -76,6 +80,9 @@ pub struct AlertEvent {
     pub verdict: Verdict,
     /// Text for people.
     pub message: ArrayString<MAX_MESSAGE>,
+    /// A JSON object of further fields as the module wrote it, unchecked, at most [`MAX_FIELDS`](secuxflow_abi::MAX_FIELDS)
+    /// bytes. On the heap, for few alerts have any, and room for them in each would make the queue four times as large.
+    pub fields: Option<Box<[u8]>>,
 }
 
 impl AlertEvent {
@@ -86,6 +93,7 @@ impl AlertEvent {
             time_ns: crate::clock::wall_ns(),
             kind: AlertKind::Dataplane,
             flow: None,
+            frame: None,
             rule: 0,
             ingress: None,
             chain: None,
@@ -94,6 +102,7 @@ impl AlertEvent {
             signature: 0,
             verdict: Verdict::Pass,
             message: cut(text.as_bytes()),
+            fields: None,
         }
     }
 }
@@ -120,13 +129,19 @@ pub struct AlertQueue {
     events: ArrayQueue<AlertEvent>,
     raised: AtomicU64,
     dropped: AtomicU64,
+    fields_dropped: AtomicU64,
 }
 
 impl AlertQueue {
     /// A queue of `capacity` alerts, at least 1.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { events: ArrayQueue::new(capacity.max(1)), raised: AtomicU64::new(0), dropped: AtomicU64::new(0) }
+        Self {
+            events: ArrayQueue::new(capacity.max(1)),
+            raised: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            fields_dropped: AtomicU64::new(0),
+        }
     }
 
     /// Queue an alert; when the queue is full it is dropped and counted.
@@ -141,6 +156,23 @@ impl AlertQueue {
     pub fn count_dropped(&self, n: u64) {
         self.raised.fetch_add(n, Relaxed);
         self.dropped.fetch_add(n, Relaxed);
+    }
+
+    /// Whether the next alert would find no room, unless one is taken out before.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.events.is_full()
+    }
+
+    /// Count `n` alerts of which further fields were left out: too long, no JSON, or not what their keys say.
+    pub fn count_fields_dropped(&self, n: u64) {
+        self.fields_dropped.fetch_add(n, Relaxed);
+    }
+
+    /// Alerts of which further fields were left out.
+    #[must_use]
+    pub fn fields_dropped(&self) -> u64 {
+        self.fields_dropped.load(Relaxed)
     }
 
     /// The oldest alert, if there is one.

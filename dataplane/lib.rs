@@ -13,6 +13,7 @@ pub mod egress;
 pub mod flow;
 pub mod inspect;
 mod numa;
+pub mod offline;
 pub mod plane;
 pub mod process;
 pub mod rules;

@@ -4,12 +4,13 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-usage: scripts/compile_wasm.sh [--skip-rust] [--out DIR]
+usage: scripts/compile_wasm.sh [--skip-rust] [--out DIR] [FOLDER...]
 
-Builds every module, each a folder of wasm_modules/, into target/wasm/ (or DIR). What a folder NAME holds decides how:
+Builds every module, each a folder of wasm_modules/, or only those in the FOLDERs, wherever these are, into target/wasm/
+(or DIR). What a folder NAME holds decides how:
   NAME.wat      text, which the daemon loads as it is
   *.c           C, by clang and wasm-ld (Debian: clang, lld) -> NAME.wasm
-  Cargo.toml    Rust, a cdylib whose package is NAME with '-' for '_' -> NAME.wasm; by the toolchain's own
+  Cargo.toml    Rust, a cdylib -> its package's name .wasm, with '_' for '-'; by the toolchain's own
                 wasm32-unknown-unknown when it is installed, else by Debian's rustc-web and rust-web-src, which are
                 downloaded into target/rust-web/ and not installed
 Running it again rebuilds only what changed.
@@ -26,9 +27,11 @@ EOF
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=$root/target/wasm
 skip_rust=false
+folders=()
 clang=${CLANG:-clang}
 cargo=${CARGO:-cargo}
 target=wasm32-unknown-unknown
+guest_flags='-C target-cpu=mvp -C target-feature=+mutable-globals,+nontrapping-fptoint,+sign-ext -C link-arg=-zstack-size=65536'
 
 say() { printf 'compile_wasm: %s\n' "$*"; }
 die() {
@@ -48,10 +51,14 @@ while [ $# -gt 0 ]; do
         usage
         exit 0
         ;;
-    *)
+    -*)
         printf 'compile_wasm: unknown argument %s\n' "$1" >&2
         usage >&2
         exit 2
+        ;;
+    *)
+        [ -d "$1" ] || die "$1 is no folder"
+        folders+=("$(cd "$1" && pwd)/")
         ;;
     esac
     shift
@@ -117,20 +124,22 @@ no_rust() {
   or leave them out: scripts/compile_wasm.sh --skip-rust"
 }
 
-# Cargo for one guest, with arguments for it: $1 is the package, the rest goes to cargo. Its own -p, because features of
-# other members would reach a guest without a standard library. Cargo would remember a compiler that once did not start.
+# Cargo for one guest: $1 is its folder, the rest goes to cargo. One at a time, because features of other members would
+# reach a guest without a standard library. Cargo would remember a compiler that once did not start.
+# CPU mvp, because the default one has memory.copy, which traps on the window, also where bulk-memory is off
+# (bulk-memory-opt, which rustc cannot name); and with it what every WebAssembly of today has.
 cargo_guest() {
-    local package=$1
+    local folder=$1
     shift
-    (cd "$root/wasm_modules" &&
-        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS='-C target-feature=-bulk-memory -C link-arg=-zstack-size=65536' \
-            "$cargo" build --quiet --release --target "$target" -p "$package" "$@")
+    (cd "$folder" &&
+        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS=$guest_flags \
+            "$cargo" build --quiet --release --target "$target" "$@")
 }
 
-# build_rust NAME...: folders of wasm_modules/
+# build_rust FOLDER...
 build_rust() {
     command -v "$cargo" >/dev/null || no_rust "cargo is not in PATH"
-    local name libdir sysroot host web="" linker multiarch
+    local folder name libdir sysroot host web="" linker multiarch
     libdir=$(rustc --print target-libdir --target "$target" 2>/dev/null || true)
     if ! compgen -G "$libdir/libcore-*.rlib" >/dev/null; then
         web=$(debian_rust) || no_rust "the target $target is not installed, and Debian's packages cannot be had"
@@ -140,29 +149,37 @@ build_rust() {
         [ -x "$linker" ] || linker=$(command -v wasm-ld) || no_rust "neither rust-lld nor wasm-ld is there"
         multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || printf '%s-linux-gnu' "$(uname -m)")
     fi
-    for name in "$@"; do
+    for folder in "$@"; do
+        name=$(sed -n 's/^name *= *"\(.*\)".*/\1/p;T;q' "${folder}Cargo.toml")
+        name=${name//-/_}
         if [ -z "$web" ]; then
-            cargo_guest "${name//_/-}" || no_rust "cargo failed on $name"
+            cargo_guest "$folder" || no_rust "cargo failed on $name"
         else
             LD_LIBRARY_PATH=$web/usr/lib/$multiarch${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
                 RUSTC=$web/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
-                cargo_guest "${name//_/-}" -Zbuild-std=core,alloc || no_rust "cargo failed on $name with Debian's rustc-web"
+                cargo_guest "$folder" -Zbuild-std=core,alloc || no_rust "cargo failed on $name with Debian's rustc-web"
         fi
         place "$root/target/wasm-build/$target/release/$name.wasm" "$name.wasm"
     done
 }
 
-# abi/ and include/ are the contract, no modules.
+# abi/ and include/ are the contract, sdk/ a library, template/ what a new module begins with: no modules.
 mkdir -p "$out"
 rust=()
-for folder in "$root"/wasm_modules/*/; do
+if [ ${#folders[@]} -eq 0 ]; then
+    for folder in "$root"/wasm_modules/*/; do
+        case $(basename "$folder") in
+        abi | include | sdk | template) ;;
+        *) folders+=("$folder") ;;
+        esac
+    done
+fi
+for folder in "${folders[@]}"; do
     name=$(basename "$folder")
-    if [ "$name" = abi ]; then
-        continue
-    elif [ -e "$folder$name.wat" ]; then
+    if [ -e "$folder$name.wat" ]; then
         place "$folder$name.wat" "$name.wat"
     elif [ -e "${folder}Cargo.toml" ]; then
-        rust+=("$name")
+        rust+=("$folder")
     elif compgen -G "$folder*.c" >/dev/null; then
         build_c "$name" "$folder"*.c
     fi

@@ -62,7 +62,7 @@ clean_up() {
 # Test programs, built: executable, folder of its package, name of the target; separated by tabs.
 build_tests() {
     local manifest
-    for manifest in Cargo.toml wasm_modules/Cargo.toml; do
+    for manifest in Cargo.toml wasm_modules/Cargo.toml wasm_modules/template/rust/Cargo.toml; do
         as_builder "$CARGO" test --manifest-path "$manifest" --target-dir target --workspace --no-run \
             --message-format=json-render-diagnostics
     done >"$work/build.json"

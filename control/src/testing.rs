@@ -11,9 +11,9 @@ use std::{
 use secuxflow::{
     alert::AlertQueue,
     plane::{
-        Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, Mode, ModuleSaid,
-        ModuleStatus, Named, OffloadStatus, PlaneStatus, Probe, ProbeReport, RuleCount, SocketStatus, SourceRecord,
-        TableMemory, WorkerStatus,
+        Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, MetricKind, Mode,
+        ModuleAbout, ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus, Probe, ProbeReport,
+        RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
     },
     rules::Ruleset,
     service::{Service, ServiceState, ServiceStatus, WayOut},
@@ -197,6 +197,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         path: "/m/waf.wasm".into(),
         sha256: "00".repeat(32),
         abi: 1,
+        about: ModuleAbout { name: "waf".into(), version: "0.1".into(), description: "looks at requests".into() },
         in_service: true,
         on_failure: FailPolicy::Closed,
         chains: vec!["default".into()],
@@ -206,6 +207,10 @@ pub(crate) fn full_status() -> PlaneStatus {
         calls: 9,
         time_ns: 1_500_000_000,
         failures: number("trap"),
+        metrics: vec![
+            ModuleMetric { name: "requests".into(), kind: MetricKind::Counter, value: 31 },
+            ModuleMetric { name: "flows".into(), kind: MetricKind::Gauge, value: 32 },
+        ],
     };
     let service = Service { name: "web".into(), ip: "10.0.0.5".parse().unwrap(), dev: "veth0".into(), mac: None };
     PlaneStatus {
@@ -247,5 +252,6 @@ pub(crate) fn full_status() -> PlaneStatus {
         },
         alerts_raised: 11,
         alerts_dropped: 1,
+        alert_fields_dropped: 2,
     }
 }

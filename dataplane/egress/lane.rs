@@ -14,7 +14,8 @@ use super::types::{RawLane, RawSlot, Shape};
 
 /// Longest packet in bytes that can be injected: a live frame is one page.
 pub const LONGEST: usize = Shape::SXF_LANE_LONGEST.0 as usize;
-const SLOTS: u32 = Shape::SXF_LANE_SLOTS.0;
+/// Packets that one call sends at most.
+pub const SLOTS: usize = Shape::SXF_LANE_SLOTS.0 as usize;
 /// Bytes up to which the longest packet still fits in.
 const ROOM: u32 = Shape::SXF_LANE_BYTES.0 - Shape::SXF_LANE_LONGEST.0;
 /// Packets begin at cache lines.
@@ -29,7 +30,7 @@ const FRAME: usize = Shape::SXF_LANE_CALL.0 as usize + 256;
 /// Most lanes.
 pub(super) const MAX_LANES: u32 = 257;
 /// Times that a call which a signal ended is taken up again; each gets on by [`AT_A_TIME`] packets or ends.
-const TRIES: u32 = 2 * SLOTS / AT_A_TIME;
+const TRIES: u32 = 2 * Shape::SXF_LANE_SLOTS.0 / AT_A_TIME;
 
 /// Has the kernel send copies of packets. Implemented by [`Lane`] and, in tests, by a simulation.
 pub trait Inject: fmt::Debug + Send {
@@ -169,7 +170,7 @@ impl Lane {
 impl Inject for Lane {
     fn push(&mut self, ifindex: u32, packet: &[u8]) -> bool {
         let Ok(len) = u32::try_from(packet.len()) else { return false };
-        if self.count == SLOTS || self.used > ROOM || packet.len() > LONGEST {
+        if self.count as usize == SLOTS || self.used > ROOM || packet.len() > LONGEST {
             return false;
         }
         let slot = RawSlot { ifindex, offset: self.used, len, reserved: 0 };

@@ -18,4 +18,4 @@ mod tests;
 
 pub use gro::{GroError, turn_on};
 pub use injection::{Injection, InjectionError, Loss};
-pub use lane::{Inject, Injected, LONGEST, Lane};
+pub use lane::{Inject, Injected, LONGEST, Lane, SLOTS};

@@ -1,15 +1,49 @@
 //! A flow's identity: its 5-tuple, the same in both directions.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::HashKey;
 use crate::wire::Headers;
 
+/// One end of a flow: an address as two words, IPv4 as its mapped IPv6 form, and a port. Words are compared and hashed in a
+/// few instructions, addresses as the standard library has them in many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct End {
+    words: [u64; 2],
+    port: u16,
+    /// IPv4 and the IPv6 address that it maps to are two.
+    v6: bool,
+}
+
+impl End {
+    #[inline]
+    fn new(address: IpAddr, port: u16) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self { words: [0, MAPPED | u64::from(v4.to_bits())], port, v6: false },
+            IpAddr::V6(v6) => {
+                let (bits, word) = (v6.to_bits(), u128::from(u64::MAX));
+                let word = |bits: u128| u64::try_from(bits & word).unwrap_or(0);
+                Self { words: [word(bits >> 64), word(bits)], port, v6: true }
+            }
+        }
+    }
+
+    fn address(self) -> IpAddr {
+        let bits = u128::from(self.words[0]) << 64 | u128::from(self.words[1]);
+        let v6 = Ipv6Addr::from_bits(bits);
+        // An IPv4 address is kept as the IPv6 address that it maps to.
+        v6.to_ipv4_mapped().filter(|_| !self.v6).map_or(IpAddr::V6(v6), IpAddr::V4)
+    }
+}
+
+/// What precedes an IPv4 address in the IPv6 address that it maps to, RFC 4291 section 2.5.5.2.
+const MAPPED: u64 = 0xffff << 32;
+
 /// A canonical 5-tuple. Invariant: `low <= high`, so both directions of a flow have one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlowKey {
-    low: (IpAddr, u16),
-    high: (IpAddr, u16),
+    low: End,
+    high: End,
     protocol: u8,
 }
 
@@ -23,52 +57,53 @@ impl FlowKey {
     /// Key of a tuple, whichever way round it is given.
     #[must_use]
     pub fn new(a: (IpAddr, u16), b: (IpAddr, u16), protocol: u8) -> Self {
-        let (low, high) = if a <= b { (a, b) } else { (b, a) };
-        Self { low, high, protocol }
+        Self::between(End::new(a.0, a.1), End::new(b.0, b.1), protocol).0
     }
 
-    /// Key of a packet. Fragments without ports share the flow of their address pair with port 0.
+    /// Key of a packet, and which direction it goes: 0 from the key's low end. Fragments without ports share the flow of
+    /// their address pair with port 0.
+    #[inline]
     #[must_use]
-    pub fn of(headers: &Headers) -> Self {
-        Self::new((headers.src, headers.src_port), (headers.dst, headers.dst_port), headers.protocol)
+    pub fn of(headers: &Headers) -> (Self, usize) {
+        let (src, dst) = (End::new(headers.src, headers.src_port), End::new(headers.dst, headers.dst_port));
+        Self::between(src, dst, headers.protocol)
+    }
+
+    #[inline]
+    fn between(from: End, to: End, protocol: u8) -> (Self, usize) {
+        if from <= to {
+            (Self { low: from, high: to, protocol }, 0)
+        } else {
+            (Self { low: to, high: from, protocol }, 1)
+        }
     }
 
     /// The two ends and the protocol.
     #[must_use]
     pub fn ends(&self) -> ((IpAddr, u16), (IpAddr, u16), u8) {
-        (self.low, self.high, self.protocol)
+        let end = |end: End| (end.address(), end.port);
+        (end(self.low), end(self.high), self.protocol)
     }
 
     /// Whether a packet from this address and port comes from the low end.
     #[must_use]
     pub fn starts_at(&self, src: IpAddr, port: u16) -> bool {
-        self.low == (src, port)
+        self.low == End::new(src, port)
     }
 
     /// The flow's number under `key`.
+    #[inline]
     #[must_use]
     pub fn id(&self, key: HashKey) -> u64 {
-        let ports = u64::from(self.low.1) << 32 | u64::from(self.high.1) << 8 | u64::from(self.protocol);
-        match (self.low.0, self.high.0) {
-            (IpAddr::V4(low), IpAddr::V4(high)) => {
-                key.hash([u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), ports])
-            }
-            (low, high) => {
-                let ([a, b], [c, d]) = (halves(low), halves(high));
-                key.hash([a, b, c, d, ports])
-            }
+        let Self { low, high, protocol } = *self;
+        let ports = u64::from(low.port) << 32 | u64::from(high.port) << 8 | u64::from(protocol);
+        if low.v6 || high.v6 {
+            let ([a, b], [c, d]) = (low.words, high.words);
+            key.hash([a, b, c, d, ports])
+        } else {
+            key.hash([low.words[1] << 32 | high.words[1] & u64::from(u32::MAX), ports])
         }
     }
-}
-
-/// An address as two words; IPv4 as its mapped IPv6 form.
-fn halves(address: IpAddr) -> [u64; 2] {
-    let bits = match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
-    [u64::try_from(bits >> 64).unwrap_or(0), low]
 }
 
 #[cfg(test)]

@@ -202,13 +202,19 @@ impl Tracker {
     }
 
     /// Enter a packet that is to be inspected. A later fragment, which shows no ports, is not entered: it has no index.
-    pub fn meet(&mut self, key: &FlowKey, hash: u64, packet: &Seen<'_>, now: u64) -> (Option<Index>, Fate) {
+    /// `way` is the packet's direction, as [`FlowKey::of`] has it.
+    pub fn meet(
+        &mut self,
+        (key, way): (&FlowKey, usize),
+        hash: u64,
+        packet: &Seen<'_>,
+        now: u64,
+    ) -> (Option<Index>, Fate) {
         let headers = packet.headers;
         if headers.fragment == Fragment::Later {
             return (None, Fate::Inspect);
         }
         let index = self.table.touch(key, hash, now);
-        let way = way(key, headers);
         let flow = self.table.flow_mut(index);
         if flow.ways[0].packets + flow.ways[1].packets == 0 {
             flow.first_way = u8::from(way == 1);
@@ -345,8 +351,8 @@ mod tests {
         fn packet(&mut self, frame: &[u8], said: Metadata, asks: &[(u8, u8, Ask, u32)]) -> Fate {
             let (Frame::Ip(headers) | Frame::Undecidable(_, Some(headers))) = parse(frame) else { panic!("no packet") };
             let seen = Seen { headers: &headers, said, len: frame.len() };
-            let key = FlowKey::of(&headers);
-            let (index, fate) = self.tracker.meet(&key, key.id(HashKey::fixed(1, 2)), &seen, self.now);
+            let (key, way) = FlowKey::of(&headers);
+            let (index, fate) = self.tracker.meet((&key, way), key.id(HashKey::fixed(1, 2)), &seen, self.now);
             for &(step, steps, ask, seconds) in asks {
                 self.tracker.take(index, &seen, &Asked { packet: 0, step, steps, ask, seconds }, true, self.now);
             }

@@ -16,7 +16,7 @@ pub(super) const TICK: Duration = Duration::from_millis(5);
 /// Largest table of a module, in elements; tables hold function pointers.
 pub(super) const TABLE_ELEMENTS: usize = 16_384;
 /// Tables that a module may define.
-const TABLES: u32 = 4;
+pub(super) const TABLES: u32 = 4;
 /// Stack of a guest in bytes; a worker's own stack (2 MiB by default) must exceed it.
 const STACK: usize = 512 << 10;
 

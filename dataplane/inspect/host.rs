@@ -1,10 +1,10 @@
 //! The host's side of a guest: its limits, and the functions that it may import.
 
 use arrayvec::{ArrayString, ArrayVec};
-use secuxflow_abi::{HEAP_LIMIT, MAX_BATCH, MAX_MESSAGE, imports};
+use secuxflow_abi::{HEAP_LIMIT, MAX_BATCH, MAX_FIELDS, MAX_MESSAGE, MAX_METRIC_NAME, imports};
 use wasmtime::{Caller, Engine, FuncType, Linker, Memory, ResourceLimiter, Result, ValType, bail, format_err};
 
-use super::engine::TABLE_ELEMENTS;
+use super::{engine::TABLE_ELEMENTS, metrics::Meter};
 use crate::flow::Ask;
 
 /// Alerts that one call may raise; what is above is counted as dropped.
@@ -22,6 +22,19 @@ pub(super) struct GuestAlert {
     pub(super) severity: u8,
     pub(super) signature: u32,
     pub(super) message: ArrayString<MAX_MESSAGE>,
+    /// Where its further fields begin in [`Host::fields`], and their length in bytes.
+    pub(super) fields: (usize, usize),
+}
+
+/// What a guest is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is being made ready.
+    Start,
+    /// `sxf_init`.
+    Init,
+    /// Inspection.
+    Run,
 }
 
 /// A wish for a flow or source as the guest had it.
@@ -45,14 +58,22 @@ pub(super) struct Line {
 pub(super) struct Host {
     /// The guest's memory, once it is instantiated.
     pub(super) memory: Option<Memory>,
-    /// Packets of the current call; 0 outside `sxf_inspect`, where no alert can be raised and logging is on.
+    /// What the current call is for; logging is on until inspection begins.
+    pub(super) phase: Phase,
+    /// Packets of the current call, 0 before inspection.
     pub(super) packets: u32,
-    /// Monotonic time of the current call.
+    /// Time of the current call.
     pub(super) now_ns: u64,
     /// Alerts of the current call.
     pub(super) alerts: ArrayVec<GuestAlert, MAX_ALERTS>,
     /// Alerts of the current call that found no room.
     pub(super) alerts_lost: u64,
+    /// Further fields of the current call's alerts, end to end: [`MAX_FIELDS`] bytes of each at most.
+    pub(super) fields: Vec<u8>,
+    /// Alerts of the current call whose fields were too long.
+    pub(super) fields_lost: u64,
+    /// Metrics of the module's own.
+    pub(super) meter: Meter,
     /// Wishes for flows and sources of the current call.
     pub(super) asks: Box<ArrayVec<GuestAsk, MAX_ASKS>>,
     /// Log lines of `sxf_init`.
@@ -68,10 +89,14 @@ impl Host {
     pub(super) fn new(heap: usize) -> Self {
         Self {
             memory: None,
+            phase: Phase::Start,
             packets: 0,
             now_ns: 0,
             alerts: ArrayVec::new(),
             alerts_lost: 0,
+            fields: Vec::new(),
+            fields_lost: 0,
+            meter: Meter::default(),
             asks: Box::default(),
             lines: Vec::new(),
             lines_lost: 0,
@@ -95,6 +120,9 @@ pub(super) fn linker(engine: &Engine) -> Linker<Host> {
     let mut linker = Linker::new(engine);
     let define = |linker: &mut Linker<Host>| -> Result<()> {
         linker.func_wrap(imports::MODULE, imports::ALERT, alert)?;
+        linker.func_wrap(imports::MODULE, imports::ALERT_FIELDS, alert_fields)?;
+        linker.func_wrap(imports::MODULE, imports::METRIC, metric)?;
+        linker.func_wrap(imports::MODULE, imports::MEASURE, measure)?;
         linker.func_wrap(imports::MODULE, imports::LOG, log)?;
         linker.func_wrap(imports::MODULE, imports::CLOCK, |caller: Caller<'_, Host>| caller.data().now_ns)?;
         for (name, wish) in ASKS {
@@ -117,12 +145,15 @@ pub(super) fn ask_of(name: &str) -> Option<Ask> {
 }
 
 /// Name and type of each import that a guest may have.
-pub(super) fn importable(engine: &Engine) -> [(&'static str, FuncType); 6] {
+pub(super) fn importable(engine: &Engine) -> [(&'static str, FuncType); 9] {
     let i32s = |n| std::iter::repeat_n(ValType::I32, n);
     let ask = |(name, _): (&'static str, Ask)| (name, FuncType::new(engine, i32s(2), []));
     let [clear, condemn, block] = ASKS.map(ask);
     [
         (imports::ALERT, FuncType::new(engine, i32s(5), [])),
+        (imports::ALERT_FIELDS, FuncType::new(engine, i32s(7), [])),
+        (imports::METRIC, FuncType::new(engine, i32s(3), i32s(1))),
+        (imports::MEASURE, FuncType::new(engine, [ValType::I32, ValType::I64], [])),
         (imports::LOG, FuncType::new(engine, i32s(3), [])),
         (imports::CLOCK, FuncType::new(engine, [], [ValType::I64])),
         clear,
@@ -141,49 +172,104 @@ fn ask(mut caller: Caller<'_, Host>, name: &str, ask: Ask, packet: u32, seconds:
     Ok(())
 }
 
-fn alert(
-    mut caller: Caller<'_, Host>,
+fn alert(caller: Caller<'_, Host>, packet: u32, severity: u32, signature: u32, message: u32, len: u32) -> Result<()> {
+    raise(caller, "sxf.alert", packet, severity, signature, (message, len), (0, 0))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the ABI's own")]
+fn alert_fields(
+    caller: Caller<'_, Host>,
     packet: u32,
     severity: u32,
     signature: u32,
     message: u32,
     len: u32,
+    fields: u32,
+    fields_len: u32,
+) -> Result<()> {
+    raise(caller, "sxf.alert_fields", packet, severity, signature, (message, len), (fields, fields_len))
+}
+
+/// Raise an alert; texts are given as guest address and length.
+fn raise(
+    mut caller: Caller<'_, Host>,
+    function: &str,
+    packet: u32,
+    severity: u32,
+    signature: u32,
+    message: (u32, u32),
+    fields: (u32, u32),
 ) -> Result<()> {
     let packets = caller.data().packets;
     if packet >= packets {
-        bail!("sxf.alert: packet {packet} of a batch of {packets}");
+        bail!("{function}: packet {packet} of a batch of {packets}");
     }
     let Some(severity) = u8::try_from(severity).ok().filter(|s| (1..=4).contains(s)) else {
-        bail!("sxf.alert: severity {severity}, it must be 1 to 4");
+        bail!("{function}: severity {severity}, it must be 1 to 4");
     };
-    let message = text(&caller, "sxf.alert", message, len)?;
-    let host = caller.data_mut();
-    if host.alerts.try_push(GuestAlert { packet, severity, signature, message }).is_err() {
+    let message = text(&caller, function, message)?;
+    let memory = memory(&caller, function)?;
+    let (heap, host) = memory.data_and_store_mut(&mut caller);
+    if host.alerts.is_full() {
         host.alerts_lost += 1;
+        return Ok(());
     }
+    let bytes = within(heap, function, fields)?;
+    let start = host.fields.len();
+    if bytes.len() <= MAX_FIELDS {
+        host.fields.extend_from_slice(bytes);
+    } else {
+        host.fields_lost += 1;
+    }
+    let fields = (start, host.fields.len() - start);
+    host.alerts.push(GuestAlert { packet, severity, signature, message, fields });
     Ok(())
+}
+
+fn metric(mut caller: Caller<'_, Host>, kind: u32, name: u32, len: u32) -> Result<u32> {
+    if caller.data().phase != Phase::Init {
+        bail!("sxf.metric: called outside sxf_init");
+    }
+    let memory = memory(&caller, "sxf.metric")?;
+    let (heap, host) = memory.data_and_store_mut(&mut caller);
+    let name = within(heap, "sxf.metric", (name, len))?;
+    // One byte more than fits, so that what is too long is told from what is not.
+    let name = &name[..name.len().min(MAX_METRIC_NAME + 1)];
+    host.meter.declare(kind, name).map_err(|problem| format_err!("sxf.metric: {problem}"))
+}
+
+fn measure(mut caller: Caller<'_, Host>, metric: u32, value: u64) -> Result<()> {
+    if caller.data_mut().meter.measure(metric, value) {
+        return Ok(());
+    }
+    bail!("sxf.measure: metric {metric} was not declared")
 }
 
 fn log(mut caller: Caller<'_, Host>, level: u32, message: u32, len: u32) -> Result<()> {
     if !(1..=3).contains(&level) {
         bail!("sxf.log: level {level}, it must be 1 to 3");
     }
-    if caller.data().packets != 0 || caller.data().lines.len() >= MAX_LINES {
+    if caller.data().phase == Phase::Run || caller.data().lines.len() >= MAX_LINES {
         caller.data_mut().lines_lost += 1;
         return Ok(());
     }
-    let text = text(&caller, "sxf.log", message, len)?;
+    let text = text(&caller, "sxf.log", (message, len))?;
     caller.data_mut().lines.push(Line { level, text });
     Ok(())
 }
 
-/// A guest's text, cut to [`MAX_MESSAGE`]; it must lie in the heap, not in the window.
-fn text(caller: &Caller<'_, Host>, function: &str, at: u32, len: u32) -> Result<ArrayString<MAX_MESSAGE>> {
-    let memory = caller.data().memory.ok_or_else(|| format_err!("{function}: called before the module is ready"))?;
-    let heap = memory.data(caller);
-    let bytes = usize::try_from(at)
-        .ok()
-        .and_then(|at| heap.get(at..)?.get(..usize::try_from(len).ok()?))
-        .ok_or_else(|| format_err!("{function}: {len} bytes of text at {at:#x} are not in the heap"))?;
+fn memory(caller: &Caller<'_, Host>, function: &str) -> Result<Memory> {
+    caller.data().memory.ok_or_else(|| format_err!("{function}: called before the module is ready"))
+}
+
+/// The bytes of the heap at an address and of a length; what lies in the window is not in the heap.
+fn within<'a>(heap: &'a [u8], function: &str, (at, len): (u32, u32)) -> Result<&'a [u8]> {
+    let bytes = usize::try_from(at).ok().and_then(|at| heap.get(at..)?.get(..usize::try_from(len).ok()?));
+    bytes.ok_or_else(|| format_err!("{function}: {len} bytes at {at:#x} are not in the heap"))
+}
+
+/// A guest's text, cut to [`MAX_MESSAGE`].
+fn text(caller: &Caller<'_, Host>, function: &str, place: (u32, u32)) -> Result<ArrayString<MAX_MESSAGE>> {
+    let bytes = within(memory(caller, function)?.data(caller), function, place)?;
     Ok(crate::alert::cut(&bytes[..bytes.len().min(MAX_MESSAGE)]))
 }

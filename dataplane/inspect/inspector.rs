@@ -178,6 +178,8 @@ impl Inspector {
             alerts: totals.alerts,
             calls: totals.calls,
             time_ns: totals.time_ns,
+            about: module.about.clone(),
+            metrics: module.measured(&totals),
             failures: failures.map(|(kind, value)| Named { name: kind.label().to_owned(), value }).collect(),
         }
     }
@@ -210,7 +212,7 @@ fn resolve(chain: &ChainConfig, modules: &[ModuleConfig]) -> Result<Chain, Inspe
 
 /// Load a module and start it once, so that what would fail later fails now; its log lines are written out once, here.
 fn load(linker: &wasmtime::Linker<host::Host>, ticker: &Ticker, config: &ModuleConfig) -> Result<Module, InspectError> {
-    let module = Module::load(linker, config)?;
+    let mut module = Module::load(linker, config)?;
     let pulse = ticker.pulse();
     pulse.enter();
     let tried = Instance::start(&module, None);
@@ -224,5 +226,6 @@ fn load(linker: &wasmtime::Linker<host::Host>, ticker: &Ticker, config: &ModuleC
             _ => tracing::info!(module = name, "{text}"),
         }
     }
+    module.metrics = instance.metrics().to_vec();
     Ok(module)
 }

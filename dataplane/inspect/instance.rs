@@ -3,16 +3,20 @@
 
 use std::{fmt, mem::offset_of};
 
-use arrayvec::ArrayVec;
-use secuxflow_abi::{ABI_VERSION, MAX_BATCH, PACKET_SIZE, Packet, exports, verdict};
+use secuxflow_abi::{ABI_VERSION, CHUNK_SIZE, Chunk, MAX_BATCH, MAX_CHUNKS, PACKET_SIZE, Packet, exports, verdict};
 use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::{
     engine::TICK,
-    host::{GuestAlert, GuestAsk, Host, Line, MAX_ALERTS, MAX_ASKS},
+    host::{Host, Line, Phase},
+    metrics::Metric,
     module::{Module, causes},
     window::{Alias, Window},
 };
+
+/// Where a descriptor has its verdict.
+const VERDICT: usize = offset_of!(Packet, verdict);
+const _: () = assert!(verdict::PASS == 0, "or-ing verdicts tells whether all are to pass");
 
 /// Epoch ticks for instantiation, and for each call before the first batch: a second.
 const START_TICKS: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
@@ -77,8 +81,21 @@ pub(super) struct Instance {
     window: Option<Window>,
     store: Store<Host>,
     memory: Memory,
-    inspect: TypedFunc<(u32, u32), u32>,
+    inspect: Option<TypedFunc<(u32, u32), u32>>,
+    stream: Option<TypedFunc<(u32, u32, u32, u32), u32>>,
+    /// Guest address of the packets.
     batch: u32,
+    /// Guest address of the chunks, where there is `stream`.
+    chunks: u32,
+}
+
+/// What a call of a guest may take, and the time that it is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Epochs until the deadline.
+    pub(super) ticks: u64,
+    /// What `clock` returns, in nanoseconds.
+    pub(super) now_ns: u64,
 }
 
 impl fmt::Debug for Instance {
@@ -97,7 +114,10 @@ impl Instance {
         let instance = module.pre.instantiate(&mut store).map_err(|e| Failure::of_call("instantiation", &e))?;
         let missing = |name: &str| Failure::new(FailureKind::Error, format!("export {name} is missing"));
         let memory = instance.get_memory(&mut store, exports::MEMORY).ok_or_else(|| missing(exports::MEMORY))?;
-        let inspect = instance.get_typed_func(&mut store, exports::INSPECT).map_err(|_| missing(exports::INSPECT))?;
+        let inspect = module.inspects.then(|| instance.get_typed_func(&mut store, exports::INSPECT)).transpose();
+        let inspect = inspect.map_err(|_| missing(exports::INSPECT))?;
+        let stream = module.streams.then(|| instance.get_typed_func(&mut store, exports::STREAM)).transpose();
+        let stream = stream.map_err(|_| missing(exports::STREAM))?;
         store.data_mut().memory = Some(memory);
         let window = match packets {
             // SAFETY: the memory is live, of the one engine that module.rs compiles for, and `window` is dropped before
@@ -107,10 +127,19 @@ impl Instance {
             })?),
             None => None,
         };
-        let mut this = Self { window, store, memory, inspect, batch: 0 };
+        let mut this = Self { window, store, memory, inspect, stream, batch: 0, chunks: 0 };
         this.check_version(&instance)?;
         this.batch = this.alloc(&instance, MAX_BATCH * PACKET_SIZE)?;
-        this.init(&instance, &module.config)?;
+        let config = if module.config.trim().is_empty() { "{}" } else { module.config.as_str() };
+        let config_at = this.alloc(&instance, config.len())?;
+        if this.stream.is_some() {
+            this.chunks = this.alloc(&instance, MAX_CHUNKS * CHUNK_SIZE)?;
+        }
+        this.init(&instance, config, config_at)?;
+        if packets.is_some() && this.metrics() != module.metrics {
+            let text = format!("{} declared other metrics than when the module was loaded", exports::INIT);
+            return Err(Failure::new(FailureKind::Error, text));
+        }
         Ok(this)
     }
 
@@ -124,6 +153,11 @@ impl Instance {
     /// What `sxf_init` logged.
     pub(super) fn lines(&self) -> &[Line] {
         &self.store.data().lines
+    }
+
+    /// What `sxf_init` declared, by number.
+    pub(super) fn metrics(&self) -> &[Metric] {
+        self.store.data().meter.declared()
     }
 
     fn check_version(&mut self, instance: &wasmtime::Instance) -> Result<(), Failure> {
@@ -153,14 +187,14 @@ impl Instance {
         Ok(at)
     }
 
-    fn init(&mut self, instance: &wasmtime::Instance, config: &str) -> Result<(), Failure> {
-        let config = if config.trim().is_empty() { "{}" } else { config };
-        let at = self.alloc(instance, config.len())?;
+    fn init(&mut self, instance: &wasmtime::Instance, config: &str, at: u32) -> Result<(), Failure> {
         let start = at as usize;
         let heap = self.memory.data_mut(&mut self.store);
         heap[start..start + config.len()].copy_from_slice(config.as_bytes());
         let len = u32::try_from(config.len()).unwrap_or(u32::MAX);
+        self.store.data_mut().phase = Phase::Init;
         let answer: u32 = self.call(instance, exports::INIT, (at, len))?;
+        self.store.data_mut().phase = Phase::Run;
         if answer == 0 {
             return Ok(());
         }
@@ -183,55 +217,97 @@ impl Instance {
         function.call(&mut self.store, params).map_err(|e| Failure::of_call(name, &e))
     }
 
-    /// Inspect `packets[i]` for each `i` of `live`, at most [`MAX_BATCH`], within `ticks` epochs, and take over the
-    /// verdicts. On failure the verdicts mean nothing and the instance is not to be used again.
-    pub(super) fn inspect(
+    /// Inspect `packets[i]` for each `i` of `shown`, at most [`MAX_BATCH`], and take over the verdicts. On failure no verdict
+    /// has changed, and the instance is not to be used again.
+    pub(super) fn inspect(&mut self, packets: &mut [Packet], shown: &[u16], limits: Limits) -> Result<(), Failure> {
+        let n = self.show(packets, shown);
+        self.begin(n, limits);
+        let Some(inspect) = &self.inspect else { return Ok(()) };
+        let answer =
+            inspect.call(&mut self.store, (self.batch, n)).map_err(|e| Failure::of_call(exports::INSPECT, &e))?;
+        self.end(exports::INSPECT, answer, packets, shown)
+    }
+
+    /// Inspect at most [`MAX_CHUNKS`] chunks, whose packet numbers are places in `shown`; otherwise as
+    /// [`inspect`](Self::inspect).
+    pub(super) fn stream(
         &mut self,
         packets: &mut [Packet],
-        live: &[u16],
-        ticks: u64,
-        now_ns: u64,
+        shown: &[u16],
+        chunks: impl Iterator<Item = Chunk>,
+        limits: Limits,
     ) -> Result<(), Failure> {
-        let n = u32::try_from(live.len()).unwrap_or(u32::MAX);
+        let n = self.show(packets, shown);
+        let at = self.chunks as usize;
+        let slots = &mut self.memory.data_mut(&mut self.store)[at..at + MAX_CHUNKS * CHUNK_SIZE];
+        let mut m = 0;
+        for (slot, chunk) in slots.chunks_exact_mut(CHUNK_SIZE).zip(chunks) {
+            slot.copy_from_slice(bytemuck::bytes_of(&chunk));
+            m += 1;
+        }
+        self.begin(n, limits);
+        let Some(stream) = &self.stream else { return Ok(()) };
+        let answer = stream
+            .call(&mut self.store, (self.batch, n, self.chunks, m))
+            .map_err(|e| Failure::of_call(exports::STREAM, &e))?;
+        self.end(exports::STREAM, answer, packets, shown)
+    }
+
+    /// Put the descriptors of a call into the guest's buffer; their number.
+    fn show(&mut self, packets: &[Packet], shown: &[u16]) -> u32 {
         let batch = self.batch as usize;
-        let size = live.len() * PACKET_SIZE;
-        let heap = self.memory.data_mut(&mut self.store);
-        for (slot, &i) in heap[batch..batch + size].chunks_exact_mut(PACKET_SIZE).zip(live) {
-            let packet = &mut packets[usize::from(i)];
-            packet.verdict = verdict::PASS;
-            slot.copy_from_slice(bytemuck::bytes_of(packet));
-        }
-        let host = self.store.data_mut();
-        host.packets = n;
-        host.now_ns = now_ns;
-        host.asks.clear();
-        self.store.set_epoch_deadline(ticks);
-        let answer =
-            self.inspect.call(&mut self.store, (self.batch, n)).map_err(|e| Failure::of_call(exports::INSPECT, &e))?;
-        if answer != 0 {
-            return Err(Failure::new(FailureKind::Error, format!("{} returned {answer}", exports::INSPECT)));
-        }
-        let heap = self.memory.data(&self.store);
-        for (slot, &i) in heap[batch..batch + size].chunks_exact(PACKET_SIZE).zip(live) {
-            let at = offset_of!(Packet, verdict);
-            let said = u32::from_le_bytes([slot[at], slot[at + 1], slot[at + 2], slot[at + 3]]);
-            if said > verdict::DROP {
-                return Err(Failure::new(FailureKind::BadVerdict, format!("there is no verdict {said:#x}")));
+        let slots = &mut self.memory.data_mut(&mut self.store)[batch..batch + shown.len() * PACKET_SIZE];
+        if shown.len() == packets.len() && (0..).zip(shown).all(|(place, &i)| place == i) {
+            // All of them in their order, as a chain's first module has them: one copy instead of many.
+            slots.copy_from_slice(bytemuck::cast_slice(packets));
+            for slot in slots.chunks_exact_mut(PACKET_SIZE) {
+                slot[VERDICT..VERDICT + size_of::<u32>()].copy_from_slice(&verdict::PASS.to_le_bytes());
             }
-            packets[usize::from(i)].verdict = said;
+        } else {
+            for (slot, &i) in slots.chunks_exact_mut(PACKET_SIZE).zip(shown) {
+                let packet = Packet { verdict: verdict::PASS, ..packets[usize::from(i)] };
+                slot.copy_from_slice(bytemuck::bytes_of(&packet));
+            }
+        }
+        u32::try_from(shown.len()).unwrap_or(u32::MAX)
+    }
+
+    fn begin(&mut self, packets: u32, limits: Limits) {
+        let host = self.store.data_mut();
+        host.packets = packets;
+        host.now_ns = limits.now_ns;
+        host.asks.clear();
+        host.alerts.clear();
+        host.fields.clear();
+        self.store.set_epoch_deadline(limits.ticks);
+    }
+
+    /// Take over the verdicts of a call, if all of them are some: each packet keeps the strongest that it got.
+    fn end(&self, function: &str, answer: u32, packets: &mut [Packet], shown: &[u16]) -> Result<(), Failure> {
+        if answer != 0 {
+            return Err(Failure::new(FailureKind::Error, format!("{function} returned {answer}")));
+        }
+        let batch = self.batch as usize;
+        let slots = &self.memory.data(&self.store)[batch..batch + shown.len() * PACKET_SIZE];
+        let said = slots
+            .chunks_exact(PACKET_SIZE)
+            .map(|slot| slot[VERDICT..].first_chunk().map_or(u32::MAX, |said| u32::from_le_bytes(*said)));
+        if said.clone().fold(verdict::PASS, |all, said| all | said) == verdict::PASS {
+            // As nearly always: nothing to take over.
+            return Ok(());
+        }
+        if let Some(wrong) = said.clone().find(|said| *said > verdict::REJECT) {
+            return Err(Failure::new(FailureKind::BadVerdict, format!("there is no verdict {wrong:#x}")));
+        }
+        for (said, &i) in said.zip(shown) {
+            let packet = &mut packets[usize::from(i)];
+            packet.verdict = packet.verdict.max(said);
         }
         Ok(())
     }
 
-    /// What the guest asked for in the last call, to be emptied by the caller.
-    pub(super) fn asks(&mut self) -> &mut ArrayVec<GuestAsk, MAX_ASKS> {
-        &mut self.store.data_mut().asks
-    }
-
-    /// The alerts of the last call, to be emptied by the caller, and the number of those that found no room.
-    pub(super) fn alerts(&mut self) -> (&mut ArrayVec<GuestAlert, MAX_ALERTS>, u64) {
-        let host = self.store.data_mut();
-        let lost = std::mem::take(&mut host.alerts_lost);
-        (&mut host.alerts, lost)
+    /// What the host knows of the last call, to be taken away by the caller.
+    pub(super) fn host(&mut self) -> &mut Host {
+        self.store.data_mut()
     }
 }

@@ -3,12 +3,10 @@
 //! Otherwise whoever finds one packet that a module trips over has, with `on_failure = "open"`, all that arrives beside it
 //! pass uninspected.
 
-use std::ops::Range;
-
 use arrayvec::ArrayVec;
-use secuxflow_abi::Packet;
 
 use super::{
+    batch::{Batch, Part},
     engine::TICK,
     instance::{Failure, FailureKind},
     runner::Runner,
@@ -16,7 +14,7 @@ use super::{
 
 /// Most failing calls for one batch, each of which costs a new instance, some tens of microseconds.
 const MAX_ATTEMPTS: u32 = 32;
-/// Halves that wait, of a batch of 512: one for each time it was cut, and the one that is cut next.
+/// Parts that wait, of a call of 512 packets or 1024 chunks: one for each time it was cut, and the one that is cut next.
 const MAX_WAITING: usize = 16;
 
 /// What is left of a failed batch.
@@ -28,48 +26,42 @@ pub(super) struct Left {
 }
 
 impl Runner {
-    /// Cut the live packets, which `module` failed on together, into halves until it fails on single ones, and give
+    /// Cut `part`, which `module` failed on as a whole, into halves until it fails on single packets or chunks, and give
     /// those its fail policy; all that is left gets it after [`MAX_ATTEMPTS`] failing calls, or when as much time has
     /// gone by as one call may take. After a timeout nothing is tried: it has cost the worker a deadline already.
-    pub(super) fn isolate(&mut self, module: u16, packets: &mut [Packet], failure: &Failure, now_ns: &mut u64) -> Left {
+    pub(super) fn isolate(&mut self, module: u16, batch: &mut Batch<'_>, part: Part, failure: &Failure) -> Left {
         let index = usize::from(module);
-        let all = 0..self.live.len();
         let mut left = Left { packets: 0, works: false };
-        if failure.kind == FailureKind::Timeout || all.len() == 1 {
-            self.apply_policy(index, packets, all.clone());
-            return Left { packets: all.len(), ..left };
+        let mut waiting = ArrayVec::<Part, MAX_WAITING>::new();
+        if failure.kind == FailureKind::Timeout || !cut(part.clone(), &mut waiting) {
+            left.packets = self.apply_policy(index, batch, part);
+            return left;
         }
         let tick_ns = u64::from(TICK.subsec_nanos());
-        let until = now_ns.saturating_add(self.shared.modules[index].ticks.saturating_mul(tick_ns));
+        let until = batch.clock_ns.saturating_add(self.shared.modules[index].ticks.saturating_mul(tick_ns));
         let mut attempts = 0;
-        let mut waiting = ArrayVec::<Range<usize>, MAX_WAITING>::new();
-        cut(all, &mut waiting);
-        while let Some(range) = waiting.pop() {
-            if attempts >= MAX_ATTEMPTS || *now_ns >= until {
-                self.apply_policy(index, packets, range.clone());
-                left.packets += range.len();
+        while let Some(part) = waiting.pop() {
+            if attempts >= MAX_ATTEMPTS || batch.clock_ns >= until {
+                left.packets += self.apply_policy(index, batch, part);
                 continue;
             }
-            match self.attempt(module, packets, range.clone(), now_ns) {
-                Ok(()) => left.works = true,
-                Err(failure) if range.len() == 1 || failure.kind == FailureKind::Timeout => {
-                    attempts += 1;
-                    self.apply_policy(index, packets, range.clone());
-                    left.packets += range.len();
-                }
-                Err(_) => {
-                    attempts += 1;
-                    cut(range, &mut waiting);
-                }
+            let Err(failure) = self.attempt(module, batch, part.clone()) else {
+                left.works = true;
+                continue;
+            };
+            attempts += 1;
+            if failure.kind == FailureKind::Timeout || !cut(part.clone(), &mut waiting) {
+                left.packets += self.apply_policy(index, batch, part);
             }
         }
         left
     }
 }
 
-/// The first half of `range`, which has two packets at least, is taken next.
-fn cut(range: Range<usize>, waiting: &mut ArrayVec<Range<usize>, MAX_WAITING>) {
-    let middle = range.start + range.len() / 2;
-    waiting.push(middle..range.end);
-    waiting.push(range.start..middle);
+/// Let the halves of `part` wait, the first to be taken next; false when it has none.
+fn cut(part: Part, waiting: &mut ArrayVec<Part, MAX_WAITING>) -> bool {
+    let Some((first, second)) = part.halves() else { return false };
+    waiting.push(second);
+    waiting.push(first);
+    true
 }

@@ -4,17 +4,21 @@
 //! own set of instances, each with the UMEM mapped read-only into its memory; [`Runner::run`] takes a batch of packet
 //! descriptors through a chain. The contract with the guests is the crate `secuxflow_abi`.
 
+mod batch;
 mod engine;
 mod error;
 mod host;
 mod inspector;
 mod instance;
 mod isolate;
+mod metrics;
 mod module;
 mod region;
 mod runner;
+mod sections;
 mod stats;
 mod ticker;
+mod told;
 mod window;
 
 #[cfg(test)]

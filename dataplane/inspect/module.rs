@@ -9,10 +9,13 @@ use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, ValType};
 
 use super::{
     InspectError,
-    engine::TICK,
+    engine::{TABLE_ELEMENTS, TABLES, TICK},
     host::{self, Host},
+    metrics::Metric,
+    sections::Sections,
+    stats::Totals,
 };
-use crate::plane::{FailPolicy, ModuleConfig};
+use crate::plane::{FailPolicy, ModuleAbout, ModuleConfig, ModuleMetric};
 
 /// Size of a WebAssembly page in bytes.
 const PAGE: usize = 64 << 10;
@@ -24,11 +27,19 @@ pub(super) struct Module {
     /// SHA-256 of the file, hex.
     pub(super) sha256: String,
     pub(super) abi: u32,
+    /// It exports `sxf_inspect`.
+    pub(super) inspects: bool,
+    /// It exports `sxf_stream`.
+    pub(super) streams: bool,
+    /// What it says it is, where it says so.
+    pub(super) about: ModuleAbout,
+    /// What it declares when it is first started.
+    pub(super) metrics: Vec<Metric>,
     pub(super) pre: InstancePre<Host>,
     pub(super) config: String,
     /// Largest heap in bytes.
     pub(super) heap: usize,
-    /// Epoch ticks for one batch.
+    /// Epoch ticks for one call.
     pub(super) ticks: u64,
     pub(super) on_failure: FailPolicy,
     pub(super) max_failures: u32,
@@ -52,7 +63,9 @@ impl Module {
         })?;
         let refused = |problem: String| refused(config, problem);
         let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
-        check_memory(&binary, config.heap).map_err(refused)?;
+        check_sizes(&binary, config.heap).map_err(refused)?;
+        let sections = Sections::read(&binary).map_err(refused)?;
+        sections.check(&config.config).map_err(refused)?;
         let engine = linker.engine();
         let module = wasmtime::Module::new(engine, &binary)
             .map_err(|e| refused(format!("this host cannot run it: {}", causes(&e))))?;
@@ -64,6 +77,10 @@ impl Module {
             path: config.path.display().to_string(),
             sha256: hex(&Sha256::digest(&bytes)),
             abi: ABI_VERSION,
+            inspects: module.get_export(exports::INSPECT).is_some(),
+            streams: module.get_export(exports::STREAM).is_some(),
+            about: sections.about,
+            metrics: Vec::new(),
             pre,
             config: config.config.clone(),
             heap: config.heap,
@@ -71,6 +88,13 @@ impl Module {
             on_failure: config.on_failure,
             max_failures: config.max_failures,
         })
+    }
+
+    /// Its own metrics with their values.
+    pub(super) fn measured(&self, totals: &Totals) -> Vec<ModuleMetric> {
+        let value =
+            |(metric, &value): (&Metric, &u64)| ModuleMetric { name: metric.name.clone(), kind: metric.kind, value };
+        self.metrics.iter().zip(&totals.metrics).map(value).collect()
     }
 }
 
@@ -107,12 +131,15 @@ fn check_settings(config: &ModuleConfig) -> Result<(), InspectError> {
     Ok(())
 }
 
-/// Refuse a memory that could never be had, before the compiler does so in its own words.
-fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
+/// Refuse a memory or tables that could never be had, before the compiler does so in its own words.
+fn check_sizes(binary: &[u8], heap: usize) -> Result<(), String> {
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload.map_err(|e| format!("not a WebAssembly module: {e}"))?;
         if let Payload::Version { encoding: wasmparser::Encoding::Component, .. } = payload {
             return Err("it is a component; build it as a core module (no WASI, no wit-bindgen)".into());
+        }
+        if let Payload::TableSection(tables) = &payload {
+            check_tables(tables.clone())?;
         }
         let Payload::MemorySection(memories) = payload else { continue };
         for memory in memories {
@@ -127,6 +154,23 @@ fn check_memory(binary: &[u8], heap: usize) -> Result<(), String> {
                      {HEAP_LIMIT}) or build it with a smaller initial memory"
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+fn check_tables(tables: wasmparser::TableSectionReader<'_>) -> Result<(), String> {
+    if tables.count() > TABLES {
+        return Err(format!("it has {} tables, at most {TABLES} are possible", tables.count()));
+    }
+    for table in tables {
+        let table = table.map_err(|e| format!("not a WebAssembly module: {e}"))?;
+        if table.ty.initial > TABLE_ELEMENTS as u64 {
+            return Err(format!(
+                "it has a table of {} elements, at most {TABLE_ELEMENTS} are possible: it takes so many functions by \
+                 address, or reserves too much",
+                table.ty.initial
+            ));
         }
     }
     Ok(())
@@ -157,15 +201,32 @@ fn check_exports(engine: &Engine, module: &wasmtime::Module) -> Result<(), Strin
         None => return Err("it does not export its memory; export it under the name memory".into()),
     }
     let wanted = |params: usize| FuncType::new(engine, std::iter::repeat_n(ValType::I32, params), [ValType::I32]);
-    let functions = [(exports::ABI_VERSION, 0), (exports::ALLOC, 1), (exports::INIT, 2), (exports::INSPECT, 2)];
+    let functions = [
+        (exports::ABI_VERSION, 0),
+        (exports::ALLOC, 1),
+        (exports::INIT, 2),
+        (exports::INSPECT, 2),
+        (exports::STREAM, 4),
+    ];
+    let either = [exports::INSPECT, exports::STREAM];
     for (name, wanted) in functions.map(|(name, params)| (name, wanted(params))) {
         match module.get_export(name) {
             Some(ExternType::Func(got)) if FuncType::eq(&got, &wanted) => {}
             Some(got) => {
                 return Err(format!("its export {name} is {}, it must be {}", extern_text(&got), func_text(&wanted)));
             }
+            None if either.contains(&name) => {}
             None => return Err(format!("it does not export {name}; it must, as {}", func_text(&wanted))),
         }
+    }
+    if either.iter().all(|name| module.get_export(name).is_none()) {
+        return Err(format!(
+            "it exports neither {}, as {}, nor {}, as {}: it would see nothing",
+            exports::INSPECT,
+            func_text(&wanted(2)),
+            exports::STREAM,
+            func_text(&wanted(4))
+        ));
     }
     Ok(())
 }

@@ -1,33 +1,26 @@
 //! A worker's instances, and the way of a batch through a chain of them.
 
-use std::{borrow::Cow, fmt::Write as _, ops::Range, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use arrayvec::ArrayString;
-use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, verdict};
+use secuxflow_abi::{Chunk, MAX_BATCH, MAX_CHUNKS, NO_PACKET, Packet, verdict};
 
 use super::{
     InspectError, Region,
-    host::{GuestAlert, GuestAsk, MAX_ALERTS, MAX_ASKS},
+    batch::{self, Batch, Hole, NOWHERE, Part},
+    host::{MAX_ALERTS, MAX_ASKS},
     inspector::Shared,
-    instance::{Failure, Instance},
+    instance::{Failure, Instance, Limits},
     stats::{Health, RunnerCounters},
     ticker::Pulse,
+    told::{Raised, word},
     window::Alias,
 };
 use crate::{
-    alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue, Verdict},
+    alert::{AlertEvent, AlertQueue, Verdict},
     clock,
     flow::Asked,
-    plane::{Count, FailPolicy},
-    wire::{self, Frame},
+    plane::Count,
 };
-
-/// Most bytes of a frame that are read again for an alert: enough for two VLAN tags and either IP header, whose addresses
-/// are all that is wanted. A sender may raise alerts at line rate, so the rest of the frame is not copied for each.
-const ADDRESSES: usize = 64;
-
-/// Step of a wish that is not placed yet; no chain is that long, or none of its wishes counts.
-const UNPLACED: u8 = u8::MAX;
 
 /// What one module made of a packet under test; see [`Runner::explain`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,40 +35,56 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
+/// How a module fared with a batch.
+#[derive(Debug, Default)]
+struct Fared {
+    /// One of its two kinds of calls failed, and so did all those on parts of the batch.
+    useless: bool,
+    /// Why the last call failed that did.
+    failure: Option<Cow<'static, str>>,
+}
+
 /// One module's place in a runner.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     /// None between a failure and the next call.
-    instance: Option<Instance>,
-    /// Batches in a row of which no packet could be inspected.
-    failures: u32,
+    pub(super) instance: Option<Instance>,
+    /// Batches in a row of which, in one of the two calls, nothing could be inspected.
+    pub(super) failures: u32,
 }
 
-/// An alert that waits for the end of the chain, when the packet's fate is known.
-#[derive(Debug)]
-struct Raised {
-    module: u16,
-    packet: u16,
-    alert: GuestAlert,
-}
-
-/// One worker's instances of all modules. It allocates nothing in [`Runner::run`] unless a module fails.
+/// One worker's instances of all modules. It allocates nothing in [`Runner::run`] unless a module fails or raises an alert
+/// that has further fields.
 #[derive(Debug)]
 pub struct Runner {
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     pub(super) shared: Arc<Shared>,
-    alias: Alias,
-    alerts: Arc<AlertQueue>,
-    health: Arc<[Health]>,
-    counters: Arc<RunnerCounters>,
+    pub(super) alias: Alias,
+    pub(super) alerts: Arc<AlertQueue>,
+    pub(super) health: Arc<[Health]>,
+    pub(super) counters: Arc<RunnerCounters>,
     pulse: Pulse,
     /// Packets of the batch that no module has dropped, as indices.
     pub(super) live: Vec<u16>,
-    raised: Vec<Raised>,
+    /// Packets of the call, as indices: the guest's number of a packet is its place here.
+    pub(super) shown: Vec<u16>,
+    /// Chunks that the module is to see, as places in the batch's.
+    pub(super) pieces: Vec<u32>,
+    /// Where chunks of dropped packets are missing between them, in order.
+    pub(super) holes: Vec<Hole>,
+    /// Place in `shown` of each packet of the batch, [`NOWHERE`] between calls.
+    pub(super) places: Vec<u16>,
+    /// Flows whose stream was cut in the batch by the module, and by which packet, in order.
+    pub(super) cuts: Vec<(u64, u16)>,
+    /// Packets of the run whose streams were cut, numbered as the caller does.
+    pub(super) cut: Vec<u32>,
+    pub(super) raised: Vec<Raised>,
+    /// Further fields of the alerts that were raised, end to end.
+    pub(super) fields: Vec<u8>,
     /// What modules asked for since the run began.
-    asked: Vec<Asked>,
+    pub(super) asked: Vec<Asked>,
     /// Packets that are dropped are forwarded all the same.
-    monitor: bool,
+    pub(super) monitor: bool,
 }
 
 impl Runner {
@@ -98,23 +107,31 @@ impl Runner {
             counters: shared.counters(),
             pulse: shared.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
+            shown: Vec::with_capacity(MAX_BATCH),
+            pieces: Vec::with_capacity(MAX_CHUNKS),
+            holes: Vec::with_capacity(MAX_CHUNKS),
+            places: vec![NOWHERE; MAX_BATCH],
+            cuts: Vec::with_capacity(MAX_CHUNKS),
+            cut: Vec::with_capacity(MAX_BATCH),
             raised: Vec::with_capacity(MAX_ALERTS * longest),
+            fields: Vec::new(),
             asked: Vec::with_capacity(MAX_ASKS * longest),
             monitor: false,
         };
         if counted {
             shared.enlist(&runner.counters);
         }
-        for module in &shared.modules {
+        for (module, counters) in shared.modules.iter().zip(Arc::clone(&runner.counters).iter()) {
             runner.pulse.enter();
             let started = Instance::start(module, Some(&runner.alias));
             runner.pulse.leave();
-            let instance = started.map_err(|failure| InspectError::Refused {
+            let mut instance = started.map_err(|failure| InspectError::Refused {
                 name: module.name.clone(),
                 path: module.path.clone().into(),
                 problem: failure.to_string(),
             })?;
             instance.populate();
+            instance.host().meter.drain(counters);
             runner.slots.push(Slot { instance: Some(instance), failures: 0 });
         }
         Ok(runner)
@@ -125,43 +142,73 @@ impl Runner {
         self.monitor = monitor;
     }
 
-    /// Take packets through a chain: each module sees, in calls of at most [`MAX_BATCH`], those that the modules before
-    /// it let through. On return every verdict is [`verdict::PASS`] or [`verdict::DROP`], failures included, and
-    /// nothing else of a packet has changed. `frame` of each packet is [`WINDOW`] plus the frame's offset in the region.
+    /// Whether a module of the chain inspects streams: only then are chunks worth making.
+    #[must_use]
+    pub fn wants_streams(&self, chain: u16) -> bool {
+        let modules = self.shared.chains.get(usize::from(chain)).map_or(&[][..], |chain| &chain.modules);
+        modules.iter().any(|&module| self.shared.modules[usize::from(module)].streams)
+    }
+
+    /// Take packets, and the chunks of streams that came with them, through a chain. Each module sees, in calls of at most
+    /// [`MAX_BATCH`] packets and [`MAX_CHUNKS`] chunks, what the modules before it let through: the packets first, then the
+    /// chunks with the packets that carry them. On return every verdict is a value of [`verdict`], failures included, and
+    /// nothing else of a packet has changed. `frame` of each packet is [`WINDOW`](secuxflow_abi::WINDOW) plus the frame's
+    /// offset in the region. Guests are told that it is `now_ns`; deadlines are of the monotonic clock whatever that says.
+    ///
+    /// The chunks come in the order of their packets; [`Chunk::packet`] counts from the first of `packets`, and a chunk of a
+    /// packet that is not there is not shown. Once a module drops a packet that carries a chunk, the rest of the flow's
+    /// packets are dropped too, but in monitor mode; see [`Runner::cut`].
     ///
     /// A chain that does not exist drops everything and raises an alert: publishing rules checks names, so it is a bug.
-    pub fn run(&mut self, chain: u16, packets: &mut [Packet]) {
+    pub fn run(&mut self, now_ns: u64, chain: u16, packets: &mut [Packet], chunks: &[Chunk]) {
         self.asked.clear();
+        self.cut.clear();
         if usize::from(chain) >= self.shared.chains.len() {
             packets.iter_mut().for_each(|packet| packet.verdict = verdict::DROP);
             self.alerts.push(AlertEvent::dataplane(1, "packets dropped: their rule names an unknown chain"));
             return;
         }
-        for (number, batch) in packets.chunks_mut(MAX_BATCH).enumerate() {
-            let asked = self.asked.len();
-            self.run_batch(chain, batch, |_, _, _| ());
-            if number > 0 {
-                self.asked.truncate(asked);
-            }
+        let (mut packets, mut chunks, mut base) = (packets, chunks, 0);
+        while !packets.is_empty() || !chunks.is_empty() {
+            let (batch, rest) = packets.split_at_mut(packets.len().min(MAX_BATCH));
+            let next = base + batch.len();
+            let later = |chunk: &Chunk| chunk.packet != NO_PACKET && chunk.packet as usize >= next;
+            let end = if rest.is_empty() { None } else { chunks.iter().position(later) };
+            let (pieces, others) = chunks.split_at(end.unwrap_or(chunks.len()));
+            let clock_ns = clock::monotonic_ns();
+            let batch = Batch { chain, packets: batch, chunks: pieces, base, now_ns, clock_ns };
+            self.run_batch(batch, |_, _, _| ());
+            (packets, chunks, base) = (rest, others, next);
         }
     }
 
-    /// What modules asked for in the last [`Runner::run`], by packets of its first [`MAX_BATCH`].
+    /// What modules asked for in the last [`Runner::run`].
     #[must_use]
     pub fn asked(&self) -> &[Asked] {
         &self.asked
     }
 
-    /// As [`Runner::run`] for one packet, telling what each module said. For test inspection; it allocates.
-    pub fn explain(&mut self, chain: u16, packet: &mut Packet) -> Vec<Outcome> {
+    /// The packets of the last [`Runner::run`], by number, whose streams were cut: a module dropped them as carriers of a
+    /// chunk, or its fail policy did. Whatever else comes of their flows is to be dropped, in both directions, for neither
+    /// has the receiver all that came before, nor would a module see what is sent again.
+    #[must_use]
+    pub fn cut(&self) -> &[u32] {
+        &self.cut
+    }
+
+    /// As [`Runner::run`] for at most [`MAX_BATCH`] packets, telling what each module said of the first. For test inspection;
+    /// it allocates.
+    pub fn explain(&mut self, now_ns: u64, chain: u16, packets: &mut [Packet], chunks: &[Chunk]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        self.asked.clear();
-        if usize::from(chain) >= self.shared.chains.len() {
-            self.run(chain, std::slice::from_mut(packet));
+        if usize::from(chain) >= self.shared.chains.len() || packets.len() > MAX_BATCH {
+            self.run(now_ns, chain, packets, chunks);
             return outcomes;
         }
+        self.asked.clear();
+        self.cut.clear();
         let shared = Arc::clone(&self.shared);
-        self.run_batch(chain, std::slice::from_mut(packet), |module, said, failure| {
+        let batch = Batch { chain, packets, chunks, base: 0, now_ns, clock_ns: clock::monotonic_ns() };
+        self.run_batch(batch, |module, said, failure| {
             outcomes.push(Outcome {
                 module,
                 name: shared.modules[usize::from(module)].name.clone(),
@@ -173,251 +220,174 @@ impl Runner {
     }
 
     /// One batch. `said` is told of each module: its index, the verdict on the first packet it saw, why it failed.
-    fn run_batch(&mut self, chain: u16, packets: &mut [Packet], mut said: impl FnMut(u16, Verdict, Option<&str>)) {
+    fn run_batch(&mut self, mut batch: Batch<'_>, mut said: impl FnMut(u16, Verdict, Option<&str>)) {
         self.live.clear();
         // Left over only when the host panicked in the batch before.
         self.raised.clear();
-        for (i, packet) in (0..).zip(packets.iter_mut()) {
-            packet.verdict = verdict::PASS;
-            self.live.push(i);
-        }
-        let mut now_ns = clock::monotonic_ns();
+        self.fields.clear();
+        self.live.extend(0..u16::try_from(batch.packets.len()).unwrap_or(NOWHERE));
+        batch.packets.iter_mut().for_each(|packet| packet.verdict = verdict::PASS);
         self.pulse.enter();
-        for step in 0..self.shared.chains[usize::from(chain)].modules.len() {
-            let Some(&first) = self.live.first() else { break };
-            let module = self.shared.chains[usize::from(chain)].modules[step];
-            let failure = self.step(chain, module, packets, &mut now_ns);
-            self.place_asks(chain, step);
-            said(module, word(packets[usize::from(first)].verdict), failure.as_deref());
-            self.settle(module, packets);
+        for step in 0..self.shared.chains[usize::from(batch.chain)].modules.len() {
+            if self.live.is_empty() && batch.chunks.is_empty() {
+                break;
+            }
+            let module = self.shared.chains[usize::from(batch.chain)].modules[step];
+            let first = self.live.first().copied();
+            let Some(failure) = self.step(module, &mut batch) else { continue };
+            self.place_asks(batch.chain, step);
+            if let Some(first) = first {
+                said(module, word(batch.packets[usize::from(first)].verdict), failure.as_deref());
+            }
+            self.settle(module, &batch);
         }
         self.pulse.leave();
         if !self.raised.is_empty() {
-            self.publish(chain, packets);
+            self.publish(&batch);
         }
     }
 
-    /// Call one module on the live packets, or apply its fail policy. Returns why it was the policy.
-    fn step(&mut self, chain: u16, module: u16, packets: &mut [Packet], now_ns: &mut u64) -> Option<Cow<'static, str>> {
+    /// Call one module on the live packets, and on the chunks that came with them, or apply its fail policy. None when there
+    /// is nothing that it sees; else why it was the policy.
+    fn step(&mut self, module: u16, batch: &mut Batch<'_>) -> Option<Option<Cow<'static, str>>> {
         let index = usize::from(module);
-        let all = 0..self.live.len();
-        if !self.health[index].in_service() {
-            self.apply_policy(index, packets, all);
-            return Some(Cow::Borrowed("out of service after too many failures"));
+        let (inspects, streams) = (self.shared.modules[index].inspects, self.shared.modules[index].streams);
+        let inspects = inspects && !self.live.is_empty();
+        self.pieces.clear();
+        let mut fared = Fared::default();
+        let in_service = self.health[index].in_service();
+        if inspects && in_service {
+            self.guarded(module, batch, Part::Packets(0..self.live.len()), &mut fared);
+        } else if inspects {
+            self.apply_policy(index, batch, Part::Packets(0..self.live.len()));
         }
-        let Err(failure) = self.attempt(module, packets, all, now_ns) else {
-            self.slots[index].failures = 0;
+        if streams && !batch.chunks.is_empty() {
+            self.line_up(batch);
+            let (mut start, mut works) = (0, in_service);
+            while works && start < self.pieces.len() {
+                let end = self.pieces.len().min(start + MAX_CHUNKS);
+                works = self.guarded(module, batch, Part::Chunks(start..end), &mut fared);
+                start = end;
+            }
+            // What is left was not shown: the module is out of service, or does not work today.
+            self.apply_policy(index, batch, Part::Chunks(start..self.pieces.len()));
+            self.cut_streams(batch);
+        }
+        if !inspects && self.pieces.is_empty() {
             return None;
-        };
-        let left = self.isolate(module, packets, &failure, now_ns);
-        if left.works {
-            self.slots[index].failures = 0;
-        } else {
-            self.slots[index].failures = self.slots[index].failures.saturating_add(1);
         }
-        self.fail(chain, module, &failure, left.packets, *now_ns);
-        Some(Cow::Owned(failure.to_string()))
+        if !in_service {
+            return Some(Some(Cow::Borrowed("out of service after too many failures")));
+        }
+        let failures = &mut self.slots[index].failures;
+        *failures = if fared.useless { failures.saturating_add(1) } else { 0 };
+        if let Some(failure) = &fared.failure {
+            self.retire(module, batch.chain, failure);
+        }
+        Some(fared.failure)
     }
 
-    /// Call a module on the live packets of `range`. A failure is counted, and the instance, whose state it may have
-    /// spoilt, is thrown away: the next call starts another from the pool.
-    pub(super) fn attempt(
-        &mut self,
-        module: u16,
-        packets: &mut [Packet],
-        range: Range<usize>,
-        now_ns: &mut u64,
-    ) -> Result<(), Failure> {
+    /// Call one module on `part`, and when it fails on parts of it; whether it could inspect any of it.
+    fn guarded(&mut self, module: u16, batch: &mut Batch<'_>, part: Part, fared: &mut Fared) -> bool {
+        let Err(failure) = self.attempt(module, batch, part.clone()) else { return true };
+        let left = self.isolate(module, batch, part, &failure);
+        fared.useless |= !left.works;
+        self.fail(module, batch, &failure, left.packets);
+        fared.failure = Some(Cow::Owned(failure.to_string()));
+        left.works
+    }
+
+    /// Call a module on `part`. A failure is counted, and the instance, whose state it may have spoilt, is thrown away: the
+    /// next call starts another from the pool.
+    pub(super) fn attempt(&mut self, module: u16, batch: &mut Batch<'_>, part: Part) -> Result<(), Failure> {
         let index = usize::from(module);
-        let started = *now_ns;
-        let result = self.call(module, packets, range.clone(), started);
-        *now_ns = clock::monotonic_ns();
-        self.counters[index].called(now_ns.saturating_sub(started));
+        let started = batch.clock_ns;
+        let numbered = matches!(part, Part::Chunks(_));
+        let result = self.call(module, batch, part);
+        if numbered {
+            self.unnumber();
+        }
+        batch.clock_ns = clock::monotonic_ns();
+        self.counters[index].called(batch.clock_ns.saturating_sub(started));
         match &result {
             Ok(()) => {
-                self.collect_asks(module, range.clone());
-                self.collect(module, range);
+                self.collect_asks(module, batch.base);
+                self.collect(module);
             }
             Err(failure) => {
                 self.counters[index].failed(failure.kind);
+                self.counters[index].forget_gauges(&self.shared.modules[index].metrics);
                 self.slots[index].instance = None;
             }
         }
         result
     }
 
-    fn call(&mut self, module: u16, packets: &mut [Packet], range: Range<usize>, now_ns: u64) -> Result<(), Failure> {
+    fn call(&mut self, module: u16, batch: &mut Batch<'_>, part: Part) -> Result<(), Failure> {
+        self.number(batch, &part);
         let loaded = &self.shared.modules[usize::from(module)];
         let slot = &mut self.slots[usize::from(module)].instance;
         let instance = match slot {
             Some(instance) => instance,
             // Not populated: a fault per page is spread over the next batches, populating it all would stall this one.
-            None => slot.insert(Instance::start(loaded, Some(&self.alias))?),
+            None => {
+                let instance = slot.insert(Instance::start(loaded, Some(&self.alias))?);
+                instance.host().meter.drain(&self.counters[usize::from(module)]);
+                instance
+            }
         };
-        instance.inspect(packets, &self.live[range], loaded.ticks, now_ns)
-    }
-
-    /// Give the live packets of `range` the verdict of the module's fail policy.
-    pub(super) fn apply_policy(&self, index: usize, packets: &mut [Packet], range: Range<usize>) {
-        let said = match self.shared.modules[index].on_failure {
-            FailPolicy::Open => verdict::PASS,
-            FailPolicy::Closed => verdict::DROP,
-        };
-        for &i in &self.live[range] {
-            packets[usize::from(i)].verdict = said;
+        let limits = Limits { ticks: loaded.ticks, now_ns: batch.now_ns };
+        match part {
+            Part::Packets(_) => instance.inspect(batch.packets, &self.shown, limits),
+            Part::Chunks(range) => {
+                let pieces = batch::pieces(batch.chunks, batch.base, &self.pieces[range], &self.places, &self.holes);
+                instance.stream(batch.packets, &self.shown, pieces, limits)
+            }
         }
     }
 
-    /// Take over what the call on `range` that just ended asked for; packet numbers become those of the batch, and the
-    /// step is filled in by [`Runner::place_asks`].
-    fn collect_asks(&mut self, module: u16, range: Range<usize>) {
-        let Some(instance) = &mut self.slots[usize::from(module)].instance else { return };
-        let room = self.asked.capacity() - self.asked.len();
-        let live = &self.live[range];
-        let asked = |GuestAsk { packet, ask, seconds }| Asked {
-            // The host function checked the number against the call's.
-            packet: live.get(packet as usize).copied().unwrap_or_default(),
-            step: UNPLACED,
-            steps: UNPLACED,
-            ask,
-            seconds,
-        };
-        self.asked.extend(instance.asks().drain(..).take(room).map(asked));
-    }
-
-    /// Note at which step of the chain the latest wishes were told.
-    fn place_asks(&mut self, chain: u16, step: usize) {
-        let most = usize::from(UNPLACED - 1);
-        let steps = self.shared.chains[usize::from(chain)].modules.len().min(most);
-        for asked in self.asked.iter_mut().rev().take_while(|asked| asked.steps == UNPLACED) {
-            asked.step = u8::try_from(step.min(most)).unwrap_or(UNPLACED);
-            asked.steps = u8::try_from(steps).unwrap_or(UNPLACED);
+    /// As [`settle`](Self::settle), when all go on as they nearly always do; false, and nothing done, when not all do.
+    fn settle_all(&self, index: usize, batch: &Batch<'_>) -> bool {
+        let (mut bytes, mut said) = (0, verdict::PASS);
+        for &i in &self.live {
+            let packet = &batch.packets[usize::from(i)];
+            bytes += u64::from(packet.len);
+            said |= packet.verdict;
         }
+        if said == verdict::PASS {
+            self.counters[index].decided(Count { packets: self.live.len() as u64, bytes }, Count::default());
+        }
+        said == verdict::PASS
     }
 
-    /// Take over the alerts of the call on `range` that just ended; packet numbers become those of the batch.
-    fn collect(&mut self, module: u16, range: Range<usize>) {
-        let Some(instance) = &mut self.slots[usize::from(module)].instance else { return };
-        let (alerts, lost) = instance.alerts();
-        if alerts.is_empty() && lost == 0 {
+    /// Count what became of the packets that the module saw, and keep those that go on to the next.
+    fn settle(&mut self, module: u16, batch: &Batch<'_>) {
+        let index = usize::from(module);
+        if self.shared.modules[index].inspects && self.settle_all(index, batch) {
             return;
         }
-        self.counters[usize::from(module)].raised(alerts.len() as u64 + lost);
-        self.alerts.count_dropped(lost);
-        for alert in alerts.drain(..) {
-            // The host function checked the number against the call's.
-            let packet = self.live[range.clone()].get(alert.packet as usize).copied().unwrap_or_default();
-            self.raised.push(Raised { module, packet, alert });
-        }
-    }
-
-    /// Tell of a batch of which `packets` followed the fail policy, and take a module that fails too often out of service.
-    fn fail(&self, chain: u16, module: u16, failure: &Failure, packets: usize, now_ns: u64) {
-        let index = usize::from(module);
-        let loaded = &self.shared.modules[index];
-        let fate = match loaded.on_failure {
-            FailPolicy::Open => "passed",
-            FailPolicy::Closed if self.monitor => "passed by monitor mode",
-            FailPolicy::Closed => "dropped",
-        };
-        if self.health[index].tell(now_ns) {
-            let mut text = ArrayString::new();
-            // Writing fails when the text is longer than an alert holds: then it is cut.
-            let _ = write!(text, "module {} failed, {packets} packets {fate}: {failure}", loaded.name);
-            tracing::warn!(module = loaded.name, "{failure}; {packets} packets {fate}");
-            self.tell(chain, module, AlertKind::ModuleFailure, 2, text);
-        }
-        if self.slots[index].failures >= loaded.max_failures && self.health[index].disable() {
-            let mut text = ArrayString::new();
-            let _ = write!(
-                text,
-                "module {} taken out of service after {} failures in a row, its packets are {fate}; last: {failure}",
-                loaded.name, loaded.max_failures
-            );
-            tracing::error!("{text}");
-            self.tell(chain, module, AlertKind::ModuleDisabled, 1, text);
-        }
-    }
-
-    fn tell(
-        &self,
-        chain: u16,
-        module: u16,
-        kind: AlertKind,
-        severity: u8,
-        message: ArrayString<{ secuxflow_abi::MAX_MESSAGE }>,
-    ) {
-        let open = self.shared.modules[usize::from(module)].on_failure == FailPolicy::Open;
-        self.alerts.push(AlertEvent {
-            kind,
-            chain: Some(chain),
-            module: Some(module),
-            verdict: if open || self.monitor { Verdict::Pass } else { Verdict::Drop },
-            message,
-            ..AlertEvent::dataplane(severity, "")
-        });
-    }
-
-    /// Count what became of the live packets and keep those that go on to the next module.
-    fn settle(&mut self, module: u16, packets: &[Packet]) {
         let (mut passed, mut dropped) = (Count::default(), Count::default());
-        self.live.retain(|&i| {
-            let packet = &packets[usize::from(i)];
+        let mut count = |packet: &Packet| {
             let pass = packet.verdict == verdict::PASS;
             *if pass { &mut passed } else { &mut dropped } += Count { packets: 1, bytes: packet.len.into() };
             pass
-        });
-        self.counters[usize::from(module)].decided(passed, dropped);
-    }
-
-    /// Queue the alerts of the batch, now that each packet's fate is known.
-    #[cold]
-    fn publish(&mut self, chain: u16, packets: &[Packet]) {
-        let time_ns = clock::wall_ns();
-        for Raised { module, packet, alert } in self.raised.drain(..) {
-            let packet = &packets[usize::from(packet)];
-            self.alerts.push(AlertEvent {
-                time_ns,
-                kind: AlertKind::Signature,
-                flow: flow(&self.alias, packet),
-                rule: packet.rule,
-                ingress: u16::try_from(packet.ingress).ok(),
-                chain: Some(chain),
-                module: Some(module),
-                severity: alert.severity,
-                signature: alert.signature,
-                verdict: if self.monitor { Verdict::Pass } else { word(packet.verdict) },
-                message: alert.message,
-            });
+        };
+        if self.shared.modules[index].inspects {
+            self.live.retain(|&i| count(&batch.packets[usize::from(i)]));
+        } else {
+            self.carriers(batch).for_each(|i| _ = count(&batch.packets[i]));
+            self.live.retain(|&i| batch.packets[usize::from(i)].verdict == verdict::PASS);
         }
+        self.counters[index].decided(passed, dropped);
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
+        for (counters, module) in self.counters.iter().zip(&self.shared.modules) {
+            counters.forget_gauges(&module.metrics);
+        }
         self.slots.clear();
         self.shared.release(&self.counters);
     }
-}
-
-fn word(said: u32) -> Verdict {
-    if said == verdict::PASS { Verdict::Pass } else { Verdict::Drop }
-}
-
-/// The packet's 5-tuple. Its addresses are read from the frame again: descriptors do not carry them.
-fn flow(alias: &Alias, packet: &Packet) -> Option<AlertFlow> {
-    let mut buffer = [0; ADDRESSES];
-    let offset = packet.frame.checked_sub(WINDOW)?;
-    let frame = alias.copy(usize::try_from(offset).ok()?, usize::try_from(packet.len).ok()?, &mut buffer)?;
-    let (Frame::Ip(headers) | Frame::Undecidable(_, Some(headers))) = wire::parse(frame) else {
-        return None;
-    };
-    Some(AlertFlow {
-        id: packet.flow,
-        src: headers.src,
-        dst: headers.dst,
-        src_port: packet.src_port,
-        dst_port: packet.dst_port,
-        protocol: packet.protocol,
-    })
 }

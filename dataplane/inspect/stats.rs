@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
+use secuxflow_abi::MAX_METRICS;
 
-use super::instance::FailureKind;
-use crate::plane::Count;
+use super::{instance::FailureKind, metrics::Metric};
+use crate::plane::{Count, MetricKind};
 
 /// One runner's counters of one module. Only that runner writes them, so an addition is a load and a store.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Counters {
     calls: AtomicU64,
     time_ns: AtomicU64,
     failures: [AtomicU64; FailureKind::ALL.len()],
+    /// What the module itself measures, by number.
+    metrics: [AtomicU64; MAX_METRICS],
 }
 
 /// The same as plain numbers.
@@ -27,6 +30,7 @@ pub(super) struct Totals {
     pub(super) calls: u64,
     pub(super) time_ns: u64,
     pub(super) failures: [u64; FailureKind::ALL.len()],
+    pub(super) metrics: [u64; MAX_METRICS],
 }
 
 fn add(counter: &AtomicU64, n: u64) {
@@ -58,6 +62,23 @@ impl Counters {
         add(&self.failures[kind as usize], 1);
     }
 
+    /// A value of the module's own: to be added, or to be taken as it is.
+    pub(super) fn measured(&self, metric: usize, kind: MetricKind, value: u64) {
+        match kind {
+            MetricKind::Counter => add(&self.metrics[metric], value),
+            MetricKind::Gauge => self.metrics[metric].store(value, Relaxed),
+        }
+    }
+
+    /// Gauges tell of an instance that is gone.
+    pub(super) fn forget_gauges(&self, metrics: &[Metric]) {
+        for (value, metric) in self.metrics.iter().zip(metrics) {
+            if metric.kind == MetricKind::Gauge {
+                value.store(0, Relaxed);
+            }
+        }
+    }
+
     fn read(&self) -> Totals {
         let count = |pair: &[AtomicU64; 2]| Count { packets: pair[0].load(Relaxed), bytes: pair[1].load(Relaxed) };
         Totals {
@@ -67,6 +88,7 @@ impl Counters {
             calls: self.calls.load(Relaxed),
             time_ns: self.time_ns.load(Relaxed),
             failures: std::array::from_fn(|i| self.failures[i].load(Relaxed)),
+            metrics: std::array::from_fn(|i| self.metrics[i].load(Relaxed)),
         }
     }
 }
@@ -81,6 +103,9 @@ impl std::ops::AddAssign<&Counters> for Totals {
         self.time_ns += other.time_ns;
         for (mine, theirs) in self.failures.iter_mut().zip(other.failures) {
             *mine += theirs;
+        }
+        for (mine, theirs) in self.metrics.iter_mut().zip(other.metrics) {
+            *mine = mine.wrapping_add(theirs);
         }
     }
 }

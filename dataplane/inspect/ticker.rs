@@ -4,7 +4,10 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool,
+            Ordering::{Release, SeqCst},
+        },
     },
     thread::{self, JoinHandle, Thread},
 };
@@ -111,9 +114,9 @@ impl Pulse {
         }
     }
 
-    /// No guest runs any more.
+    /// No guest runs any more. That the thread may see it late costs a tick, so nothing is waited for.
     pub(super) fn leave(&self) {
-        self.busy.store(false, SeqCst);
+        self.busy.store(false, Release);
     }
 }
 

@@ -1,10 +1,13 @@
 //! What the dataplane is told at start. Control parses files and flags into this; nothing here is parsed again.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rules::Action;
+use crate::{
+    flow::{Lifetimes, OrderQueue, TrackerOptions},
+    rules::Action,
+};
 
 /// How frames get from the driver into the UMEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -184,6 +187,19 @@ pub enum ForwardTo {
     Stack,
     /// Straight into the service's device.
     Service,
+}
+
+impl FlowConfig {
+    /// What a worker is given to track flows.
+    pub(crate) fn tracker(&self, orders: Option<Arc<OrderQueue>>) -> TrackerOptions {
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        TrackerOptions {
+            flows: self.table as usize,
+            idle_ns: ns(self.idle),
+            lifetimes: Lifetimes { default_ns: ns(self.ttl), max_ns: ns(self.max_ttl) },
+            orders,
+        }
+    }
 }
 
 impl Default for FlowConfig {

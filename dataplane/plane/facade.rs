@@ -1,9 +1,6 @@
 //! [`Plane`]: start, change, look, stop.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Count, FlowConfig, ForwardTo, ModuleStatus, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe,
@@ -18,7 +15,7 @@ use super::{
 use crate::{
     alert::AlertQueue,
     bpf::{Filter, Offload},
-    flow::{Ask, Lifetimes, OrderQueue, TrackerOptions},
+    flow::{Ask, OrderQueue},
     inspect::{Inspector, Region},
     numa,
     plane::InterfaceStatus,
@@ -80,7 +77,7 @@ impl Plane {
             cores,
             batch: config.batch,
             idle: Idle { busy_poll: config.busy_poll, spin: config.spin, prefer_busy_poll: config.prefer_busy_poll },
-            flows: Some(tracker(&config.flows, orders.clone())),
+            flows: Some(config.flows.tracker(orders.clone())),
         };
         let first = snapshot(&interfaces, &classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
         let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
@@ -211,6 +208,7 @@ impl Plane {
             offload: offload_status(&running),
             alerts_raised: self.alerts.raised(),
             alerts_dropped: self.alerts.dropped(),
+            alert_fields_dropped: self.alerts.fields_dropped(),
         })
     }
 
@@ -243,16 +241,6 @@ fn offload(flows: &FlowConfig, inspector: &Inspector) -> Offload {
         forward: flows.forward == ForwardTo::Service,
         max_flows: if of_flows { flows.offloaded } else { none.max_flows },
         max_sources: if of_sources { flows.blocked } else { none.max_sources },
-    }
-}
-
-fn tracker(flows: &FlowConfig, orders: Option<Arc<OrderQueue>>) -> TrackerOptions {
-    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    TrackerOptions {
-        flows: flows.table as usize,
-        idle_ns: ns(flows.idle),
-        lifetimes: Lifetimes { default_ns: ns(flows.ttl), max_ns: ns(flows.max_ttl) },
-        orders,
     }
 }
 

@@ -68,8 +68,8 @@ impl Interface {
         if link.mtu > most {
             let (mtu, size) = (link.mtu, config.umem.frame_size);
             let rule = format!(
-                "{name}: mtu {mtu} does not fit umem.frame_size {size}, which takes an mtu up to {most}: \
-                 ip link set {name} mtu 1500"
+                "{name}: mtu {mtu} does not fit umem.frame_size {size}, which takes an mtu up to {most}; packets that \
+                 take several frames (XDP_USE_SG) are not inspected: ip link set {name} mtu 1500"
             );
             return Err(refusal(rule));
         }

@@ -27,6 +27,6 @@ pub use facade::Plane;
 pub use flows::{FlowRecord, FlowState, SourceRecord};
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
-    Count, FlowTableStatus, InterfaceStatus, Latency, ModuleStatus, Named, OffloadStatus, PlaneStatus, RuleCount,
-    SocketStatus, TableMemory, WorkerStatus,
+    Count, FlowTableStatus, InterfaceStatus, Latency, MetricKind, ModuleAbout, ModuleMetric, ModuleStatus, Named,
+    OffloadStatus, PlaneStatus, RuleCount, SocketStatus, TableMemory, WorkerStatus,
 };

@@ -16,7 +16,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-use secuxflow_abi::Packet;
+use secuxflow_abi::{Chunk, Packet};
 
 use super::*;
 use crate::{
@@ -125,6 +125,28 @@ fn a_dead_worker_is_told_of_and_its_traffic_follows_the_fail_policy() {
 
 #[test]
 #[ignore = "needs root"]
+fn an_interface_whose_packets_take_several_frames_is_refused_with_the_limit() {
+    isolated(|bpffs| {
+        let refusal = |config: &PlaneConfig| Plane::start(config, &inspect_all(), &[]).unwrap_err().to_string();
+        ip("link set rv-b mtu 9000");
+        for mode in [ModeRequest::Auto, ModeRequest::Skb] {
+            let error = refusal(&PlaneConfig { mode, ..config(&["rv-b"], bpffs) });
+            // 4096 less XDP's headroom and the longest Ethernet header.
+            let words = ["interfaces: rv-b: mtu 9000", "umem.frame_size 4096", "up to 3818", "several frames"];
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        }
+        // What comes from a veth is as long as its peer allows: native XDP refuses it.
+        ip("link set rv-b mtu 1500");
+        ip("link set rv-a mtu 9000");
+        let error = refusal(&config(&["rv-b"], bpffs));
+        assert!(error.contains("veth peer's, is too large for native xdp"), "{error}");
+        ip("link set rv-a mtu 1500");
+        Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap().shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
 fn what_monitor_mode_lets_through_becomes_an_alert() {
     isolated(|bpffs| {
         let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap();
@@ -156,7 +178,7 @@ fn what_monitor_mode_lets_through_becomes_an_alert() {
 struct Broken;
 
 impl Inspect for Broken {
-    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, _chain: u16, _packets: &mut [Packet], _chunks: &[Chunk]) {
         panic!("a fault in the host");
     }
 }

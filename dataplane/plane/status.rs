@@ -181,6 +181,9 @@ pub struct ModuleStatus {
     pub sha256: String,
     /// ABI version.
     pub abi: u32,
+    /// What it says it is.
+    #[serde(default)]
+    pub about: ModuleAbout,
     /// In service, or taken out after too many failures.
     pub in_service: bool,
     /// What becomes of a batch that it fails on.
@@ -193,12 +196,48 @@ pub struct ModuleStatus {
     pub dropped: Count,
     /// Alerts it raised.
     pub alerts: u64,
-    /// Calls of `sxf_inspect`.
+    /// Calls of `sxf_inspect` and `sxf_stream`.
     pub calls: u64,
     /// Nanoseconds spent in it.
     pub time_ns: u64,
     /// Failures by kind: `trap`, `timeout`, `error`, `bad_verdict`.
     pub failures: Vec<Named<u64>>,
+    /// What it measures itself, summed over workers.
+    #[serde(default)]
+    pub metrics: Vec<ModuleMetric>,
+}
+
+/// What a module says it is, in its section `sxf_about`; empty where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModuleAbout {
+    /// Its own name; the configuration's may be another.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it does.
+    pub description: String,
+}
+
+/// Kind of a module's metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// A metric that a module declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleMetric {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: MetricKind,
+    /// Its value.
+    pub value: u64,
 }
 
 /// Memory that tables take in the kernel, bytes.
@@ -255,4 +294,7 @@ pub struct PlaneStatus {
     pub alerts_raised: u64,
     /// Alerts lost to a full queue.
     pub alerts_dropped: u64,
+    /// Alerts of which further fields were left out: too long, no JSON, or not what their keys say.
+    #[serde(default)]
+    pub alert_fields_dropped: u64,
 }

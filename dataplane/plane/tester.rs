@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use secuxflow_abi::Packet;
+use secuxflow_abi::{Chunk, Packet};
 
 use super::{FailPolicy, ModuleSaid, PlaneError, Probe, ProbeAlert, ProbeReport, packet, registry::Registry};
 use crate::{
@@ -112,10 +112,12 @@ struct Listening<'a> {
 }
 
 impl Inspect for Listening<'_> {
-    fn run(&mut self, chain: u16, packets: &mut [Packet]) {
-        for packet in packets {
-            self.said.extend(self.runner.explain(chain, packet));
-        }
+    fn run(&mut self, now_ns: u64, chain: u16, packets: &mut [Packet], chunks: &[Chunk]) {
+        self.said.extend(self.runner.explain(now_ns, chain, packets, chunks));
+    }
+
+    fn wants_streams(&self, chain: u16) -> bool {
+        self.runner.wants_streams(chain)
     }
 
     fn set_monitor(&mut self, monitor: bool) {
@@ -156,9 +158,10 @@ impl Frames for One {
 fn module_said(outcome: inspect::Outcome, alerts: &[AlertEvent]) -> ModuleSaid {
     let verdict = match (outcome.failure, outcome.verdict) {
         (Some(failure), Verdict::Pass) => format!("failed, passes: {failure}"),
-        (Some(failure), Verdict::Drop) => format!("failed, drops: {failure}"),
+        (Some(failure), Verdict::Drop | Verdict::Reject) => format!("failed, drops: {failure}"),
         (None, Verdict::Pass) => "pass".into(),
         (None, Verdict::Drop) => "drop".into(),
+        (None, Verdict::Reject) => "reject".into(),
     };
     let raised = alerts.iter().filter(|alert| alert.module == Some(outcome.module));
     let alerts = raised.map(|alert| ProbeAlert {

@@ -1,6 +1,6 @@
 //! The real classifier and the real modules, as the processor knows them.
 
-use secuxflow_abi::Packet;
+use secuxflow_abi::{Chunk, Packet};
 
 use super::{Classified, Classify, Inspect};
 use crate::{
@@ -22,8 +22,16 @@ impl Classify for Classifier {
 }
 
 impl Inspect for Runner {
-    fn run(&mut self, chain: u16, packets: &mut [Packet]) {
-        Self::run(self, chain, packets);
+    fn run(&mut self, now_ns: u64, chain: u16, packets: &mut [Packet], chunks: &[Chunk]) {
+        Self::run(self, now_ns, chain, packets, chunks);
+    }
+
+    fn wants_streams(&self, chain: u16) -> bool {
+        Self::wants_streams(self, chain)
+    }
+
+    fn cut(&self) -> &[u32] {
+        Self::cut(self)
     }
 
     fn set_monitor(&mut self, monitor: bool) {

@@ -1,13 +1,14 @@
 //! One batch: parse, inspect chain by chain, find the service, rewrite.
 
 use std::{
+    net::IpAddr,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, flags, verdict};
+use secuxflow_abi::{Chunk, MAX_BATCH, Packet, WINDOW, flags, verdict};
 
-use super::{DropReason, EgressId, Outcome, Snapshot};
+use super::{DropReason, EgressId, Outcome, Route, Snapshot};
 use crate::{
     bpf::Metadata,
     clock,
@@ -18,9 +19,21 @@ use crate::{
 
 /// Runs chains of modules.
 pub trait Inspect {
-    /// Inspect `packets` by chain number `chain`. Their verdicts are `PASS` before the call and `PASS` or `DROP` after
-    /// it, fail policies applied.
-    fn run(&mut self, chain: u16, packets: &mut [Packet]);
+    /// Inspect `packets`, and the `chunks` of streams that came with them, by chain number `chain`. The verdicts are `PASS`
+    /// before the call and any of [`verdict`] after it, fail policies applied. The chunks are in the order of their packets;
+    /// [`Chunk::packet`] counts from the first of `packets`. Modules are told that it is `now_ns`.
+    fn run(&mut self, now_ns: u64, chain: u16, packets: &mut [Packet], chunks: &[Chunk]);
+
+    /// Whether the chain inspects streams: otherwise no chunks need be made for it.
+    fn wants_streams(&self, _chain: u16) -> bool {
+        false
+    }
+
+    /// Packets of the last [`run`](Self::run), by number, whose streams were cut: whatever else comes of their flows is to
+    /// be dropped, unless in monitor mode.
+    fn cut(&self) -> &[u32] {
+        &[]
+    }
 
     /// Told before every batch whether packets that are dropped are forwarded all the same, for alerts to say so.
     fn set_monitor(&mut self, _monitor: bool) {}
@@ -67,6 +80,8 @@ pub trait Frames {
     fn truncate(&mut self, index: usize, len: usize);
     /// UMEM offset of the frame's first byte.
     fn addr(&self, index: usize) -> u32;
+    /// Frame `index` is going to be looked at soon.
+    fn prefetch(&self, _index: usize) {}
     /// What the XDP program wrote in front of it; a second call may find it gone.
     fn take_metadata(&mut self, index: usize) -> Option<Metadata>;
 }
@@ -89,6 +104,9 @@ pub struct Tally {
     /// Wishes of modules for whole flows and sources that were taken up.
     pub granted: u64,
 }
+
+/// Frames by which prefetching is ahead of parsing: as many as the processor can wait for at once.
+const AHEAD: usize = 8;
 
 /// Let through, and not forwarded yet.
 const PASSED: Outcome = Outcome::Forward { egress: EgressId(u16::MAX), service: u16::MAX };
@@ -194,13 +212,19 @@ impl Processor {
         self.outcomes.clear();
         // Until it is known better.
         self.outcomes.resize(frames.count(), Outcome::Drop(DropReason::Malformed));
-        for index in 0..frames.count().min(MAX_BATCH) {
+        let count = frames.count().min(MAX_BATCH);
+        (0..count.min(AHEAD)).for_each(|index| frames.prefetch(index));
+        for index in 0..count {
+            if index + AHEAD < count {
+                frames.prefetch(index + AHEAD);
+            }
             self.classify(now, snapshot, frames, index, &mut tally);
         }
         self.inspect(now, snapshot, frames, inspect, &mut tally);
-        for index in 0..self.parsed.len() {
-            if let (Some(headers), Outcome::Forward { .. }) = (&self.parsed[index], self.outcomes[index]) {
-                self.outcomes[index] = forward(snapshot, frames, index, headers, &mut tally);
+        let mut routes = Routes { snapshot, last: None };
+        for (index, (headers, outcome)) in self.parsed.iter().zip(&mut self.outcomes).enumerate() {
+            if let (Some(headers), Outcome::Forward { .. }) = (headers, *outcome) {
+                *outcome = forward(&mut routes, frames, index, headers, &mut tally);
             }
         }
         tally
@@ -211,20 +235,19 @@ impl Processor {
         let metadata = frames.take_metadata(index);
         let bytes = frames.bytes(index);
         tally.bytes += bytes.len() as u64;
-        let frame = wire::parse(bytes);
-        let headers = match &frame {
-            wire::Frame::Ip(headers) => Some(*headers),
-            wire::Frame::Undecidable(_, headers) => *headers,
-            wire::Frame::Neighbour | wire::Frame::NonIp => None,
+        let (headers, decided) = match wire::parse(bytes) {
+            wire::Frame::Ip(headers) => (Some(headers), true),
+            wire::Frame::Undecidable(_, headers) => (headers, false),
+            wire::Frame::Neighbour | wire::Frame::NonIp => (None, false),
         };
         self.parsed.push(headers);
         self.met.push(Met { id: 0, index: None, said: Metadata::of(0, 0) });
-        let Some(headers) = headers else { return };
+        let (Some(Some(headers)), Some(met)) = (self.parsed.last(), self.met.last_mut()) else { return };
         let classified = match metadata {
             Some(Metadata { chain, rule, .. }) => Classified::Inspect { chain, rule },
             None => {
                 tally.reclassified += 1;
-                snapshot.classifier.classify(&frame)
+                reclassify(snapshot, bytes)
             }
         };
         self.outcomes[index] = match classified {
@@ -235,10 +258,10 @@ impl Processor {
                     Some(chain) => {
                         let known = metadata
                             .unwrap_or(Metadata { generation: snapshot.generation, ..Metadata::of(chain, rule) });
-                        let said = Metadata { chain, ..known };
-                        let len = frames.bytes(index).len();
-                        let seen = Seen { headers: &headers, said, len };
-                        match self.meet(now, &seen, matches!(frame, wire::Frame::Ip(_))) {
+                        let seen = Seen { headers, said: Metadata { chain, ..known }, len: bytes.len() };
+                        let tracker = self.tracker.as_mut().filter(|_| decided);
+                        let fate = meet(self.key, tracker, &seen, now, met);
+                        match fate {
                             Fate::Inspect => {
                                 self.order.push(Queued {
                                     chain,
@@ -259,20 +282,6 @@ impl Processor {
                 }
             }
         };
-    }
-
-    /// Enter the last frame's flow, and see what was said of it.
-    fn meet(&mut self, now: u64, seen: &Seen<'_>, decided: bool) -> Fate {
-        let key = FlowKey::of(seen.headers);
-        let id = key.id(self.key);
-        let (index, fate) = match &mut self.tracker {
-            Some(tracker) if decided => tracker.meet(&key, id, seen, now),
-            _ => (None, Fate::Inspect),
-        };
-        if let Some(met) = self.met.last_mut() {
-            *met = Met { id, index, said: seen.said };
-        }
-        fate
     }
 
     /// Take up what the chain asked for on the packets of `group`.
@@ -314,7 +323,7 @@ impl Processor {
             start = end;
             let packets = &mut self.packets[range.clone()];
             // What a runner leaves behind when it panics is its own business; the verdicts are overwritten here.
-            if catch_unwind(AssertUnwindSafe(|| inspect.run(chain, packets))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| inspect.run(now, chain, packets, &[]))).is_err() {
                 tally.panics += 1;
                 let closed = snapshot.fail_policy == FailPolicy::Closed;
                 packets.iter_mut().for_each(|p| p.verdict = if closed { verdict::DROP } else { verdict::PASS });
@@ -335,7 +344,27 @@ impl Processor {
     }
 }
 
+/// Enter a packet's flow, note it in `met`, and see what was said of it.
+#[inline]
+fn meet(key: HashKey, tracker: Option<&mut Tracker>, seen: &Seen<'_>, now: u64, met: &mut Met) -> Fate {
+    let (flow, way) = FlowKey::of(seen.headers);
+    let id = flow.id(key);
+    let (index, fate) = match tracker {
+        Some(tracker) => tracker.meet((&flow, way), id, seen, now),
+        None => (None, Fate::Inspect),
+    };
+    *met = Met { id, index, said: seen.said };
+    fate
+}
+
+/// What the rules say of a frame that came without the kernel's word: a rare one, so it is parsed a second time.
+#[cold]
+fn reclassify(snapshot: &Snapshot, bytes: &[u8]) -> Classified {
+    snapshot.classifier.classify(&wire::parse(bytes))
+}
+
 /// The descriptor that modules get of a packet.
+#[inline]
 fn describe(flow: u64, frames: &impl Frames, index: usize, headers: &Headers, rule: u32) -> Packet {
     let set = |condition, flag| if condition { flag } else { 0 };
     Packet {
@@ -362,22 +391,42 @@ fn describe(flow: u64, frames: &impl Frames, index: usize, headers: &Headers, ru
     }
 }
 
+/// The ways to services. Packets for one service come in rows: the last one is remembered.
+struct Routes<'a> {
+    snapshot: &'a Snapshot,
+    last: Option<(IpAddr, &'a Route)>,
+}
+
+impl<'a> Routes<'a> {
+    fn find(&mut self, to: IpAddr) -> Option<&'a Route> {
+        if let Some((known, route)) = self.last
+            && known == to
+        {
+            return Some(route);
+        }
+        let route = self.snapshot.routes.get(&to)?;
+        self.last = Some((to, route));
+        Some(route)
+    }
+}
+
 /// Find the service of a packet that was let through, and rewrite its frame for it.
+#[inline]
 fn forward(
-    snapshot: &Snapshot,
+    routes: &mut Routes<'_>,
     frames: &mut impl Frames,
     index: usize,
     headers: &Headers,
     tally: &mut Tally,
 ) -> Outcome {
-    let Some(route) = snapshot.routes.get(&headers.dst) else { return Outcome::Drop(DropReason::NoService) };
+    let Some(route) = routes.find(headers.dst) else { return Outcome::Drop(DropReason::NoService) };
     let frame = frames.bytes(index);
     let link = ETH_HLEN + 4 * usize::from(headers.vlan_tags);
     if frame.len() > link + usize::from(route.mtu) {
         return Outcome::Drop(DropReason::Mtu);
     }
     // An interface that the snapshot does not know of is being taken away.
-    let Some(ingress) = snapshot.ingress.get(usize::from(frames.ingress())) else {
+    let Some(ingress) = routes.snapshot.ingress.get(usize::from(frames.ingress())) else {
         return Outcome::Drop(DropReason::NoService);
     };
     let rewrite = Rewrite {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use secuxflow_abi::{MAX_BATCH, Packet, verdict};
+use secuxflow_abi::{Chunk, MAX_BATCH, Packet, verdict};
 
 use super::{
     DropReason, Inspect, Outcome, Processor, Snapshot, Tally,
@@ -24,7 +24,7 @@ struct Asking {
 }
 
 impl Inspect for Asking {
-    fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, _chain: u16, packets: &mut [Packet], _chunks: &[Chunk]) {
         self.seen += packets.len();
         self.asked.clear();
         for (index, packet) in (0..).zip(packets) {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use proptest::prelude::*;
-use secuxflow_abi::{MAX_BATCH, Packet, WINDOW, flags, verdict};
+use secuxflow_abi::{Chunk, MAX_BATCH, Packet, WINDOW, flags, verdict};
 
 use super::{
     Classified, Classify, DropReason, EgressId, Frames, Ingress, Inspect, Outcome, Processor, Route, Snapshot,
@@ -54,7 +54,7 @@ impl Frames for Plain {
 struct Recorder(Vec<(u16, Vec<Packet>)>, bool);
 
 impl Inspect for Recorder {
-    fn run(&mut self, chain: u16, packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, chain: u16, packets: &mut [Packet], _chunks: &[Chunk]) {
         for packet in &mut *packets {
             assert_ne!(packet.dst_port, 13, "wanted");
             packet.verdict = if packet.dst_port == 666 { verdict::DROP } else { verdict::PASS };

@@ -125,6 +125,9 @@ impl Headers {
 }
 
 /// Parse a frame that starts with its Ethernet header. Total: every input, of any length, has an answer.
+///
+/// It goes into its caller whole: what it finds stays in registers instead of being copied from structure to structure.
+#[inline(always)]
 #[must_use]
 pub fn parse(frame: &[u8]) -> Frame {
     let Some((ethertype, l3, tags)) = link(frame) else {
@@ -149,6 +152,7 @@ struct Tags {
 }
 
 /// EtherType and offset of what follows the Ethernet header and at most [`MAX_VLAN_TAGS`] tags.
+#[inline]
 fn link(frame: &[u8]) -> Option<(u16, usize, Tags)> {
     let mut ethertype = be16(frame, 12)?;
     let mut offset = ETH_HLEN;
@@ -164,6 +168,7 @@ fn link(frame: &[u8]) -> Option<(u16, usize, Tags)> {
     Some((ethertype, offset, tags))
 }
 
+#[inline(always)]
 fn ipv4(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     let Some(header) = frame.get(l3..).and_then(|rest| rest.first_chunk::<20>()) else {
         return Frame::Undecidable(Undecidable::Truncated, None);
@@ -184,6 +189,7 @@ fn ipv4(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     transport(frame, ends, header[9], fragment, tags, IpAddr::V4(src), IpAddr::V4(dst))
 }
 
+#[inline(never)]
 fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     let Some(header) = frame.get(l3..).and_then(|rest| rest.first_chunk::<40>()) else {
         return Frame::Undecidable(Undecidable::Truncated, None);
@@ -250,6 +256,7 @@ struct Ends {
 }
 
 /// Headers without a transport header: everything behind the IP header is payload.
+#[inline(always)]
 fn bare(
     frame: &[u8],
     ends: Ends,
@@ -279,6 +286,7 @@ fn bare(
     })
 }
 
+#[inline(always)]
 fn transport(
     frame: &[u8],
     ends: Ends,
@@ -322,6 +330,7 @@ fn transport(
 
 /// Length of the transport header; `None` when `segment` is too short for it. TCP's data offset is trusted only as far
 /// as 20 to 60 bytes; one that points past the packet leaves no payload.
+#[inline]
 fn transport_len(protocol: u8, segment: &[u8]) -> Option<usize> {
     let least = match protocol {
         IPPROTO_TCP => 20,
@@ -335,6 +344,7 @@ fn transport_len(protocol: u8, segment: &[u8]) -> Option<usize> {
     Some(if protocol == IPPROTO_TCP { usize::from(segment[12] >> 4).max(5) * 4 } else { least })
 }
 
+#[inline]
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
 }

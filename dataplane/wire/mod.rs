@@ -2,6 +2,7 @@
 
 pub mod checksum;
 mod headers;
+pub mod reply;
 mod rewrite;
 
 #[cfg(test)]
@@ -16,5 +17,7 @@ pub use headers::{
 };
 pub use rewrite::{Rewrite, Rewritten, TtlExpired};
 
+#[cfg(test)]
+mod reply_tests;
 #[cfg(test)]
 mod rewrite_tests;

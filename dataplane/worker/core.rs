@@ -8,6 +8,7 @@ use super::{
     command::{Command, Egress, FlowsRead, Ring},
     injecting::{Injecting, WORTH},
     shared::{Mail, Shared},
+    stats::Row,
 };
 use crate::{
     bpf::Metadata,
@@ -17,6 +18,10 @@ use crate::{
 
 /// Packets that one kick is sure to send in copy mode; later kernels send more.
 const PER_KICK: usize = 32;
+
+/// Packets that are processed at a time. What belongs to more of them does not stay in the first-level cache from the parser
+/// to the copy; what a call of a module costs beside its packets weighs little from here on.
+const AT_A_TIME: usize = 128;
 
 /// A port with the frames that wait for room in its TX ring.
 #[derive(Debug)]
@@ -49,6 +54,10 @@ pub(super) struct Core<R> {
     received: Vec<Frame>,
     /// Counted anew each turn.
     budget: Budget,
+    /// Some frame may wait for room in a TX ring.
+    waits: bool,
+    /// Of packets that were pushed into the lane, what is not counted yet.
+    row: Row,
 }
 
 /// A received batch, as the processor sees it.
@@ -81,6 +90,10 @@ impl Frames for Batch<'_> {
 
     fn addr(&self, index: usize) -> u32 {
         self.frames[index].addr()
+    }
+
+    fn prefetch(&self, index: usize) {
+        self.umem.prefetch(&self.frames[index]);
     }
 
     fn take_metadata(&mut self, index: usize) -> Option<Metadata> {
@@ -124,6 +137,8 @@ impl<R: Rings> Core<R> {
             inspect,
             received: Vec::with_capacity(batch),
             budget: Budget::default(),
+            waits: false,
+            row: Row::default(),
         }
     }
 
@@ -232,32 +247,60 @@ impl<R: Rings> Core<R> {
         busy
     }
 
-    /// Receive a batch from one port and process it.
+    /// Receive from one port and process it: a batch, and more while batches are full and there is room in the lane for one
+    /// more, since one call for many packets costs less than several.
     fn receive(&mut self, index: usize, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
-        let Some(slot) = &mut self.slots[index] else { return false };
-        let Some(ingress) = slot.port.ingress() else { return false };
+        let target = self.fill_target();
         let mut frames = mem::take(&mut self.received);
-        let count = slot.port.receive(self.batch, &mut frames);
-        if count > 0 {
-            let received_ns = now();
-            let mut batch = Batch { umem: &self.umem, frames: &mut frames, ingress };
-            let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
-            self.shared().stats.batch(count, &tally);
-            let inject = self.is_worth_injecting();
-            if let Some(tracker) = self.processor.tracker() {
-                self.shared().stats.set_flows(&tracker.counts());
-            }
-            for (position, frame) in frames.drain(..).enumerate() {
-                match self.processor.outcomes()[position] {
-                    Outcome::Forward { egress, service } => {
-                        self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
-                    }
-                    Outcome::Drop(reason) => self.discard(frame, reason),
+        let mut busy = false;
+        loop {
+            let Some(slot) = &mut self.slots[index] else { break };
+            let Some(ingress) = slot.port.ingress() else { break };
+            let count = slot.port.receive(self.batch, &mut frames);
+            if count > 0 {
+                busy = true;
+                let received_ns = now();
+                while !frames.is_empty() {
+                    self.process(&mut frames, ingress, received_ns, snapshot, now);
                 }
+            }
+            if count < self.batch || !self.injecting.has_room(self.batch) {
+                break;
+            }
+            if let Some(slot) = &mut self.slots[index] {
+                slot.port.fill(&mut self.free, target);
             }
         }
         self.received = frames;
-        count > 0
+        if busy && let Some(tracker) = self.processor.tracker() {
+            self.shared().stats.set_flows(&tracker.counts());
+        }
+        busy
+    }
+
+    /// Process the first [`AT_A_TIME`] of `frames` and send them on their way.
+    fn process(
+        &mut self,
+        frames: &mut Vec<Frame>,
+        ingress: u16,
+        received_ns: u64,
+        snapshot: &Snapshot,
+        now: &impl Fn() -> u64,
+    ) {
+        let count = frames.len().min(AT_A_TIME);
+        let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress };
+        let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
+        self.shared().stats.batch(count, &tally);
+        let inject = self.is_worth_injecting();
+        self.waits = self.slots.iter().flatten().any(|slot| !slot.pending.is_empty());
+        for (position, frame) in frames.drain(..count).enumerate() {
+            match self.processor.outcomes()[position] {
+                Outcome::Forward { egress, service } => {
+                    self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
+                }
+                Outcome::Drop(reason) => self.discard(frame, reason),
+            }
+        }
     }
 
     /// Whether the last batch has enough packets for devices that take injected ones, or the call is made anyway.
@@ -282,7 +325,9 @@ impl<R: Rings> Core<R> {
             && (inject || ring.is_none())
             && self.injecting.takes(out.frame.packet_len().into())
         {
-            if let Some(Ring::Local(port)) = ring {
+            if self.waits
+                && let Some(Ring::Local(port)) = ring
+            {
                 self.hurry(port, device, now);
             }
             return self.push(device, out, now);
@@ -320,7 +365,9 @@ impl<R: Rings> Core<R> {
                 return self.discard(out.frame, DropReason::TxFull);
             }
         }
-        self.shared().stats.sent(out.service, out.frame.packet_len());
+        if let Some(row) = self.row.add(out.service, out.frame.packet_len()) {
+            self.shared().stats.sent(row);
+        }
         self.release(out.frame);
     }
 
@@ -331,6 +378,7 @@ impl<R: Rings> Core<R> {
             return;
         }
         let stats = &self.all[usize::from(self.index)].stats;
+        stats.sent(mem::take(&mut self.row));
         let injected = self.injecting.run(now(), &stats.latency);
         stats.injected(&injected);
         if injected.refused.is_some() || injected.broken {
@@ -358,7 +406,10 @@ impl<R: Rings> Core<R> {
         let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
         match slot.and_then(|index| self.slots[usize::from(index)].as_mut()) {
             None | Some(Slot { gone: true, .. }) => self.discard(out.frame, DropReason::NoService),
-            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => slot.pending.push_back(out),
+            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+                slot.pending.push_back(out);
+                self.waits = true;
+            }
             Some(_) => self.discard(out.frame, DropReason::TxFull),
         }
     }
@@ -376,16 +427,19 @@ impl<R: Rings> Core<R> {
         let Some(slot) = &mut self.slots[index] else { return false };
         let mut busy = false;
         if !slot.pending.is_empty() && !slot.gone {
-            let mut run = (0, 0);
+            let (mut run, mut row) = ((0, 0), Row::default());
             let time = now();
             let submitted = slot.port.send(&mut slot.pending, |out| {
-                stats.sent(out.service, out.frame.packet_len());
+                if let Some(row) = row.add(out.service, out.frame.packet_len()) {
+                    stats.sent(row);
+                }
                 if out.received_ns != run.0 {
                     stats.latency.record(time.saturating_sub(run.0), run.1);
                     run = (out.received_ns, 0);
                 }
                 run.1 += 1;
             });
+            stats.sent(row);
             stats.latency.record(time.saturating_sub(run.0), run.1);
             slot.unkicked |= submitted > 0;
             busy |= submitted > 0;

@@ -15,6 +15,7 @@ use std::{
 };
 
 use libbpf_rs::libbpf_sys;
+use secuxflow_abi::{Chunk, Packet};
 
 use super::{
     Idle, Options, Workers,
@@ -37,7 +38,7 @@ const SECONDS: Duration = Duration::from_secs(1);
 struct PassAll;
 
 impl Inspect for PassAll {
-    fn run(&mut self, _chain: u16, _packets: &mut [secuxflow_abi::Packet]) {}
+    fn run(&mut self, _now_ns: u64, _chain: u16, _packets: &mut [Packet], _chunks: &[Chunk]) {}
 }
 
 fn pin(core: usize) {

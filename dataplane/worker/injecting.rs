@@ -1,7 +1,7 @@
 //! A worker's lane, with what has to be known of the packets in it until they are sent.
 
 use crate::{
-    egress::{Inject, Injected, LONGEST},
+    egress::{Inject, Injected, LONGEST, SLOTS},
     worker::latency::Recorder,
 };
 
@@ -35,6 +35,11 @@ impl Injecting {
     /// Nothing is in the lane.
     pub(super) fn is_empty(&self) -> bool {
         self.lane.as_ref().is_none_or(|lane| lane.pushed() == 0)
+    }
+
+    /// The lane is in use and takes `packets` more.
+    pub(super) fn has_room(&self, packets: usize) -> bool {
+        !self.is_empty() && self.lane.as_ref().is_some_and(|lane| lane.pushed() + packets <= SLOTS)
     }
 
     /// Copy a packet into the lane; false when it does not fit in before the next run.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crossbeam_channel::bounded;
 use proptest::prelude::*;
-use secuxflow_abi::{Packet, verdict};
+use secuxflow_abi::{Chunk, Packet, verdict};
 
 use super::{
     command::{Command, Egress, Ring},
@@ -61,7 +61,7 @@ fn quieten() {
 pub(super) struct Picky;
 
 impl Inspect for Picky {
-    fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, _chain: u16, packets: &mut [Packet], _chunks: &[Chunk]) {
         for packet in packets {
             assert_ne!(packet.src_port, 13, "a module that takes the host down");
             packet.verdict = if packet.src_port % 2 == 1 { verdict::DROP } else { verdict::PASS };

@@ -18,7 +18,7 @@ use std::{
 };
 
 use libbpf_rs::libbpf_sys;
-use secuxflow_abi::{Packet, verdict};
+use secuxflow_abi::{Chunk, Packet, verdict};
 
 use super::{Idle, OpenError, Options, WorkerError, Workers};
 use crate::{
@@ -45,7 +45,7 @@ impl Classify for InspectAll {
 struct NoEvil;
 
 impl Inspect for NoEvil {
-    fn run(&mut self, _chain: u16, packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, _chain: u16, packets: &mut [Packet], _chunks: &[Chunk]) {
         for packet in packets {
             packet.verdict = if packet.dst_port == 666 { verdict::DROP } else { verdict::PASS };
         }
@@ -357,7 +357,7 @@ fn packets_go_from_one_veth_to_the_other_and_every_frame_comes_back() {
 struct SlowStart(bool);
 
 impl Inspect for SlowStart {
-    fn run(&mut self, _chain: u16, _packets: &mut [Packet]) {
+    fn run(&mut self, _now_ns: u64, _chain: u16, _packets: &mut [Packet], _chunks: &[Chunk]) {
         if !std::mem::replace(&mut self.0, true) {
             thread::sleep(Duration::from_millis(300));
         }

@@ -41,6 +41,24 @@ pub(super) struct Stats {
     pub(super) latency: Recorder,
 }
 
+/// Packets for one service, one after the other: counted together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Row {
+    service: u16,
+    packets: u64,
+    bytes: u64,
+}
+
+impl Row {
+    /// One packet more; when it is for another service, the row that ends with it.
+    pub(super) fn add(&mut self, service: u16, bytes: u16) -> Option<Self> {
+        let done = (service != self.service).then(|| std::mem::replace(self, Self { service, ..Self::default() }));
+        self.packets += 1;
+        self.bytes += u64::from(bytes);
+        done
+    }
+}
+
 impl Stats {
     pub(super) fn new() -> Self {
         Self {
@@ -103,11 +121,11 @@ impl Stats {
         self.inject_broken.load(Relaxed)
     }
 
-    /// A packet was put on a TX ring toward `service`, or into a lane.
-    pub(super) fn sent(&self, service: u16, bytes: u16) {
-        self.tx.add(1, bytes.into());
-        if let Some(pair) = self.services.get(usize::from(service)) {
-            pair.add(1, bytes.into());
+    /// Packets were put on a TX ring toward their service, or into a lane.
+    pub(super) fn sent(&self, row: Row) {
+        self.tx.add(row.packets, row.bytes);
+        if let Some(pair) = self.services.get(usize::from(row.service)) {
+            pair.add(row.packets, row.bytes);
         }
     }
 

@@ -15,7 +15,10 @@ use xsk_rs::{
     config::{BindFlags, Interface, LibxdpFlags, QueueSize, SocketConfig},
 };
 
-use super::{Descriptor, Kick, PortSpec, Rings, Umem, rings};
+use super::{
+    Descriptor, Kick, PortSpec, Rings, Umem,
+    rings::{self, Parts},
+};
 
 /// Bind a socket. The first one settles the mode, the others follow whatever they ask for.
 pub(super) fn open(umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<FirstRings> {
@@ -48,6 +51,7 @@ pub struct FirstRings {
     tx: TxQueue,
     fill: FillQueue,
     completion: CompQueue,
+    parts: Parts,
     /// Descriptors on their way between our form and xsk-rs', as many as a ring holds.
     scratch: Box<[FrameDesc]>,
 }
@@ -55,7 +59,7 @@ pub struct FirstRings {
 impl FirstRings {
     fn new(umem: Umem, rx: RxQueue, tx: TxQueue, fill: FillQueue, completion: CompQueue) -> Self {
         let scratch = vec![FrameDesc::default(); umem.layout().ring as usize].into();
-        Self { umem, rx, tx, fill, completion, scratch }
+        Self { umem, rx, tx, fill, completion, parts: Parts::default(), scratch }
     }
 
     /// Load the kernel's descriptors of `frames` into the scratch space; returns how many fit, all or none.
@@ -78,7 +82,7 @@ impl Rings for FirstRings {
         for (descriptor, desc) in into.iter_mut().zip(&self.scratch[..count]) {
             *descriptor = Descriptor {
                 addr: u32::try_from(desc.addr()).unwrap_or(u32::MAX),
-                len: u32::try_from(desc.lengths().data()).unwrap_or(u32::MAX),
+                len: self.parts.whole(u32::try_from(desc.lengths().data()).unwrap_or(u32::MAX), desc.options()),
             };
         }
         count

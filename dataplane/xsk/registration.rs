@@ -20,7 +20,10 @@ use libxdp_sys::{
     xsk_socket, xsk_socket_config, xsk_socket_config__bindgen_ty_1, xsk_umem, xsk_umem_config,
 };
 
-use super::{Descriptor, Kick, PortSpec, Rings, Umem, rings};
+use super::{
+    Descriptor, Kick, PortSpec, Rings, Umem,
+    rings::{self, Parts},
+};
 
 /// The rings of one socket. libxdp keeps their addresses until the socket is deleted.
 struct RingSet {
@@ -122,7 +125,7 @@ impl Registration {
         let socket = NonNull::new(socket).ok_or_else(|| io::Error::other("libxdp made no socket"))?;
         // SAFETY: the socket was made just now.
         let fd = unsafe { libxdp_sys::xsk_socket__fd(socket.as_ptr()) };
-        Ok(OwnRings { registration: Arc::clone(self), socket, set, fd })
+        Ok(OwnRings { registration: Arc::clone(self), socket, set, parts: Parts::default(), fd })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, NonNull<xsk_umem>> {
@@ -151,6 +154,7 @@ pub struct OwnRings {
     registration: Arc<Registration>,
     socket: NonNull<xsk_socket>,
     set: Box<UnsafeCell<RingSet>>,
+    parts: Parts,
     fd: RawFd,
 }
 
@@ -177,7 +181,7 @@ impl OwnRings {
     fn take(
         ring: *mut xsk_ring_cons,
         into: &mut [Descriptor],
-        read: impl Fn(*const xsk_ring_cons, u32) -> Descriptor,
+        mut read: impl FnMut(*const xsk_ring_cons, u32) -> Descriptor,
     ) -> usize {
         let mut at = 0;
         let want = u32::try_from(into.len()).unwrap_or(u32::MAX);
@@ -214,10 +218,12 @@ impl Rings for OwnRings {
     fn received(&mut self, into: &mut [Descriptor]) -> usize {
         // SAFETY: the set is ours alone, by the exclusive borrow.
         let ring = unsafe { &raw mut (*self.set.get()).rx };
+        let parts = &mut self.parts;
         Self::take(ring, into, |ring, at| {
             // SAFETY: `take` holds the entry `at`, which the kernel has written.
             let entry = unsafe { libxdp_sys::xsk_ring_cons__rx_desc(ring, at).read() };
-            Descriptor { addr: u32::try_from(entry.addr).unwrap_or(u32::MAX), len: entry.len }
+            let len = parts.whole(entry.len, entry.options);
+            Descriptor { addr: u32::try_from(entry.addr).unwrap_or(u32::MAX), len }
         })
     }
 

@@ -12,7 +12,7 @@ use secuxflow::{
     rules::{Action, Classifier, Ruleset},
     service::Mac,
 };
-use secuxflow_abi::{Packet, verdict};
+use secuxflow_abi::{Chunk, Packet, verdict};
 
 /// Longest frame that is made of the input.
 const LONGEST: usize = 200;
@@ -62,7 +62,7 @@ impl Frames for Batch {
 struct Odd;
 
 impl Inspect for Odd {
-    fn run(&mut self, _: u16, packets: &mut [Packet]) {
+    fn run(&mut self, _: u64, _: u16, packets: &mut [Packet], _: &[Chunk]) {
         for packet in packets {
             assert!(u32::from(packet.payload) + u32::from(packet.payload_len) <= packet.len);
             packet.verdict = if packet.payload_len & 1 == 1 { verdict::DROP } else { verdict::PASS };

@@ -1,5 +1,6 @@
 //! The binary as a user meets it: words, exit codes, and what it does when nothing answers.
 
+mod capture;
 mod config;
 mod daemon;
 mod lab;

@@ -12,8 +12,18 @@ typedef unsigned long long u64;
 _Static_assert(sizeof(u16) == 2 && sizeof(u32) == 4 && sizeof(u64) == 8, "integer sizes");
 
 enum { SXF_ABI_VERSION = 1 };
-enum sxf_verdict { SXF_PASS = 0, SXF_DROP = 1 };
-enum sxf_flag { SXF_FRAGMENT = 1, SXF_LATER_FRAGMENT = 2, SXF_TRUNCATED = 4, SXF_VLAN = 8 };
+enum sxf_verdict { SXF_PASS = 0, SXF_DROP = 1, SXF_REJECT = 2 };
+enum sxf_flag {
+        SXF_FRAGMENT = 1,
+        SXF_LATER_FRAGMENT = 2,
+        SXF_TRUNCATED = 4,
+        SXF_VLAN = 8,
+        SXF_TO_CLIENT = 16,    /* from the flow's responder to its initiator */
+        SXF_ESTABLISHED = 32,  /* handshake seen, or both directions */
+        SXF_FLOW_START = 64,   /* first packet of its flow */
+        SXF_MIDSTREAM = 128,   /* TCP: the beginning was not seen */
+        SXF_REASSEMBLED = 256, /* a datagram put together from fragments */
+};
 enum sxf_level { SXF_ERROR = 1, SXF_WARNING = 2, SXF_INFO = 3 };
 
 /* One packet of a batch. Offsets count from `frame`; l3 <= l4 <= payload and payload + payload_len <= len. */
@@ -38,11 +48,41 @@ struct sxf_packet {
 } __attribute__((aligned(16)));
 _Static_assert(sizeof(struct sxf_packet) == 64, "the descriptor is 64 bytes");
 
+/* A piece of one direction of a TCP stream, in order; `data` is in the window: read only. */
+struct sxf_chunk {
+        u64 flow;   /* as in sxf_packet */
+        u64 offset; /* position of the first byte in its direction's stream */
+        u32 data;   /* address of the bytes */
+        u32 len;    /* number of bytes, 0 for a mere event */
+        u32 packet; /* number of the packet whose verdict decides on it, or SXF_NO_PACKET */
+        u32 flags;  /* of enum sxf_chunk_flag */
+} __attribute__((aligned(16)));
+_Static_assert(sizeof(struct sxf_chunk) == 32, "the chunk is 32 bytes");
+#define SXF_NO_PACKET 0xffffffffu
+enum sxf_chunk_flag {
+        SXF_CHUNK_TO_CLIENT = 1,
+        SXF_CHUNK_START = 2,
+        SXF_CHUNK_END = 4,   /* FIN */
+        SXF_CHUNK_ABORT = 8, /* the flow is over in both directions: reset, timed out, pushed out */
+        SXF_CHUNK_GAP = 16,  /* bytes before it are missing */
+        SXF_CHUNK_MIDSTREAM = 32,
+};
+enum sxf_metric_kind { SXF_COUNTER = 0, SXF_GAUGE = 1 };
+
 #define SXF_EXPORT(name) __attribute__((export_name(#name), visibility("default"), used))
 #define SXF_IMPORT(name) __attribute__((import_module("sxf"), import_name(#name)))
 
 /* Raise an alert on packet number `packet` of the batch; severity 1 (high) to 4. The text is cut at 160 bytes. */
 SXF_IMPORT(alert) void sxf_alert(u32 packet, u32 severity, u32 signature, const char *msg, u32 len);
+/* As sxf_alert, with a JSON object of at most 512 bytes: gid, rev, category, metadata and reference go into the event's
+ * `alert`, other keys beside it. */
+SXF_IMPORT(alert_fields)
+void sxf_alert_fields(u32 packet, u32 severity, u32 signature, const char *msg, u32 len, const char *fields,
+                      u32 fields_len);
+/* Declare a metric, from sxf_init only; its number. At most 32; names are [a-z][a-z0-9_]*, up to 48 bytes. */
+SXF_IMPORT(metric) u32 sxf_metric(enum sxf_metric_kind kind, const char *name, u32 len);
+/* Add to a counter, or set a gauge. */
+SXF_IMPORT(measure) void sxf_measure(u32 metric, u64 value);
 /* Log a line from sxf_init; in sxf_inspect lines are dropped. */
 SXF_IMPORT(log) void sxf_log(u32 level, const char *msg, u32 len);
 /* Monotonic nanoseconds, read once per batch. */
@@ -65,6 +105,11 @@ static inline u32 sxf_strlen(const char *s) {
 /* The packet's transport payload, in place. */
 static inline const volatile u8 *sxf_payload(const struct sxf_packet *p) {
         return (const volatile u8 *)(p->frame + p->payload);
+}
+
+/* The bytes of a piece of a stream, in place. */
+static inline const volatile u8 *sxf_bytes(const struct sxf_chunk *c) {
+        return (const volatile u8 *)c->data;
 }
 
 /* Copy out of the window by loads; volatile, so that no compiler turns it into memory.copy. */

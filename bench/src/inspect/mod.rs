@@ -214,7 +214,7 @@ impl Subject {
     /// The batch through the module, some times; packets that passed in the last one.
     fn guest(&mut self, batches: u32) -> usize {
         for _ in 0..batches {
-            self.runner.run(0, black_box(&mut self.packets));
+            self.runner.run(0, 0, black_box(&mut self.packets), &[]);
         }
         self.passed()
     }

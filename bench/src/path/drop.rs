@@ -45,6 +45,7 @@ pub(super) fn measure(network: &Network, plan: &Plan) -> Result<Vec<Figure>> {
     if plan.nft.is_some() {
         subjects.push(Subject::Nft(sources.clone()));
     }
+    let subjects = plan.choose(subjects);
     let flows = sources.into_iter().map(|source| (source.into(), 1024)).collect();
     let load = Load { sources: flows, mix: Mix::Hot, ..Load::plain(Family::Ipv4, SIZE, 1) };
     let mut wire = network.wire(1)?;

@@ -29,7 +29,7 @@ fn subjects(plan: &Plan) -> Vec<Subject> {
         subjects.push(Subject::Testpmd(Driver::Xdp));
     }
     subjects.extend([Subject::Bridge, Subject::Redirect]);
-    subjects
+    plan.choose(subjects)
 }
 
 /// Rounds of all subjects in turn, then a long load for each that has a worker.

@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Measure these parts only; may be given several times. All unless given.
     #[arg(long, value_enum)]
     only: Vec<Part>,
+    /// Measure only forwarders whose name contains this; may be given several times. All unless given.
+    #[arg(long, value_name = "TEXT")]
+    who: Vec<String>,
     /// Rounds; the median of them is taken.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Options, subject::Egress};
+use super::{
+    Options,
+    subject::{Egress, Subject},
+};
 use crate::{
     daemon,
     peers::{nft, testpmd},
@@ -41,6 +44,8 @@ pub(super) struct Plan {
     pub(super) egress: Vec<Egress>,
     /// Whether its modules may clear flows.
     pub(super) offload: bool,
+    /// Parts of the names of those to be measured; all when empty.
+    who: Vec<String>,
     /// What is left out, and why.
     pub(super) notes: Vec<String>,
 }
@@ -97,8 +102,16 @@ impl Plan {
             nft,
             egress: if inject { vec![Egress::Auto, Egress::Tx] } else { vec![Egress::Only] },
             offload,
+            who: options.who.clone(),
             notes,
         })
+    }
+
+    /// Those of `subjects` that were asked for.
+    pub(super) fn choose(&self, mut subjects: Vec<Subject>) -> Vec<Subject> {
+        let wanted = |name: &str| self.who.is_empty() || self.who.iter().any(|part| name.contains(part));
+        subjects.retain(|subject| wanted(&subject.name()));
+        subjects
     }
 
     /// Frames of one size in some flows.

@@ -30,7 +30,7 @@ fn subjects(plan: &Plan) -> Vec<Subject> {
         subjects.extend([Driver::Xdp, Driver::Packet].map(Subject::Testpmd));
     }
     subjects.extend([Subject::Bridge, Subject::Redirect]);
-    subjects
+    plan.choose(subjects)
 }
 
 /// Rounds of all subjects in turn; within a round each meets all loads.

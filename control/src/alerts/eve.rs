@@ -1,12 +1,16 @@
 //! An alert as a record whose field names follow Suricata's EVE where it has them.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, tz::Offset};
 use secuxflow::{
     alert::{AlertEvent, AlertKind, Verdict},
     flow::public_id,
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+use super::fields::Fields;
 use crate::backend::Names;
 
 /// EVE's `gid` of our signatures: Suricata's own detection engine is 1, so ours keep out of its way.
@@ -18,6 +22,9 @@ pub(super) struct Eve<'a> {
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     flow_id: Option<u64>,
+    /// Number of the packet in its capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pcap_cnt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_iface: Option<&'a str>,
     event_type: &'static str,
@@ -25,6 +32,12 @@ pub(super) struct Eve<'a> {
     tuple: Option<Tuple>,
     alert: Alert<'a>,
     secuxflow: Extra<'a>,
+    /// What the module tells beside the alert.
+    #[serde(flatten)]
+    beside: Map<String, Value>,
+    /// Some of what the module tells was left out.
+    #[serde(skip)]
+    pub(super) refused: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,8 +58,12 @@ struct Alert<'a> {
     signature_id: u32,
     rev: u32,
     signature: &'a str,
-    category: &'static str,
+    category: Cow<'a, str>,
     severity: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +75,7 @@ struct Extra<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     module: Option<&'a str>,
     kind: &'static str,
+    verdict: &'static str,
 }
 
 /// `event` as a record, its indices replaced by `names`.
@@ -69,9 +87,11 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
         AlertKind::Monitor => ("monitor", "Would be dropped"),
         AlertKind::Dataplane => ("dataplane", "Dataplane event"),
     };
+    let fields = event.fields.as_deref().map(Fields::parse).unwrap_or_default();
     Eve {
         timestamp: timestamp(event.time_ns),
         flow_id: event.flow.map(|flow| public_id(flow.id)),
+        pcap_cnt: None,
         in_iface: name(&names.interfaces, event.ingress),
         event_type: "alert",
         tuple: event.flow.map(|flow| {
@@ -87,22 +107,36 @@ pub(super) fn eve<'a>(event: &'a AlertEvent, names: &'a Names) -> Eve<'a> {
         alert: Alert {
             action: match event.verdict {
                 Verdict::Pass => "allowed",
-                Verdict::Drop => "blocked",
+                Verdict::Drop | Verdict::Reject => "blocked",
             },
-            gid: GID,
+            gid: fields.gid.unwrap_or(GID),
             signature_id: event.signature,
-            rev: 1,
+            rev: fields.rev.unwrap_or(1),
             signature: &event.message,
-            category,
+            category: fields.category.map_or(Cow::Borrowed(category), Cow::Owned),
             severity: event.severity,
+            metadata: fields.metadata,
+            reference: fields.reference,
         },
         secuxflow: Extra {
             rule: (event.rule != 0).then(|| secuxflow::rules::RuleId(event.rule).to_string()),
             chain: name(&names.chains, event.chain),
             module: name(&names.modules, event.module),
             kind,
+            verdict: match event.verdict {
+                Verdict::Pass => "pass",
+                Verdict::Drop => "drop",
+                Verdict::Reject => "reject",
+            },
         },
+        beside: fields.beside,
+        refused: fields.refused,
     }
+}
+
+/// `event` as a line of JSON without its end; `number` is that of its packet in a capture.
+pub(crate) fn line(event: &AlertEvent, names: &Names, number: Option<u64>) -> serde_json::Result<String> {
+    serde_json::to_string(&Eve { pcap_cnt: number, ..eve(event, names) })
 }
 
 fn name(names: &[String], index: Option<u16>) -> Option<&str> {
@@ -110,14 +144,14 @@ fn name(names: &[String], index: Option<u16>) -> Option<&str> {
 }
 
 /// RFC 3339 with microseconds and a numeric offset, `2026-01-02T03:04:05.000006+00:00`.
-fn timestamp(ns: u64) -> String {
+pub(crate) fn timestamp(ns: u64) -> String {
     let time = Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::MAX);
     let time = Offset::UTC.to_datetime(time);
     format!("{}.{:06}+00:00", time.strftime("%Y-%m-%dT%H:%M:%S"), time.subsec_nanosecond() / 1000)
 }
 
 /// Suricata's spelling of a protocol.
-fn protocol(number: u8) -> String {
+pub(crate) fn protocol(number: u8) -> String {
     match number {
         1 => "ICMP".to_owned(),
         6 => "TCP".to_owned(),
@@ -131,7 +165,7 @@ fn protocol(number: u8) -> String {
 #[cfg(test)]
 mod tests {
     use secuxflow::alert::AlertFlow;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -153,6 +187,7 @@ mod tests {
             time_ns: 1_767_323_045_000_006_999,
             kind: AlertKind::Signature,
             flow: Some(flow),
+            frame: None,
             rule: 7,
             ingress: Some(0),
             chain: Some(0),
@@ -161,6 +196,7 @@ mod tests {
             signature: 1001,
             verdict: Verdict::Drop,
             message: secuxflow::alert::cut(b"attack"),
+            fields: None,
         };
         let names = names();
         let record = serde_json::to_value(eve(&event, &names)).unwrap();
@@ -170,9 +206,32 @@ mod tests {
             "proto": "TCP",
             "alert": {"action": "blocked", "gid": GID, "signature_id": 1001, "rev": 1, "signature": "attack",
                       "category": "Module signature", "severity": 1},
-            "secuxflow": {"rule": "rule-7", "chain": "default", "module": "waf", "kind": "signature"},
+            "secuxflow": {"rule": "rule-7", "chain": "default", "module": "waf", "kind": "signature",
+                          "verdict": "drop"},
         });
         assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn what_a_module_tells_besides_is_merged_and_takes_nothing_of_ours() {
+        let names = names();
+        let fields = json!({
+            "gid": 1, "rev": 4, "category": "Web", "metadata": {"tag": ["a"]}, "reference": ["url,b"],
+            "http": {"hostname": "c"}, "src_ip": "1.1.1.1", "alert": {},
+        });
+        let event = AlertEvent {
+            verdict: Verdict::Reject,
+            fields: Some(fields.to_string().into_bytes().into()),
+            ..AlertEvent::dataplane(2, "attack")
+        };
+        let eve = eve(&event, &names);
+        assert!(eve.refused, "two keys are ours");
+        let record = serde_json::to_value(&eve).unwrap();
+        let alert = json!({"action": "blocked", "gid": 1, "signature_id": 0, "rev": 4, "signature": "attack",
+                           "category": "Web", "severity": 2, "metadata": {"tag": ["a"]}, "reference": ["url,b"]});
+        assert_eq!((&record["alert"], &record["http"]), (&alert, &json!({"hostname": "c"})));
+        assert_eq!(record["secuxflow"]["verdict"], "reject");
+        assert_eq!(record.get("src_ip"), None);
     }
 
     #[test]
@@ -188,7 +247,7 @@ mod tests {
         assert_eq!((&record["event_type"], &record["alert"]["action"]), (&json!("alert"), &json!("allowed")));
         assert_eq!(record["alert"]["category"], "Would be dropped");
         assert_eq!(record["alert"]["signature"], "would be dropped by rule-7 (monitor mode)");
-        assert_eq!(record["secuxflow"], json!({"rule": "rule-7", "kind": "monitor"}));
+        assert_eq!(record["secuxflow"], json!({"rule": "rule-7", "kind": "monitor", "verdict": "pass"}));
     }
 
     #[test]
@@ -197,7 +256,11 @@ mod tests {
         let event = AlertEvent { module: Some(9), ..AlertEvent::dataplane(2, "service web is down") };
         let record = serde_json::to_value(eve(&event, &names)).unwrap();
         assert_eq!(record["alert"]["action"], "allowed");
-        assert_eq!(record["secuxflow"], json!({"kind": "dataplane"}), "an index without a name is left out");
+        assert_eq!(
+            record["secuxflow"],
+            json!({"kind": "dataplane", "verdict": "pass"}),
+            "an index without a name is left out"
+        );
         for field in ["src_ip", "src_port", "proto", "flow_id", "in_iface"] {
             assert_eq!(record.get(field), None::<&Value>, "{field}");
         }

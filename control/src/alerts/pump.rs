@@ -50,7 +50,8 @@ pub(crate) fn drain(
     let mut lines = 0;
     for event in first.into_iter().chain(std::iter::from_fn(|| queue.pop())).take(BURST) {
         match store.add(&event, names) {
-            Ok(line) => {
+            Ok((line, refused)) => {
+                queue.count_fields_dropped(refused.into());
                 text.extend_from_slice(line.as_bytes());
                 text.push(b'\n');
                 lines += 1;
@@ -88,6 +89,10 @@ mod tests {
         queue.push(AlertEvent::dataplane(3, "six"));
         drain(None, &queue, &Names::default(), &store, &file);
         assert_eq!(store.write_errors(), 1);
-        assert_eq!(store.latest(8).len(), 5, "the ring has it all the same");
+        assert_eq!(queue.fields_dropped(), 0);
+        queue.push(AlertEvent { fields: Some(b"{".as_slice().into()), ..AlertEvent::dataplane(3, "seven") });
+        drain(None, &queue, &Names::default(), &store, &file);
+        assert_eq!((queue.fields_dropped(), store.latest(8).len()), (1, 6), "the alert itself is kept");
+        assert_eq!(store.latest(5).len(), 5, "the ring has it all the same");
     }
 }

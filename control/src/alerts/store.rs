@@ -41,9 +41,11 @@ impl AlertStore {
         }
     }
 
-    /// Keep `event` and send it to the followers; returns its line, for the file.
-    pub(super) fn add(&self, event: &AlertEvent, names: &Names) -> serde_json::Result<Line> {
-        let line: Line = serde_json::to_string(&eve::eve(event, names))?.into();
+    /// Keep `event` and send it to the followers; returns its line, for the file, and whether some of the fields that its
+    /// module gave it were left out.
+    pub(super) fn add(&self, event: &AlertEvent, names: &Names) -> serde_json::Result<(Line, bool)> {
+        let eve = eve::eve(event, names);
+        let line: Line = serde_json::to_string(&eve)?.into();
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.len() >= self.capacity {
             ring.pop_front();
@@ -54,7 +56,7 @@ impl AlertStore {
             // An error says that nobody follows.
             let _nobody = followers.send(Arc::clone(&line));
         }
-        Ok(line)
+        Ok((line, eve.refused))
     }
 
     /// The latest alerts, at most `limit`, oldest first.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{flows::FlowCommand, sets::SetCommand};
+use super::{flows::FlowCommand, replay::CaptureFlags, sets::SetCommand};
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
@@ -76,8 +76,9 @@ pub(crate) enum ClientCommand {
     /// Show modules.
     #[command(subcommand)]
     Module(ModuleCommand),
-    /// Try a packet without sending one: which rule wins and why, which modules run, what each says.
-    Inspect(InspectFlags),
+    /// Try a packet without sending one: which rule wins and why, which modules run, what each says. With --pcap, all
+    /// packets of a capture, without a daemon.
+    Inspect(Box<InspectFlags>),
     /// Show alerts.
     #[command(subcommand)]
     Alert(AlertCommand),
@@ -360,8 +361,8 @@ pub(crate) enum AlertCommand {
 #[derive(Debug, Args)]
 pub(crate) struct InspectFlags {
     /// Source address.
-    #[arg(long)]
-    pub(super) ip: String,
+    #[arg(long, required_unless_present = "pcap")]
+    pub(super) ip: Option<String>,
     /// Destination address [default: the first service of the same family].
     #[arg(long)]
     pub(super) dst: Option<String>,
@@ -372,9 +373,11 @@ pub(crate) struct InspectFlags {
     #[arg(long)]
     pub(super) port: Option<u32>,
     /// Protocol: tcp, udp, icmp, ... or a number.
-    #[arg(long)]
-    pub(super) proto: String,
+    #[arg(long, required_unless_present = "pcap")]
+    pub(super) proto: Option<String>,
     /// Transport payload; \r, \n, \t, \\ and \xNN stand for bytes.
     #[arg(long)]
     pub(super) payload: Option<String>,
+    #[command(flatten)]
+    pub(super) capture: CaptureFlags,
 }

@@ -30,7 +30,7 @@ async fn ask(client: &Client, command: ClientCommand, out: Output) -> Result<(),
     match command {
         ClientCommand::Status => out.answer(&client.get::<Status>("/v1/status").await?),
         ClientCommand::Module(ModuleCommand::List) => out.answer(&client.get::<Modules>("/v1/modules").await?),
-        ClientCommand::Inspect(flags) => inspect(client, flags, out).await,
+        ClientCommand::Inspect(flags) => inspect(client, *flags, out).await,
         ClientCommand::Rule(command) => rule(client, command, out).await,
         ClientCommand::Set(command) => sets::run(client, command, out).await,
         ClientCommand::Flow(command) => flows::run(client, command, out).await,
@@ -110,7 +110,9 @@ async fn service(client: &Client, command: ServiceCommand, out: Output) -> Resul
 }
 
 async fn inspect(client: &Client, flags: InspectFlags, out: Output) -> Result<(), Failure> {
-    let InspectFlags { ip, dst, sport, port, proto, payload } = flags;
+    let InspectFlags { ip, dst, sport, port, proto, payload, capture: _ } = flags;
+    // The command line is refused without them, unless it names a capture.
+    let (ip, proto) = (ip.unwrap_or_default(), proto.unwrap_or_default());
     let request = Inspect { ip, dst, sport, port, proto, payload };
     out.answer(&client.post::<Probed>("/v1/inspect", &request).await?)
 }

@@ -2,6 +2,8 @@
 
 use std::{io, process::ExitCode};
 
+use secuxflow::offline::{CaptureError, ReplayError};
+
 use crate::{
     api::{ErrorBody, ErrorCode, Fault},
     client::ClientError,
@@ -54,6 +56,25 @@ pub(crate) enum Failure {
         /// What the system said, or the limit.
         source: io::Error,
     },
+    /// Rules or modules cannot be made ready for a capture.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A capture cannot be read, or not to its end.
+    #[error("{name} {source}")]
+    Capture {
+        /// The file, or `standard input`.
+        name: String,
+        /// What is wrong with it.
+        source: CaptureError,
+    },
+    /// Packets of a capture were passed over.
+    #[error("{name} has packets that were passed over: {what}")]
+    PassedOver {
+        /// The file, or `standard input`.
+        name: String,
+        /// Which, and how many.
+        what: String,
+    },
     /// Something of the command line breaks a rule that only shows once it is looked at.
     #[error(transparent)]
     Refused(#[from] ApiError),
@@ -85,13 +106,21 @@ impl Failure {
         match self {
             Self::Client(ClientError::Unreachable { .. } | ClientError::Denied { .. } | ClientError::Broken(_))
             | Self::StreamEnded => Exit::Unreachable,
-            Self::Config(_) | Self::Ruleset(_) | Self::Feed { .. } | Self::Start(StartError::Config(_)) => Exit::Config,
+            Self::Config(_)
+            | Self::Ruleset(_)
+            | Self::Feed { .. }
+            | Self::Replay(_)
+            | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
             Self::Start(_) => Exit::Start,
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Client(_) | Self::Refused(_) | Self::Unmapped { .. } | Self::Output(_) | Self::Runtime(_) => {
-                Exit::Failed
-            }
+            Self::Client(_)
+            | Self::Refused(_)
+            | Self::Unmapped { .. }
+            | Self::Capture { .. }
+            | Self::PassedOver { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => Exit::Failed,
         }
     }
 

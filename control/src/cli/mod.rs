@@ -5,6 +5,7 @@ mod ask;
 mod exit;
 mod flows;
 mod output;
+mod replay;
 mod ruleset;
 mod ruleset_show;
 mod sets;
@@ -35,6 +36,10 @@ pub(crate) fn run() -> Exit {
             out.report(check(&out, &file))
         }
         Some(Command::Completions { shell }) => out.report(completions(&out, shell)),
+        Some(Command::Client(args::ClientCommand::Inspect(flags))) if flags.capture.pcap.is_some() => {
+            let pcap = flags.capture.pcap.clone().unwrap_or_default();
+            out.report(replay::run(&pcap, &flags.capture, out))
+        }
         Some(Command::Client(command)) => {
             let socket = cli.socket.unwrap_or_else(|| config::DEFAULT_SOCKET.into());
             out.report(ask::run(socket, command, &out))

@@ -46,6 +46,16 @@ impl Output {
         self.text(&text)
     }
 
+    /// Write an answer that ends a stream of lines: JSON on one line, too.
+    pub(super) fn answer_line(self, answer: &impl Show) -> Result<(), Failure> {
+        if !self.json {
+            return self.text(&answer.show());
+        }
+        let mut text = serde_json::to_string(answer).map_err(|e| Failure::Output(e.into()))?;
+        text.push('\n');
+        self.text(&text)
+    }
+
     /// Write a warning for people to standard error; programs find it in the answer.
     pub(super) fn warn(self, text: &str) {
         if self.json {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use secuxflow::{
-    plane::{FailPolicy, Mode, ModuleStatus, OffloadStatus, PlaneStatus, ProbeReport},
+    plane::{FailPolicy, MetricKind, Mode, ModuleStatus, OffloadStatus, PlaneStatus, ProbeReport},
     service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,7 @@ impl Show for Status {
         if !plane.modules.is_empty() {
             text.push('\n');
             text += &table(module_head("MODULE"), plane.modules.iter().map(module_row), &MODULE_NUMBERS);
+            text += &measured(&plane.modules);
         }
         text
     }
@@ -313,9 +314,27 @@ fn module_row(module: &ModuleStatus) -> [String; 10] {
     ]
 }
 
+/// What modules measure themselves, where any does.
+fn measured(modules: &[ModuleStatus]) -> String {
+    let rows = modules.iter().flat_map(|module| module.metrics.iter().map(|metric| (&module.name, metric)));
+    let kind = |kind| match kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+    };
+    let rows: Vec<_> = rows
+        .map(|(module, metric)| {
+            [module.clone(), metric.name.clone(), kind(metric.kind).to_owned(), metric.value.to_string()]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table(["MODULE", "METRIC", "KIND", "VALUE"], rows, &["VALUE"]))
+}
+
 impl Show for Modules {
     fn show(&self) -> String {
-        table(module_head("NAME"), self.modules.iter().map(module_row), &MODULE_NUMBERS)
+        table(module_head("NAME"), self.modules.iter().map(module_row), &MODULE_NUMBERS) + &measured(&self.modules)
     }
 }
 
@@ -496,6 +515,7 @@ mod tests {
         let modules = Modules { modules: plane.modules.clone() }.show();
         let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
         assert_eq!(cells(&modules)[1], row, "{modules}");
+        assert!(cells(&modules).contains(&vec!["waf", "requests", "counter", "31"]), "{modules}");
         let services = Services { services: plane.services.clone() }.show();
         assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"], "{services}");
         let status = Status {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use secuxflow::{
-    plane::{Count, Latency, Mode, Named, OffloadStatus},
+    plane::{Count, Latency, MetricKind, Mode, Named, OffloadStatus},
     service::ServiceState,
 };
 
@@ -76,6 +76,7 @@ fn daemon(sink: &Sink, status: &Status, started: Timestamp) {
     sink.seconds(&t::START_TIME, &[], u64::try_from(started.as_nanosecond()).unwrap_or(0));
     sink.set(&t::ALERTS_RAISED, &[], status.plane.alerts_raised);
     sink.set(&t::ALERTS_DROPPED, &[], status.plane.alerts_dropped);
+    sink.set(&t::ALERT_FIELDS_DROPPED, &[], status.plane.alert_fields_dropped);
     sink.set(&t::ALERT_WRITE_ERRORS, &[], status.alert_write_errors);
 }
 
@@ -191,6 +192,13 @@ fn modules(sink: &Sink, status: &Status) {
             sink.set(&t::MODULE_FAILURES, &[name, &failure.name], failure.value);
         }
         sink.set(&t::MODULE_IN_SERVICE, &[name], module.in_service.into());
+        for metric in &module.metrics {
+            let decl = match metric.kind {
+                MetricKind::Counter => &t::MODULE_METRIC,
+                MetricKind::Gauge => &t::MODULE_GAUGE,
+            };
+            sink.set(decl, &[name, &metric.name], metric.value);
+        }
     }
 }
 

@@ -170,13 +170,17 @@ metrics_table! {
     MODULE_ALERTS: Counter Count "secuxflow_module_alerts_total" ["module"]
         "Alerts a module raised.";
     MODULE_CALLS: Counter Count "secuxflow_module_calls_total" ["module"]
-        "Batches a module was called with.";
+        "Calls of a module: for a batch of packets, and for the chunks of streams that came with it.";
     MODULE_SECONDS: Counter Seconds "secuxflow_module_seconds_total" ["module"]
         "Time spent inside a module.";
     MODULE_FAILURES: Counter Count "secuxflow_module_failures_total" ["module", "kind"]
-        "Batches a module failed on, by kind: trap, timeout, error, bad_verdict.";
+        "Calls that a module failed on, by kind: trap, timeout, error, bad_verdict.";
     MODULE_IN_SERVICE: Gauge Count "secuxflow_module_in_service" ["module"]
         "0 once a module was taken out of service after too many failures.";
+    MODULE_METRIC: Counter Count "secuxflow_module_metric_total" ["module", "name"]
+        "Counters that a module declares, summed over workers.";
+    MODULE_GAUGE: Gauge Count "secuxflow_module_gauge" ["module", "name"]
+        "Gauges that a module declares, summed over workers.";
     SERVICE_UP: Gauge Count "secuxflow_service_up" ["service"]
         "1 while inspected traffic can reach the service.";
     SERVICE_WAY: Gauge Count "secuxflow_service_way" ["service", "way"]
@@ -189,6 +193,8 @@ metrics_table! {
         "Alerts raised, dropped ones included.";
     ALERTS_DROPPED: Counter Count "secuxflow_alerts_dropped_total" []
         "Alerts lost because the queue between workers and daemon was full.";
+    ALERT_FIELDS_DROPPED: Counter Count "secuxflow_alert_fields_dropped_total" []
+        "Alerts of which fields that the module gave were left out: too long, no JSON, keys that are the record's own.";
     ALERT_WRITE_ERRORS: Counter Count "secuxflow_alert_write_errors_total" []
         "Alerts that could not be written to the alert file.";
 }

@@ -23,7 +23,7 @@ fn each_kind_of_failure_is_counted_and_follows_the_policy() {
         (TRAP, "trap"),
         (LOOP, "timeout"),
         ("(return (i32.const 9))", "error"),
-        ("(i32.store offset=44 (local.get $p) (i32.const 2))", "bad_verdict"),
+        ("(i32.store offset=44 (local.get $p) (i32.const 3))", "bad_verdict"),
         ("(call $alert (local.get $n) (i32.const 1) (i32.const 1) (i32.const 16) (i32.const 4))", "trap"),
         ("(call $alert (i32.const 0) (i32.const 5) (i32.const 1) (i32.const 16) (i32.const 4))", "trap"),
         ("(call $alert (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 0x80000000) (i32.const 4))", "trap"),
@@ -153,11 +153,11 @@ fn a_test_runner_counts_nothing_and_explains() {
     memory.write(0, &frame).unwrap();
     let alerts = std::sync::Arc::clone(&bench.alerts);
     let mut runner = bench.inspector.test_runner(&memory.region(), alerts).unwrap();
-    let mut packet = super::support::packet(0, &frame);
-    let said = runner.explain(0, &mut packet);
+    let mut packet = [super::support::packet(0, &frame)];
+    let said = runner.explain(0, 0, &mut packet, &[]);
     assert_eq!(said.len(), 1);
     assert!(said[0].failure.as_deref().unwrap().starts_with("trap: sxf_inspect"), "{said:?}");
-    let said = runner.explain(0, &mut packet);
+    let said = runner.explain(0, 0, &mut packet, &[]);
     assert!(said[0].failure.as_deref().unwrap().contains("out of service"), "{said:?}");
     let status = bench.status();
     assert!(status.in_service);
@@ -211,9 +211,9 @@ fn more_packets_than_a_call_holds_are_inspected_in_several() {
         bench("(if (i32.gt_u (local.get $n) (i32.const 512)) (then (unreachable)))", FailPolicy::Closed);
     let frame = tcp(80, 2, b"");
     let mut packets = vec![super::support::packet(0, &frame); 1100];
-    bench.runner.run(0, &mut packets);
+    bench.runner.run(0, 0, &mut packets, &[]);
     assert!(packets.iter().all(|packet| packet.verdict == 0));
     assert_eq!(bench.status().calls, 3);
-    bench.runner.run(9, &mut packets);
+    bench.runner.run(0, 9, &mut packets, &[]);
     assert!(packets.iter().all(|packet| packet.verdict == 1), "an unknown chain drops");
 }

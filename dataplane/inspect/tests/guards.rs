@@ -1,6 +1,8 @@
-//! header_guard and pattern_guard, the other Rust modules, through the host. Their code has tests of its own beside it.
+//! The other Rust modules, through the host. Their code has tests of its own beside it.
 
-use super::support::{Bench, built, tcp, udp};
+use secuxflow_abi::{chunk, verdict};
+
+use super::support::{Bench, built, piece, tcp, udp};
 use crate::plane::ModuleConfig;
 
 /// The frame with the checksum of its IPv4 header, which the host's own packets do without.
@@ -21,7 +23,7 @@ fn headers_that_nobody_writes_are_dropped() {
     assert_eq!(guard.one(&udp(53, b"query")), (false, vec![3]), "no checksum");
     assert_eq!(guard.one(&whole(tcp(80, 3, b""))), (false, vec![8]), "SYN and FIN");
     let error = Bench::try_new(&[built("header_guard.wasm", r#"{"ports": []}"#)]).err().unwrap().to_string();
-    assert!(error.contains("no options"), "{error}");
+    assert!(error.contains("ports"), "{error}");
 }
 
 #[test]
@@ -35,5 +37,41 @@ fn packets_with_a_pattern_are_dropped() {
     assert_eq!(guard.one(&tcp(9, 0x18, b"pattern-000.pattern-001.")), (false, vec![0]));
     assert_eq!(guard.one(&udp(9, b"")), (true, vec![]));
     let error = Bench::try_new(&[module(r#"{"patterns": []}"#)]).err().unwrap().to_string();
-    assert!(error.contains("0 of them"), "{error}");
+    assert!(error.contains("patterns"), "{error}");
+}
+
+/// A TLS record with a ClientHello for `name`.
+fn client_hello(name: &[u8]) -> Vec<u8> {
+    let block = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let names = block(&[&[0][..], &block(name)].concat());
+    let extension = [&[0, 0][..], &block(&names)].concat();
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &block(&extension)].concat();
+    [&[22, 3, 1][..], &block(&[&[1, 0][..], &block(&body)].concat())].concat()
+}
+
+#[test]
+#[ignore = "needs tls_sni.wasm, which scripts/compile_wasm.sh builds unless --skip-rust"]
+fn a_denied_server_name_is_found_in_a_hello_that_is_split() {
+    let mut guard = Bench::new(&[built("tls_sni.wasm", r#"{"deny": ["example.com"]}"#)]);
+    let hello = client_hello(b"www.example.com");
+    let frames: Vec<_> = [&hello[..3], &hello[3..40], &hello[40..]].map(|part| (9, tcp(443, 0x18, part))).into();
+    let chunks = [piece(0, &frames, 0, chunk::START), piece(1, &frames, 3, 0), piece(2, &frames, 40, 0)];
+    assert_eq!(guard.stream(&frames, &chunks), [verdict::PASS, verdict::PASS, verdict::DROP]);
+    let alerts = guard.raised();
+    assert_eq!(alerts.iter().map(|alert| alert.signature).collect::<Vec<_>>(), [2]);
+    let other = [(8, tcp(443, 0x18, &client_hello(b"www.example.org")))];
+    assert_eq!(guard.stream(&other, &[piece(0, &other, 0, chunk::START)]), [verdict::PASS]);
+}
+
+#[test]
+#[ignore = "needs rate_limit.wasm and scan_guard.wasm, which scripts/compile_wasm.sh builds unless --skip-rust"]
+fn what_is_too_much_of_a_source_is_dropped() {
+    let mut limit = Bench::new(&[built("rate_limit.wasm", r#"{"packets": {"per_second": 3}}"#)]);
+    assert_eq!(limit.run(&vec![udp(9, b"x"); 5]), [true, true, true, false, false]);
+    assert_eq!(limit.raised().iter().map(|alert| alert.signature).collect::<Vec<_>>(), [1]);
+    let mut scans = Bench::new(&[built("scan_guard.wasm", r#"{"ports": 2}"#)]);
+    let frames: Vec<_> = (1001..=1004).map(|port| tcp(port, 2, b"")).collect();
+    assert_eq!(scans.run(&frames), [true, true, false, false]);
+    assert_eq!(scans.raised().iter().map(|alert| alert.signature).collect::<Vec<_>>(), [1]);
+    assert!(Bench::try_new(&[built("rate_limit.wasm", "{}")]).is_err(), "no limit");
 }

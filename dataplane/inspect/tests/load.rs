@@ -29,7 +29,7 @@ fn wrong_modules_are_refused_by_name() {
     refused(&good.replace("(memory (export \"memory\")", "(memory (export \"mem\")"), &["does not export its memory"]);
     refused(
         &good.replace("\"sxf\" \"alert\"", "\"sxf\" \"reboot\""),
-        &["sxf.reboot", "sxf.alert, sxf.log, sxf.clock, sxf.flow_clear"],
+        &["sxf.reboot", "sxf.alert, sxf.alert_fields, sxf.metric, sxf.measure, sxf.log, sxf.clock, sxf.flow_clear"],
     );
     refused(&good.replace("\"sxf\" \"alert\"", "\"wasi_snapshot_preview1\" \"fd_write\""), &["without WASI"]);
     refused(
@@ -37,6 +37,11 @@ fn wrong_modules_are_refused_by_name() {
         &["sxf.alert", "i64", "must be"],
     );
     refused(&good.replace("(param $n i32) (result i32)", "(param $n i64) (result i32)"), &["sxf_inspect", "i64"]);
+    refused(
+        &good.replace("\"sxf_inspect\"", "\"inspect\""),
+        &["neither sxf_inspect", "(i32, i32) -> i32", "nor sxf_stream", "(i32, i32, i32, i32) -> i32"],
+    );
+    refused(&good.replace("\"sxf_inspect\"", "\"sxf_stream\""), &["sxf_stream", "(i32, i32) -> i32", "must be"]);
     refused(
         &good.replace("(memory (export \"memory\") 2)", "(memory (export \"memory\") 32768)"),
         &["2147483648 bytes", "heap limit is 1048576"],
@@ -59,6 +64,61 @@ fn wrong_modules_are_refused_by_name() {
     refused(&good.replace("(local.get $at))", "(i32.const 0))"), &["sxf_alloc", "no memory"]);
     refused(&good.replace("(local.get $at))", "(i32.const 24))"), &["sxf_alloc", "multiple of 16"]);
     refused(&good.replace("(local.get $at))", "(i32.const 0x80000000))"), &["sxf_alloc", "not inside the heap"]);
+}
+
+#[test]
+fn modules_that_never_get_ready_or_want_too_much_are_refused() {
+    let with = |text: &str| guest("").replacen("(memory (export", &format!("{text} (memory (export"), 1);
+    let start = |body: &str| with(&format!("(start $start) (func $start {body})"));
+    refused(&start("(loop $l (br $l))"), &["timeout", "instantiation exceeded its deadline"]);
+    refused(&start("(call $start)"), &["trap", "instantiation", "stack"]);
+    refused(&start("(unreachable)"), &["trap", "instantiation", "unreachable"]);
+    refused(
+        &start("(drop (call $clock)) (call $log (i32.const 1) (i32.const 16) (i32.const 4))"),
+        &["sxf.log", "ready"],
+    );
+    refused(
+        &start("(call $alert (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0))"),
+        &["batch of 0"],
+    );
+    refused(&with("(table 16385 funcref)"), &["table of 16385 elements", "16384"]);
+    refused(&with(&"(table 1 funcref)".repeat(5)), &["5 tables", "at most 4"]);
+    refused(&with("(memory 1)"), &["multi"]);
+    refused(&guest("").replace("(memory (export \"memory\") 2)", "(memory (export \"memory\") i64 2)"), &["32-bit"]);
+    refused(
+        &guest("").replace("(memory (export \"memory\") 2)", "(memory (export \"memory\") 2 4 shared)"),
+        &["shared"],
+    );
+    // A table that grows is held to the limit, too; an allocator that never returns, to its time.
+    let (mut config, _file) = module(
+        "grows",
+        &with("(table $t 1 funcref)").replace(
+            "(func (export \"sxf_init\") (param i32 i32) (result i32) (i32.const 0))",
+            "(func (export \"sxf_init\") (param i32 i32) (result i32)
+           (i32.ne (i32.const -1) (table.grow $t (ref.null func) (i32.const 20000))))",
+        ),
+    );
+    config.config = "{}".into();
+    assert!(
+        Inspector::new(&[config.clone()], &[chain(&[config])], 1).is_ok(),
+        "growth is denied, which is the module's to deal with"
+    );
+    refused(&guest("").replace("(local.get $at))", "(loop $l (br $l)) (local.get $at))"), &["timeout", "sxf_alloc"]);
+}
+
+#[test]
+fn bytes_that_are_no_module_are_refused() {
+    let binary = wat::parse_str(guest("")).unwrap();
+    for cut in [8, 9, 40, binary.len() / 2, binary.len() - 1] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &binary[..cut]).unwrap();
+        let modules = [config("broken", file.path())];
+        check(&modules, &[chain(&modules)], &["broken"]);
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"").unwrap();
+    let modules = [config("empty", file.path())];
+    check(&modules, &[chain(&modules)], &["empty"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use secuxflow_abi::{Packet, WINDOW, verdict};
+use secuxflow_abi::{Chunk, Packet, WINDOW, verdict};
 
 use crate::{
     alert::{AlertEvent, AlertQueue},
@@ -17,14 +17,49 @@ use crate::{
     wire::{self, Fragment, Frame},
 };
 
+/// The time that guests are told.
+pub(super) const NOW: u64 = 1234;
+
 /// Distance of frames in the stand-in UMEM.
 const FRAME: usize = 4096;
 
-/// Exports that every guest has, for guests of which only `sxf_inspect` matters. `$p` is the batch, `$n` its length.
+/// A guest of which only `sxf_inspect` matters. `$p` is the batch, `$n` its length.
 pub(super) fn guest(inspect: &str) -> String {
+    exporting(&inspecting(inspect))
+}
+
+/// The export `sxf_inspect`.
+pub(super) fn inspecting(body: &str) -> String {
+    format!(r#"(func (export "sxf_inspect") (param $p i32) (param $n i32) (result i32) {body} (i32.const 0))"#)
+}
+
+/// The export `sxf_stream`. `$c` is the chunks, `$m` their number.
+pub(super) fn streaming(body: &str) -> String {
+    format!(
+        r#"(func (export "sxf_stream") (param $p i32) (param $n i32) (param $c i32) (param $m i32) (result i32)
+          {body} (i32.const 0))"#
+    )
+}
+
+/// `body` for each chunk `$c` of a call.
+pub(super) fn each_chunk(body: &str) -> String {
+    streaming(&format!(
+        "(loop $l {body}
+           (local.set $c (i32.add (local.get $c) (i32.const 32)))
+           (local.set $m (i32.sub (local.get $m) (i32.const 1))) (br_if $l (local.get $m)))"
+    ))
+}
+
+/// What every guest has, around the exports that matter.
+pub(super) fn exporting(functions: &str) -> String {
     format!(
         r#"(module
   (import "sxf" "alert" (func $alert (param i32 i32 i32 i32 i32)))
+  (import "sxf" "alert_fields" (func $fields (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "sxf" "metric" (func $metric (param i32 i32 i32) (result i32)))
+  (import "sxf" "measure" (func $measure (param i32 i64)))
+  (import "sxf" "log" (func $log (param i32 i32 i32)))
+  (import "sxf" "clock" (func $clock (result i64)))
   (import "sxf" "flow_clear" (func $clear (param i32 i32)))
   (import "sxf" "flow_condemn" (func $condemn (param i32 i32)))
   (import "sxf" "source_block" (func $block (param i32 i32)))
@@ -37,7 +72,7 @@ pub(super) fn guest(inspect: &str) -> String {
     (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
     (local.get $at))
   (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
-  (func (export "sxf_inspect") (param $p i32) (param $n i32) (result i32) {inspect} (i32.const 0)))"#
+  {functions})"#
     )
 }
 
@@ -64,7 +99,7 @@ pub(super) fn config(name: &str, path: &Path) -> ModuleConfig {
 pub(super) fn built(file: &str, json: &str) -> ModuleConfig {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/wasm").join(file);
     assert!(path.exists(), "{} is missing: run scripts/compile_wasm.sh", path.display());
-    ModuleConfig { config: json.to_owned(), ..config("module", &path) }
+    ModuleConfig { config: json.to_owned(), heap: 16 << 20, ..config("module", &path) }
 }
 
 pub(super) fn chain(modules: &[ModuleConfig]) -> ChainConfig {
@@ -102,15 +137,41 @@ impl Bench {
                 packet(i * FRAME, frame)
             })
             .collect();
-        self.runner.run(0, &mut packets);
+        self.runner.run(0, 0, &mut packets, &[]);
         packets
             .iter()
             .map(|packet| match packet.verdict {
                 verdict::PASS => true,
-                verdict::DROP => false,
+                verdict::DROP | verdict::REJECT => false,
                 other => panic!("verdict {other}"),
             })
             .collect()
+    }
+
+    /// Frames with their flows and the chunks that come with them; the frames' verdicts.
+    pub(super) fn stream(&mut self, frames: &[(u64, Vec<u8>)], chunks: &[Chunk]) -> Vec<u32> {
+        let mut packets = self.place(frames);
+        self.runner.run(NOW, 0, &mut packets, chunks);
+        packets.iter().map(|packet| packet.verdict).collect()
+    }
+
+    fn place(&mut self, frames: &[(u64, Vec<u8>)]) -> Vec<Packet> {
+        let place = |(i, (flow, frame)): (usize, &(u64, Vec<u8>))| {
+            self.memory.write(i * FRAME, frame).unwrap();
+            Packet { flow: *flow, ..packet(i * FRAME, frame) }
+        };
+        frames.iter().enumerate().map(place).collect()
+    }
+
+    /// As [`stream`](Self::stream), `times` over; how many allocations the runner makes meanwhile.
+    pub(super) fn stream_allocations(&mut self, frames: &[(u64, Vec<u8>)], chunks: &[Chunk], times: usize) -> u64 {
+        let mut packets = self.place(frames);
+        crate::counting::allocations(|| {
+            for _ in 0..times {
+                self.runner.run(NOW, 0, &mut packets, chunks);
+                while self.alerts.pop().is_some() {}
+            }
+        })
     }
 
     /// The same frames `times` over, written and described before; how many allocations the runner makes meanwhile.
@@ -122,7 +183,7 @@ impl Bench {
         let mut packets: Vec<_> = frames.iter().enumerate().map(place).collect();
         crate::counting::allocations(|| {
             for _ in 0..times {
-                self.runner.run(0, &mut packets);
+                self.runner.run(0, 0, &mut packets, &[]);
                 while self.alerts.pop().is_some() {}
             }
         })
@@ -150,6 +211,20 @@ impl Bench {
     /// Failures of the first module by kind.
     pub(super) fn failures(&self, kind: &str) -> u64 {
         self.status().failures.iter().find(|failure| failure.name == kind).unwrap().value
+    }
+}
+
+/// The chunk that the payload of packet `number`, a frame of [`tcp`] as [`Bench::stream`] places it, is at `offset`.
+pub(super) fn piece(number: usize, frames: &[(u64, Vec<u8>)], offset: u64, flags: u32) -> Chunk {
+    let (flow, frame) = &frames[number];
+    let described = packet(number * FRAME, frame);
+    Chunk {
+        flow: *flow,
+        offset,
+        data: described.frame + u32::from(described.payload),
+        len: described.payload_len.into(),
+        packet: u32::try_from(number).unwrap(),
+        flags,
     }
 }
 

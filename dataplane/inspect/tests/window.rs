@@ -92,7 +92,7 @@ fn a_reused_pool_slot_shows_nothing_of_the_region_before() {
         let mut verdicts = Vec::new();
         for mut runner in runners {
             let mut packets = [packet(0, &frame)];
-            runner.run(0, &mut packets);
+            runner.run(0, 0, &mut packets, &[]);
             verdicts.push(packets[0].verdict);
         }
         verdicts
@@ -115,7 +115,7 @@ fn a_runner_outlives_its_packet_memory() {
     let mut runner = inspector.runner(&memory.region(), Arc::clone(&alerts)).unwrap();
     drop(memory);
     let mut packets = [packet(0, &frame)];
-    runner.run(0, &mut packets);
+    runner.run(0, 0, &mut packets, &[]);
     assert_eq!(packets[0].verdict, 0);
     assert!(alerts.pop().unwrap().flow.is_some());
 }

@@ -1,50 +1,69 @@
-//! The module's configuration: `{}` or `{"max_name": N}`.
+//! The module's configuration.
 
-/// What can be configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use alloc::{string::String, vec, vec::Vec};
+
+use secuxflow_sdk::{Action, check_range};
+use serde::Deserialize;
+
+/// The options; `schema.json` says what each is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "in schema.json and wasm_modules/README.md")]
 pub struct Config {
-    /// Longest name in octets, 1 to 255.
+    pub ports: Vec<u16>,
     pub max_name: usize,
+    pub on_malformed: Action,
+    pub deny: Vec<String>,
+    pub on_denied: Action,
+    pub window_seconds: u32,
+    pub tunnel_names: u32,
+    pub on_tunnel: Action,
+    pub names: u32,
+    pub on_many: Action,
+    pub generated: u32,
+    pub on_generated: Action,
+    pub trusted: Vec<String>,
+    pub domains: usize,
+    pub sources: usize,
+    pub flows: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_name: 180 }
-    }
-}
-
-/// Parse the JSON text.
-///
-/// # Errors
-/// What is wrong, for people.
-pub fn parse(json: &[u8]) -> Result<Config, &'static str> {
-    let text = core::str::from_utf8(json).map_err(|_| "the configuration is not UTF-8")?;
-    let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    let inner = inner.ok_or("an object { } is expected")?.trim();
-    if inner.is_empty() {
-        return Ok(Config::default());
-    }
-    let value = inner.strip_prefix("\"max_name\"").ok_or("the only option is max_name")?;
-    let value = value.trim_start().strip_prefix(':').ok_or("max_name: a : is expected")?.trim();
-    if !value.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("max_name: a whole number is expected");
-    }
-    match value.parse() {
-        Ok(max_name @ 1..=255) => Ok(Config { max_name }),
-        _ => Err("max_name: must be 1 to 255"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options() {
-        assert_eq!(parse(b" {} "), Ok(Config::default()));
-        assert_eq!(parse(b"{ \"max_name\" : 90 }"), Ok(Config { max_name: 90 }));
-        for bad in ["", "[]", "{\"max_name\":0}", "{\"max_name\":256}", "{\"max_name\":\"9\"}", "{\"other\":1}"] {
-            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        Self {
+            ports: vec![53],
+            max_name: 180,
+            on_malformed: Action::Drop,
+            deny: Vec::new(),
+            on_denied: Action::Drop,
+            window_seconds: 60,
+            tunnel_names: 20,
+            on_tunnel: Action::Drop,
+            names: 150,
+            on_many: Action::Alert,
+            generated: 10,
+            on_generated: Action::Alert,
+            trusted: Vec::new(),
+            domains: 8192,
+            sources: 4096,
+            flows: 1024,
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        check_range("max_name", &self.max_name, &(1..=255))?;
+        check_range("window_seconds", &self.window_seconds, &(2..=86_400))?;
+        check_range("tunnel_names", &self.tunnel_names, &(2..=256))?;
+        check_range("names", &self.names, &(2..=256))?;
+        check_range("generated", &self.generated, &(2..=256))?;
+        check_range("domains", &self.domains, &(16..=1_000_000))?;
+        check_range("sources", &self.sources, &(16..=1_000_000))?;
+        check_range("flows", &self.flows, &(16..=100_000))?;
+        if self.ports.contains(&0) {
+            return Err("ports: 0, it must be 1 to 65535".into());
+        }
+        Ok(())
     }
 }

@@ -78,24 +78,36 @@ fn ipv4(header: &[u8]) -> Result<(), Flaw> {
     if fixed[0] >> 4 != 4 || usize::from(fixed[0] & 15) * 4 != header.len() {
         return Err(Flaw::Version);
     }
-    if sum(header) != 0xffff {
+    if fold(sum(fixed) + sum(&header[fixed.len()..])) != 0xffff {
         return Err(Flaw::Checksum);
     }
     if fixed[8] == 0 {
         return Err(Flaw::Expired);
     }
-    let (src, dst) = (&fixed[12..16], &fixed[16..20]);
-    if src[0] == 127 || src[0] >= 224 {
+    // Compared as numbers: slices are compared by a call, byte by byte.
+    let (src, dst) = (word(fixed, 12), word(fixed, 16));
+    let net = src >> 24;
+    if net == 127 || net >= 224 {
         return Err(Flaw::Source);
     }
     if src == dst { Err(Flaw::Land) } else { Ok(()) }
 }
 
-/// Ones' complement sum of an IPv4 header, a multiple of 4 bytes, in the machine's byte order: 0xffff, which a right
-/// checksum makes of it, is the same in either.
+/// Four bytes as a number.
+fn word(bytes: &[u8; 20], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Sum of the words of an IPv4 header, a multiple of 4 bytes, in the machine's byte order: 0xffff, which a right checksum
+/// makes of it, is the same in either.
+#[inline(always)]
 fn sum(header: &[u8]) -> u64 {
     let (words, _) = header.as_chunks::<4>();
-    let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum()
+}
+
+/// A sum of words as 16 bits, carries added back in.
+fn fold(sum: u64) -> u64 {
     let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     (sum & 0xffff) + (sum >> 16)
@@ -109,10 +121,10 @@ fn ipv6(headers: &[u8]) -> Result<(), Flaw> {
     if fixed[7] == 0 {
         return Err(Flaw::Expired);
     }
-    let (src, dst) = (&fixed[8..24], &fixed[24..40]);
+    let address = |at: usize| fixed[at..].first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let (src, dst) = (address(8), address(24));
     // ::1; :: is an honest source of neighbour discovery and of multicast reports.
-    let loopback = src[15] == 1 && src[..15].iter().all(|byte| *byte == 0);
-    if src[0] == 0xff || loopback {
+    if src >> 120 == 0xff || src == 1 {
         return Err(Flaw::Source);
     }
     if src == dst { Err(Flaw::Land) } else { Ok(()) }
@@ -189,7 +201,7 @@ mod tests {
 
     fn checksummed(mut frame: Vec<u8>) -> Vec<u8> {
         frame[24..26].fill(0);
-        let right = !u16::try_from(sum(&frame[14..34])).unwrap();
+        let right = !u16::try_from(fold(sum(&frame[14..34]))).unwrap();
         frame[24..26].copy_from_slice(&right.to_ne_bytes());
         frame
     }

@@ -1,13 +1,66 @@
 //! header_guard: reads every header of every packet, and drops those that no honest sender writes.
 //!
 //! The checks are plain safe code over slices, tested on the build machine, where the benchmark runs the very same code
-//! outside of any guest; `guest` binds it to the host.
+//! outside of any guest.
 #![cfg_attr(target_arch = "wasm32", no_std)]
+#![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+extern crate alloc;
 
 mod check;
 
-#[cfg(target_arch = "wasm32")]
-mod guest;
+use alloc::string::String;
 
 pub use check::{Flaw, check};
+use secuxflow_sdk::{Batch, Inspect, Module, Setup, Severity, Verdict};
+
+/// The module.
+#[derive(Debug)]
+pub struct HeaderGuard;
+
+/// There are no options.
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {}
+
+impl Module for HeaderGuard {
+    type Config = Config;
+
+    fn new(_config: Config, _setup: &mut Setup) -> Result<Self, String> {
+        Ok(Self)
+    }
+}
+
+impl Inspect for HeaderGuard {
+    fn inspect(&mut self, batch: &mut Batch<'_>) {
+        for mut packet in batch.iter() {
+            if let Err(flaw) = check(&packet, packet.frame()) {
+                packet.alert(Severity::Medium, flaw as u32, flaw.text());
+                packet.set_verdict(Verdict::Drop);
+            }
+        }
+    }
+}
+
+secuxflow_sdk::module!(HeaderGuard: Inspect, schema = include_str!("../schema.json"));
+
+#[cfg(test)]
+mod tests {
+    use secuxflow_sdk::harness::{Frame, Harness, check_schema};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_dropped_with_its_alert() {
+        check_schema::<HeaderGuard>();
+        let mut harness = Harness::<HeaderGuard>::new("{}").unwrap();
+        let good = Frame::tcp("10.0.0.1:40000", "10.0.0.2:80").payload(*b"GET /").bytes();
+        let mut bad = good.clone();
+        bad[24] ^= 1;
+        let report = harness.frames(&[good, bad]);
+        assert_eq!(report.verdicts, [Verdict::Pass, Verdict::Drop]);
+        assert_eq!(report.signatures(), [Flaw::Checksum as u32]);
+        assert!(Harness::<HeaderGuard>::new(r#"{"ports": []}"#).unwrap_err().contains("unknown field `ports`"));
+    }
+}
