@@ -121,7 +121,7 @@ pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], most: usize, mut count: 
         }
         let verdict = match rule.header.action {
             // What was dropped by an earlier rule stays dropped.
-            Action::Pass if decision.verdict != Verdict::Pass => continue,
+            Action::Pass if decision.verdict != Verdict::Pass => break,
             Action::Pass => {
                 decision.pass_flow |= found.of_flow;
                 if rule.alert && decision.alerts.len() < most {
