@@ -150,7 +150,11 @@ impl Ports {
     pub fn few(&self, most: u128) -> Option<Vec<u16>> {
         let count: u128 = self.ranges.iter().map(|(low, high)| high - low + 1).sum();
         (count <= most).then(|| {
-            self.ranges.iter().flat_map(|(low, high)| *low..=*high).filter_map(|port| u16::try_from(port).ok()).collect()
+            self.ranges
+                .iter()
+                .flat_map(|(low, high)| *low..=*high)
+                .filter_map(|port| u16::try_from(port).ok())
+                .collect()
         })
     }
 }

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn headers() {
-        let header = parse("drop http [10.0.0.0/8, !10.1.1.1] any -> $EXTERNAL_NET [80, 8080]", &Vars::default()).unwrap();
+        let header =
+            parse("drop http [10.0.0.0/8, !10.1.1.1] any -> $EXTERNAL_NET [80, 8080]", &Vars::default()).unwrap();
         assert_eq!(header.action, Action::Drop);
         assert_eq!(header.app, Some(AppProto::Http));
         assert!(header.src.contains("10.2.2.2".parse().unwrap()) && !header.src.contains("10.1.1.1".parse().unwrap()));

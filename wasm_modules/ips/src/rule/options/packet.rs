@@ -95,7 +95,13 @@ pub fn parse(keyword: &str, value: &str) -> Option<OptionResult<PacketTest>> {
         "fragbits" => frag_bits(value),
         "ipopts" => ip_option(value),
         "ip_proto" => ip_proto(value),
-        "sameip" => if value.is_empty() { Ok(PacketTest::SameIp) } else { invalid!("sameip takes no value") },
+        "sameip" => {
+            if value.is_empty() {
+                Ok(PacketTest::SameIp)
+            } else {
+                invalid!("sameip takes no value")
+            }
+        }
         "flags" | "tcp.flags" => flags(value),
         "seq" | "tcp.seq" => of(Field::Seq, u32_most),
         "ack" | "tcp.ack" => of(Field::Ack, u32_most),

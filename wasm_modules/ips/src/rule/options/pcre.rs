@@ -106,8 +106,7 @@ pub fn parse(value: &str) -> OptionResult<(Pcre, Option<Buffer>)> {
             return invalid!("pcre: {cause}");
         }
     };
-    let pcre =
-        Pcre { regex, anchored: flags.anchored, relative: flags.relative, negated, needs_end, retry: false };
+    let pcre = Pcre { regex, anchored: flags.anchored, relative: flags.relative, negated, needs_end, retry: false };
     Ok((pcre, flags.buffer))
 }
 
