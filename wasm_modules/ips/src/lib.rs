@@ -1,0 +1,18 @@
+//! ips: runs rules of the Suricata language on packets, streams and transactions of application protocols.
+//!
+//! The engine is plain safe Rust; `guest` binds it to the host. docs/ips.md says what of the language is done.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+pub mod app;
+pub mod buffers;
+pub mod config;
+pub mod detect;
+pub mod engine;
+pub mod load;
+pub mod packet;
+pub mod report;
+pub mod rule;
+pub mod state;
