@@ -1,8 +1,10 @@
 //! What an administrator may do, whatever it arrives by: each change goes to the dataplane, then to the state file, and
 //! is taken back when either refuses.
 
+mod chains;
 mod expiry;
 mod flows;
+mod modules;
 mod sets;
 
 use std::{
@@ -15,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use secuxflow::{
     alert::AlertQueue,
-    plane::{Count, FailPolicy, ProbeReport, RuleCount},
+    plane::{ChainConfig, Count, FailPolicy, ModuleConfig, ProbeReport, RuleCount},
     rules::{Action, Known, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
     service::{Service, ServiceSpec},
 };
@@ -23,13 +25,15 @@ use secuxflow::{
 use crate::{
     alerts::AlertStore,
     api::{
-        self, AddRule, Alerts, ApplyOptions, ErrorCode, Explain, Explanation, Inspect, Modules, RuleAdded, RuleInfo,
-        Rules, RulesetChange, Services, Status,
+        self, AddRule, Alerts, ApplyOptions, ErrorCode, Explain, Explanation, Inspect, RuleAdded, RuleInfo, Rules,
+        RulesetChange, Services, Status,
     },
-    backend::Backend,
+    backend::{Backend, Names},
     config::{Config, Enforcement},
     error::ApiError,
-    explain, probe, ruleset, sets as set_files,
+    explain,
+    modules::{self as module_files, Trust},
+    probe, ruleset, sets as set_files,
     state::{self, State, StateError},
 };
 
@@ -43,7 +47,10 @@ struct Fixed {
     fail_policy: FailPolicy,
     enforcement: Enforcement,
     default_action: Action,
-    chains: Vec<String>,
+    /// Of the configuration, without their files' bytes.
+    modules: Vec<ModuleConfig>,
+    chains: Vec<ChainConfig>,
+    trust: Trust,
     state_path: PathBuf,
     started: Timestamp,
     since: Instant,
@@ -76,6 +83,11 @@ fn set_names(state: &State) -> Vec<String> {
     state.sets.keys().cloned().collect()
 }
 
+/// What a rule is checked against now.
+fn known<'a>(sets: &'a [String], chains: &'a [String]) -> Known<'a> {
+    Known { chains: Some(chains), sets: Some(sets), now: Timestamp::now() }
+}
+
 impl Admin {
     /// Take over a `backend` that was started with `state`.
     pub(crate) fn new(config: &Config, backend: Box<dyn Backend>, state: State, alerts: Arc<AlertStore>) -> Self {
@@ -84,7 +96,9 @@ impl Admin {
             fail_policy: config.plane.fail_policy,
             enforcement: config.enforcement,
             default_action: config.plane.default_action.clone(),
-            chains: config.chain_names(),
+            modules: config.plane.modules.clone(),
+            chains: config.plane.chains.clone(),
+            trust: config.trust.clone(),
             state_path: config.state.clone(),
             started: Timestamp::now(),
             since: Instant::now(),
@@ -203,7 +217,7 @@ impl Admin {
             let Some(next) = id.0.checked_add(1) else {
                 return Err(ApiError::invalid("id", format!("{id}: no number is left after it")));
             };
-            let rule = request.rule.check(id, &self.known(&set_names(state)))?;
+            let rule = request.rule.check(id, &known(&set_names(state), &state.inspection.chain_names()))?;
             let mut warnings = warnings(&rule, &state.services);
             state.rules.push(rule.clone());
             state.next_rule = next;
@@ -241,8 +255,11 @@ impl Admin {
     pub(crate) fn replace_rules(&self, request: &api::Ruleset, options: ApplyOptions) -> Answer<RulesetChange> {
         ruleset::check_count(request.rule_count, request.rules.len())
             .map_err(|message| ApiError::invalid("rule_count", message))?;
-        let sets = set_names(&self.state());
-        let entries = ruleset::check(&request.rules, &self.known(&sets)).map_err(ApiError::ruleset)?;
+        let (sets, chains) = {
+            let state = self.state();
+            (set_names(&state), state.inspection.chain_names())
+        };
+        let entries = ruleset::check(&request.rules, &known(&sets, &chains)).map_err(ApiError::ruleset)?;
         let edit = |state: &mut State| -> Answer<RulesetChange> {
             same_revision(state.revision, options.if_revision)?;
             let plan = ruleset::plan(&state.rules, state.next_rule, entries);
@@ -335,14 +352,6 @@ impl Admin {
         })
     }
 
-    /// All modules.
-    ///
-    /// # Errors
-    /// The daemon is stopping.
-    pub(crate) fn modules(&self) -> Answer<Modules> {
-        self.ask(|backend| Ok(Modules { modules: backend.status()?.modules }))
-    }
-
     /// What would happen to a packet.
     ///
     /// # Errors
@@ -350,6 +359,11 @@ impl Admin {
     pub(crate) fn inspect(&self, request: &Inspect) -> Answer<ProbeReport> {
         let probe = probe::check(request, &self.state().services)?;
         self.with(|backend| backend.probe(&probe))?.map_err(|message| ApiError::new(ErrorCode::Dataplane, message))
+    }
+
+    /// Names behind the indices in alerts.
+    pub(crate) fn names(&self) -> Answer<Names> {
+        self.with(|backend| backend.names())
     }
 
     /// The latest alerts, at most `limit`.
@@ -363,6 +377,7 @@ impl Admin {
         let mut next = current.clone();
         let answer = edit(&mut next)?;
         sets::known(&next)?;
+        known_chains(&next)?;
         if next.rules != current.rules {
             next.revision += 1;
         }
@@ -382,6 +397,11 @@ impl Admin {
         if from.services != to.services {
             self.with(|backend| backend.set_services(&to.services))?.map_err(refused)?;
         }
+        if from.inspection.differs(&to.inspection) {
+            let (modules, chains) = to.inspection.configs();
+            let generation = self.with(|backend| backend.set_inspection(&modules, &chains))??;
+            tracing::debug!(generation, modules = modules.len(), chains = chains.len(), "modules and chains are live");
+        }
         if from.rules != to.rules || sets::differ(from, to) {
             let rules = self.ruleset(to);
             let generation = self.with(|backend| backend.apply_rules(&rules))?.map_err(refused)?;
@@ -400,9 +420,13 @@ impl Admin {
                 set_files::save(&directory, set)?;
             }
         }
+        let directory_of_modules = module_files::directory(path);
+        let inspection = |source| StateError::Inspection { path: path.clone(), source };
+        module_files::save(&directory_of_modules, &from.inspection, &to.inspection).map_err(inspection)?;
         if !from.same_file(to) {
             state::save(path, to)?;
         }
+        module_files::delete(&directory_of_modules, &from.inspection, &to.inspection);
         for name in from.sets.keys().filter(|name| !to.sets.contains_key(*name)) {
             set_files::delete(&directory, name)?;
         }
@@ -412,11 +436,6 @@ impl Admin {
     /// `state`'s rules under this configuration.
     fn ruleset(&self, state: &State) -> Ruleset {
         ruleset(state, &self.fixed.default_action, self.fixed.enforcement)
-    }
-
-    /// What a rule is checked against now.
-    fn known<'a>(&'a self, sets: &'a [String]) -> Known<'a> {
-        Known { chains: Some(&self.fixed.chains), sets: Some(sets), now: Timestamp::now() }
     }
 
     /// Everything about a whole ruleset that is allowed but probably not meant, each once.
@@ -436,6 +455,17 @@ impl Admin {
             tracing::error!("a refused change could not be taken back, restart the daemon: {error}");
         }
     }
+}
+
+/// Refuse a ruleset, made while a chain was deleted, that names it.
+fn known_chains(state: &State) -> Answer<()> {
+    let gone = state.rules.iter().find_map(|rule| match &rule.action {
+        Action::Inspect { chain } if state.inspection.chain(chain).is_none() => Some((rule.id, chain)),
+        _ => None,
+    });
+    gone.map_or(Ok(()), |(id, chain)| {
+        Err(ApiError::invalid("chain", format!("{id}: there is no chain '{chain}'; see `chain list`")))
+    })
 }
 
 /// The word for an action.

@@ -28,6 +28,14 @@
 //! | `POST /v1/services` | [`secuxflow::service::ServiceSpec`] | [`Service`](secuxflow::service::Service), 201 |
 //! | `DELETE /v1/services/{name}` | | [`Removed`] |
 //! | `GET /v1/modules` | | [`Modules`] |
+//! | `GET /v1/modules/{name}` | | [`ModuleInfo`] |
+//! | `POST /v1/modules/{name}` | [`LoadModule`] | [`ModuleInfo`], 201 |
+//! | `PUT /v1/modules/{name}` | [`LoadModule`] | [`ModuleInfo`] |
+//! | `DELETE /v1/modules/{name}` | | [`Removed`] |
+//! | `GET /v1/chains` | | [`Chains`] |
+//! | `POST /v1/chains/{name}` | [`SetChain`] | [`ChainInfo`], 201 |
+//! | `PUT /v1/chains/{name}` | [`SetChain`] | [`ChainInfo`] |
+//! | `DELETE /v1/chains/{name}` | | [`Removed`] |
 //! | `POST /v1/inspect` | [`Inspect`] | [`secuxflow::plane::ProbeReport`] |
 //! | `GET /v1/alerts?limit=N` | | [`Alerts`] |
 //! | `GET /v1/alerts/stream` | | one JSON object a line, as they come: EVE alerts, and [`Missed`] |
@@ -35,9 +43,11 @@
 //! Whatever is refused is answered with [`Failure`] and a status of 400 or above.
 
 mod flows;
+mod modules;
 mod sets;
 
 pub(crate) use flows::{FlowOrder, FlowQuery, Flows, Sources};
+pub(crate) use modules::{ChainInfo, Chains, LoadModule, MAX_MODULE_BODY, ModuleInfo, Modules, SetChain};
 pub(crate) use sets::{
     AddEntries, CreateSet, ImportOptions, MAX_FEED_BODY, RemoveEntries, SetChange, SetEntries, SetEntry, SetImported,
     SetInfo, Sets,
@@ -45,7 +55,7 @@ pub(crate) use sets::{
 
 use jiff::Timestamp;
 use secuxflow::{
-    plane::{Count, FailPolicy, ModuleStatus, PlaneStatus},
+    plane::{Count, FailPolicy, PlaneStatus},
     rules::{Rule, RuleId, RuleRecord, RuleSpec},
     service::ServiceStatus,
 };
@@ -56,7 +66,7 @@ use serde::{
 
 use crate::config::Enforcement;
 
-/// Largest request body in bytes, whole rulesets and feeds apart.
+/// Largest request body in bytes, whole rulesets, feeds and modules apart.
 pub(crate) const MAX_BODY: usize = 1 << 20;
 /// Largest body with a whole ruleset, in bytes: 16,384 rules of 1 KiB. A usual rule takes 100 to 200 bytes, one with the
 /// longest comment about 600; the longest lists of ports take 3 KiB each.
@@ -347,13 +357,6 @@ pub(crate) struct Services {
     pub(crate) services: Vec<ServiceStatus>,
 }
 
-/// All modules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Modules {
-    /// The modules.
-    pub(crate) modules: Vec<ModuleStatus>,
-}
-
 /// A packet to try, made up from its tuple; nothing is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -474,13 +477,14 @@ pub(crate) enum ErrorCode {
     BadRequest,
     /// A value breaks a rule. Status 422.
     Invalid,
-    /// No such rule, service, set, entry or path. Status 404.
+    /// No such rule, service, set, entry, module, chain or path. Status 404.
     NotFound,
     /// The path does not know the method. Status 405.
     MethodNotAllowed,
-    /// The id, name or address is taken, the set is in use, or the rules are at another revision. Status 409.
+    /// The id, name or address is taken, the set, module or chain is in use, or the rules are at another revision. Status
+    /// 409.
     Conflict,
-    /// The body is larger than 1 MiB, or 16 MiB for a ruleset, or 64 MiB for a feed. Status 413.
+    /// The body is larger than 1 MiB, or 16 MiB for a ruleset, 64 MiB for a feed, 128 MiB for a module. Status 413.
     BodyTooLarge,
     /// The dataplane refused the change; nothing was changed. Status 500.
     Dataplane,

@@ -4,10 +4,16 @@ use std::{net::IpAddr, sync::Arc};
 
 use secuxflow::{
     alert::AlertQueue,
-    plane::{FlowRecord, Plane, PlaneConfig, PlaneStatus, Probe, ProbeReport, SourceRecord},
+    inspect::InspectError,
+    plane::{
+        ChainConfig, FlowRecord, ModuleConfig, Plane, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport,
+        SourceRecord,
+    },
     rules::Ruleset,
     service::Service,
 };
+
+use crate::{api::ErrorCode, error::ApiError};
 
 /// Names behind the indices that alerts carry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +33,8 @@ pub(crate) trait Backend: Send + Sync {
     fn apply_rules(&self, rules: &Ruleset) -> Result<u64, String>;
     /// Make `services` the known services, all or nothing.
     fn set_services(&self, services: &[Service]) -> Result<(), String>;
+    /// Make these the modules and chains, all or nothing; returns the generation of the rules.
+    fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, ApiError>;
     /// Counters and states of this moment.
     fn status(&self) -> Result<PlaneStatus, String>;
     /// What would happen to a packet.
@@ -72,6 +80,20 @@ impl Backend for Plane {
         Self::set_services(self, services).map_err(words)
     }
 
+    fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, ApiError> {
+        Self::set_inspection(self, modules, chains).map_err(|error| {
+            let (code, field) = match &error {
+                PlaneError::Inspect(InspectError::Refused { problem, .. }) => {
+                    (ErrorCode::Invalid, Some(if problem.contains("configuration") { "config" } else { "code" }))
+                }
+                PlaneError::Inspect(InspectError::Setting { setting, .. }) => (ErrorCode::Invalid, Some(*setting)),
+                PlaneError::Inspect(InspectError::NoRoom { .. }) => (ErrorCode::Conflict, Some("name")),
+                _ => (ErrorCode::Dataplane, None),
+            };
+            ApiError { field: field.map(str::to_owned), ..ApiError::new(code, words(error)) }
+        })
+    }
+
     fn status(&self) -> Result<PlaneStatus, String> {
         Self::status(self).map_err(words)
     }
@@ -105,8 +127,8 @@ impl Backend for Plane {
     }
 
     fn names(&self) -> Names {
-        let modules = self.modules().into_iter().map(|module| module.name).collect();
-        Names { interfaces: self.interfaces(), chains: self.chains().to_vec(), modules }
+        let (modules, chains) = self.inspection_names();
+        Names { interfaces: self.interfaces().to_vec(), chains, modules }
     }
 
     fn tick(&self) -> Result<(), String> {

@@ -25,6 +25,7 @@ use crate::{
     capability,
     config::{self, Config, ConfigError, Overrides},
     metrics,
+    modules::{Inspection, LoadError},
     server::{self, ControlSocket, Lock, SocketError},
     sets,
     state::{self, State, StateError},
@@ -50,6 +51,9 @@ pub(crate) enum StartError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A module of the configuration cannot be used.
+    #[error(transparent)]
+    Module(#[from] LoadError),
     /// The alert file cannot be opened.
     #[error("alerts.file {}: {source}", path.display())]
     AlertFile {
@@ -106,13 +110,16 @@ async fn run(
     let _state_lock = Lock::take(&config.state, "state")?;
     // Two state files in one directory would share their sets.
     let _sets_lock = Lock::take(&sets::directory(&config.state), "state")?;
-    let state = state::load(&config.state, &config.chain_names(), Timestamp::now())?;
+    let base = Inspection::configured(&config.plane, &config.trust)?;
+    let state = state::load(&config.state, &base, &config.trust, Timestamp::now())?;
     let endpoints = Endpoints::open(config).await?;
     let rules = admin::ruleset(&state, &config.plane.default_action, config.enforcement);
     if let Some(warning) = crate::mount_namespace::warning(&config.plane.bpffs) {
         tracing::warn!("{warning}");
     }
-    let backend = start(&config.plane, &rules, &state.services);
+    let (modules, chains) = state.inspection.configs();
+    let plane = PlaneConfig { modules, chains, ..config.plane.clone() };
+    let backend = start(&plane, &rules, &state.services);
     let backend = backend.map_err(|e| StartError::Backend(crate::backend::words(e)))?;
     serve(config, backend, state, endpoints, signals).await
 }
@@ -170,7 +177,7 @@ async fn serve(
     endpoints: Endpoints,
     mut signals: Signals,
 ) -> Result<(), StartError> {
-    let (queue, names) = (backend.alerts(), backend.names());
+    let queue = backend.alerts();
     let Endpoints { socket, api, metrics: metrics_listener, alerts: file } = endpoints;
     let file = Arc::new(Mutex::new(file));
     let store = Arc::new(AlertStore::new(config.alerts.ring));
@@ -181,7 +188,7 @@ async fn serve(
     if let Some(listener) = metrics_listener {
         servers.spawn(metrics::serve(listener, Arc::clone(&admin), until(stopped)));
     }
-    let pump = tokio::spawn(alerts::run(Arc::clone(&queue), names.clone(), Arc::clone(&store), Arc::clone(&file)));
+    let pump = tokio::spawn(alerts::run(Arc::clone(&queue), Arc::clone(&admin), Arc::clone(&store), Arc::clone(&file)));
     let ticker = tokio::spawn(tick(Arc::clone(&admin)));
     tracing::info!(socket = %config.socket.path.display(), interfaces = ?config.plane.interfaces, "ready");
 
@@ -198,6 +205,7 @@ async fn serve(
     ticker.abort();
     pump.abort();
     let last = tokio::task::spawn_blocking(move || {
+        let names = admin.names().unwrap_or_default();
         admin.shutdown();
         // What the workers said last is told too.
         alerts::drain(None, &queue, &names, &store, &file);

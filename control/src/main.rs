@@ -14,6 +14,7 @@ mod durable;
 mod error;
 mod explain;
 mod metrics;
+mod modules;
 mod mount_namespace;
 mod probe;
 mod ruleset;

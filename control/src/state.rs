@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     durable::{self, directory},
+    modules::{self, Inspection, StoreError, StoredInspection, Trust},
     sets::{self, SetFileError, Sets},
 };
 
@@ -59,6 +60,14 @@ pub(crate) enum StateError {
         /// What is wrong with it.
         source: RuleError,
     },
+    /// What is kept of modules and chains cannot be used.
+    #[error("state file {}: {source}", path.display())]
+    Inspection {
+        /// The state file.
+        path: PathBuf,
+        /// What is wrong.
+        source: StoreError,
+    },
     /// A set's file cannot be used.
     #[error(transparent)]
     Set(#[from] SetFileError),
@@ -87,15 +96,18 @@ pub(crate) struct State {
     pub(crate) services: Vec<Service>,
     /// Sets; shared, so that a copy of the state is cheap.
     pub(crate) sets: Sets,
+    /// Modules and chains.
+    pub(crate) inspection: Inspection,
 }
 
 impl State {
     /// Whether both are one state file, their sets apart.
     pub(crate) fn same_file(&self, other: &Self) -> bool {
-        let Self { next_rule, revision, rules, services, sets: _ } = self;
+        let Self { next_rule, revision, rules, services, sets: _, inspection } = self;
         (*next_rule, *revision) == (other.next_rule, other.revision)
             && *rules == other.rules
             && *services == other.services
+            && *inspection == other.inspection
     }
 
     /// The first rule that names a set which is not there, and that set.
@@ -110,7 +122,14 @@ impl State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { next_rule: 1, revision: 0, rules: Vec::new(), services: Vec::new(), sets: Sets::new() }
+        Self {
+            next_rule: 1,
+            revision: 0,
+            rules: Vec::new(),
+            services: Vec::new(),
+            sets: Sets::new(),
+            inspection: Inspection::default(),
+        }
     }
 }
 
@@ -124,18 +143,24 @@ struct StoredState {
     revision: u64,
     rules: Vec<RuleRecord>,
     services: Vec<Service>,
+    // Absent until the API changes modules or chains.
+    #[serde(default, skip_serializing_if = "StoredInspection::is_empty")]
+    inspection: StoredInspection,
 }
 
 /// Read the state file at `path`, and the sets beside it without entries that are over; files that do not exist are an
-/// empty state. Rules whose end has come by `now` are left out, which counts as a change of the rules.
+/// empty state. Rules whose end has come by `now` are left out, which counts as a change of the rules. `base` are the
+/// modules and chains of the configuration, over which those of the state file are put, if `trust` allows.
 ///
 /// # Errors
-/// [`StateError`]: unreadable, damaged, or holding a rule that names a chain not in `chains` or a set without a file.
-pub(crate) fn load(path: &Path, chains: &[String], now: Timestamp) -> Result<State, StateError> {
+/// [`StateError`]: unreadable, damaged, or holding a rule that names a chain or set which is not there.
+pub(crate) fn load(path: &Path, base: &Inspection, trust: &Trust, now: Timestamp) -> Result<State, StateError> {
     let sets = sets::load(&sets::directory(path), now)?;
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State { sets, ..State::default() }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Ok(State { sets, inspection: base.clone(), ..State::default() });
+        }
         Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(damaged(path, "not UTF-8")),
         Err(source) => return Err(StateError::Read { path: path.to_owned(), source }),
     };
@@ -151,8 +176,11 @@ pub(crate) fn load(path: &Path, chains: &[String], now: Timestamp) -> Result<Sta
         }
     }
     let StoredState { next_rule, revision, services, .. } = stored;
-    let mut state = State { next_rule, revision, rules: Vec::new(), services, sets };
-    let known = Known { chains: Some(chains), ..Known::at(now) };
+    let inspection = modules::restore(base, stored.inspection, &modules::directory(path), trust);
+    let inspection = inspection.map_err(|source| StateError::Inspection { path: path.to_owned(), source })?;
+    let chains = inspection.chain_names();
+    let mut state = State { next_rule, revision, rules: Vec::new(), services, sets, inspection };
+    let known = Known { chains: Some(&chains), ..Known::at(now) };
     let (mut before, mut ended) = (None, 0);
     for RuleRecord { id, spec } in stored.rules {
         if before.is_some_and(|before| before >= id) || id.0 >= state.next_rule {
@@ -190,6 +218,7 @@ pub(crate) fn save(path: &Path, state: &State) -> Result<(), StateError> {
         revision: state.revision,
         rules,
         services: state.services.clone(),
+        inspection: StoredInspection::from(&state.inspection),
     };
     let write = || {
         let mut text = serde_json::to_vec_pretty(&stored)?;
@@ -217,11 +246,17 @@ fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
 
 #[cfg(test)]
 mod tests {
-    use secuxflow::rules::RuleSpec;
+    use secuxflow::{plane::ChainConfig, rules::RuleSpec};
 
     use super::*;
+    use crate::modules::{LoadedChain, Origin};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// Where nothing is configured.
+    fn loaded(path: &Path, now: Timestamp) -> Result<State, StateError> {
+        load(path, &Inspection::default(), &Trust::default(), now)
+    }
 
     fn rule(id: u32) -> Rule {
         let spec = RuleSpec {
@@ -246,7 +281,7 @@ mod tests {
             ..State::default()
         };
         save(&path, &state).unwrap();
-        assert_eq!(load(&path, &[], NOW).unwrap(), state);
+        assert_eq!(loaded(&path, NOW).unwrap(), state);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
@@ -256,7 +291,7 @@ mod tests {
         let path = dir.path().join("state.json");
         let state = State { next_rule: u32::MAX, rules: vec![rule(u32::MAX - 1)], ..State::default() };
         save(&path, &state).unwrap();
-        assert_eq!(load(&path, &[], NOW).unwrap(), state);
+        assert_eq!(loaded(&path, NOW).unwrap(), state);
     }
 
     #[test]
@@ -267,8 +302,8 @@ mod tests {
         let rules = vec![Rule { expires: end(100), ..rule(2) }, Rule { expires: end(200), ..rule(4) }, rule(7)];
         let state = State { next_rule: 8, revision: 5, rules: rules.clone(), ..State::default() };
         save(&path, &state).unwrap();
-        assert_eq!(load(&path, &[], NOW).unwrap(), state, "an end is stored as it was");
-        let later = load(&path, &[], Timestamp::from_second(100).unwrap()).unwrap();
+        assert_eq!(loaded(&path, NOW).unwrap(), state, "an end is stored as it was");
+        let later = loaded(&path, Timestamp::from_second(100).unwrap()).unwrap();
         assert_eq!((later.rules, later.revision, later.next_rule), (rules[1..].to_vec(), 6, 8));
     }
 
@@ -278,20 +313,20 @@ mod tests {
         let path = dir.path().join("state.json");
         let set = sets::Set::new("drop", true, None);
         sets::save(&dir.path().join("sets"), &set).unwrap();
-        let state = load(&path, &[], NOW).unwrap();
+        let state = loaded(&path, NOW).unwrap();
         assert_eq!(*state.sets["drop"], set);
         save(&path, &state).unwrap();
         assert!(!fs::read_to_string(&path).unwrap().contains("drop"), "they are in no other file");
-        assert_eq!(load(&path, &[], NOW).unwrap(), state);
+        assert_eq!(loaded(&path, NOW).unwrap(), state);
         fs::write(dir.path().join("sets/drop.set"), "secux").unwrap();
-        let error = load(&path, &[], NOW).unwrap_err().to_string();
+        let error = loaded(&path, NOW).unwrap_err().to_string();
         assert!(error.contains("drop.set is damaged (line 1"), "{error}");
     }
 
     #[test]
     fn no_file_is_an_empty_state() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(load(&dir.path().join("none"), &[], NOW).unwrap(), State::default());
+        assert_eq!(loaded(&dir.path().join("none"), NOW).unwrap(), State::default());
     }
 
     #[test]
@@ -309,7 +344,7 @@ mod tests {
             r#"{"version":1,"next_rule":2,"rules":[{"id":"rule-1","action":"drop","more":0}],"services":[]}"#,
         ] {
             fs::write(&path, text).unwrap();
-            let error = load(&path, &[], NOW).unwrap_err();
+            let error = loaded(&path, NOW).unwrap_err();
             assert!(matches!(error, StateError::Damaged { .. }), "{text}: {error}");
             assert!(error.to_string().contains("state.json"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -323,7 +358,10 @@ mod tests {
         let spec = RuleSpec { action: Some("inspect".into()), chain: Some("waf".into()), ..RuleSpec::default() };
         let rule = spec.check(RuleId(1), &Known::at(NOW)).unwrap();
         save(&path, &State { next_rule: 2, rules: vec![rule], ..State::default() }).unwrap();
-        let error = load(&path, &["default".into()], NOW).unwrap_err().to_string();
+        let config = ChainConfig { name: "default".into(), modules: Vec::new() };
+        let chains = vec![LoadedChain { config, origin: Origin::Config }];
+        let base = Inspection { chains, ..Inspection::default() };
+        let error = load(&path, &base, &Trust::default(), NOW).unwrap_err().to_string();
         assert!(error.contains("rule-1") && error.contains("waf"), "{error}");
     }
 

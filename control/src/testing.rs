@@ -11,21 +11,27 @@ use std::{
 use secuxflow::{
     alert::AlertQueue,
     plane::{
-        Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, MetricKind, Mode,
-        ModuleAbout, ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus, Probe, ProbeReport,
-        RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
+        ChainConfig, Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, MetricKind,
+        Mode, ModuleAbout, ModuleConfig, ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus,
+        Probe, ProbeReport, Replies, RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
     },
     rules::Ruleset,
     service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 
-use crate::backend::{Backend, Names};
+use crate::{
+    api::ErrorCode,
+    backend::{Backend, Names},
+    error::ApiError,
+};
 
 /// What the tests look at and steer.
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) rules: Mutex<Option<Ruleset>>,
     pub(crate) services: Mutex<Vec<Service>>,
+    /// Modules and chains; a module whose file begins with "broken" is refused.
+    pub(crate) inspection: Mutex<(Vec<ModuleConfig>, Vec<ChainConfig>)>,
     pub(crate) generation: AtomicU64,
     pub(crate) refuse: AtomicBool,
     pub(crate) stopped: AtomicBool,
@@ -39,6 +45,7 @@ impl Lab {
         Arc::new(Self {
             rules: Mutex::default(),
             services: Mutex::default(),
+            inspection: Mutex::default(),
             generation: AtomicU64::new(0),
             refuse: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -77,12 +84,35 @@ impl Backend for LabBackend {
         Ok(())
     }
 
+    fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, ApiError> {
+        if self.0.refuse.load(SeqCst) {
+            return Err(ApiError::new(ErrorCode::Dataplane, "worker 0 does not answer"));
+        }
+        let broken =
+            |module: &&ModuleConfig| module.code.as_ref().is_some_and(|code| code.bytes().starts_with(b"broken"));
+        if let Some(module) = modules.iter().find(broken) {
+            return Err(ApiError::invalid("code", format!("module {}: not WebAssembly", module.name)));
+        }
+        *self.0.inspection.lock().unwrap() = (modules.to_vec(), chains.to_vec());
+        Ok(self.0.generation.fetch_add(1, SeqCst) + 1)
+    }
+
     fn status(&self) -> Result<PlaneStatus, String> {
         let count = Count { packets: 3, bytes: 180 };
         let mut status = full_status();
         status.generation = self.0.generation.load(SeqCst);
         let rules = self.0.rules.lock().unwrap();
         status.rules = rules.iter().flat_map(|set| &set.rules).map(|rule| RuleCount { id: rule.id, count }).collect();
+        let (modules, chains) = &*self.0.inspection.lock().unwrap();
+        let has = |chain: &&ChainConfig, name: &str| chain.modules.iter().any(|step| step.module == name);
+        let module = |config: &ModuleConfig| ModuleStatus {
+            name: config.name.clone(),
+            path: config.path.display().to_string(),
+            on_failure: config.on_failure,
+            chains: chains.iter().filter(|chain| has(chain, &config.name)).map(|chain| chain.name.clone()).collect(),
+            ..status.modules[0].clone()
+        };
+        status.modules = modules.iter().map(module).collect();
         let up = |service: &Service| ServiceStatus {
             service: service.clone(),
             state: ServiceState::Up,
@@ -196,6 +226,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         name: "waf".into(),
         path: "/m/waf.wasm".into(),
         sha256: "00".repeat(32),
+        size: 4096,
         abi: 1,
         about: ModuleAbout { name: "waf".into(), version: "0.1".into(), description: "looks at requests".into() },
         in_service: true,
@@ -203,6 +234,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         chains: vec!["default".into()],
         passed: count,
         dropped: count,
+        monitored: count,
         alerts: 2,
         calls: 9,
         time_ns: 1_500_000_000,
@@ -226,6 +258,7 @@ pub(crate) fn full_status() -> PlaneStatus {
             tx: count,
             drops: named("verdict"),
             frames: number("free"),
+            replies: Replies { sent: 41, lost: 42, held_back: 43 },
             flows: FlowTableStatus { flows: 21, entered: 22, expired: 23, evicted: 24, cleared: 25, granted: 26 },
             latency,
             ..WorkerStatus::default()

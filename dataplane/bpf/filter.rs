@@ -129,6 +129,11 @@ impl Filter {
         })
     }
 
+    /// From the next generation on, look up flows and sources or not.
+    pub fn set_offload(&mut self, flows: bool, sources: bool) {
+        self.offload = Offload { flows, sources, ..self.offload };
+    }
+
     /// Make `ruleset` what packets meet: a new generation with tables of its own is loaded and filled, then replaces the
     /// live one at once. `chains` are the chains' names in the order of the workers' configuration. Counters of rules
     /// that stay go on counting. Tables of sets are made anew only when the ruleset's sets are others, by their [`Arc`]s

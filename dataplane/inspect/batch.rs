@@ -79,6 +79,8 @@ impl Runner {
             let carrier = batch.carrier(chunk);
             match carrier.map(|i| batch.packets[i].verdict) {
                 Some(verdict::PASS) => self.pieces.push(at),
+                // What a monitored module has just said of its packet does not count.
+                Some(_) if self.step.monitor && carrier.is_some_and(|i| self.is_live(i)) => self.pieces.push(at),
                 Some(_) if chunk.len > 0 => {
                     let direction = chunk.flags & chunk::TO_CLIENT;
                     self.holes.push((chunk.flow, direction, chunk.offset.wrapping_add(chunk.len.into())));
@@ -88,6 +90,11 @@ impl Runner {
             }
         }
         self.holes.sort_unstable();
+    }
+
+    /// Whether no module before this one has dropped packet `i`.
+    fn is_live(&self, i: usize) -> bool {
+        u16::try_from(i).is_ok_and(|i| self.live.binary_search(&i).is_ok())
     }
 
     /// Note which packets the guest sees in a call on `part`, and number them.
@@ -115,9 +122,9 @@ impl Runner {
     }
 
     /// Give what `part` holds the verdict of the module's fail policy; the number of its packets.
-    pub(super) fn apply_policy(&self, index: usize, batch: &mut Batch<'_>, part: Part) -> usize {
+    pub(super) fn apply_policy(&self, batch: &mut Batch<'_>, part: Part) -> usize {
         // A packet may have more than one chunk, and the module's word on another of them.
-        let least = match self.shared.modules[index].on_failure {
+        let least = match self.step.on_failure {
             FailPolicy::Open => verdict::PASS,
             FailPolicy::Closed => verdict::DROP,
         };
@@ -153,6 +160,9 @@ impl Runner {
     /// Streams that the module, or its fail policy, has just cut: what else comes of their flows is dropped too.
     pub(super) fn cut_streams(&mut self, batch: &mut Batch<'_>) {
         self.cuts.clear();
+        if self.step.monitor {
+            return;
+        }
         for &at in &self.pieces {
             let Some(i) = batch.carrier(&batch.chunks[at as usize]) else { continue };
             if batch.packets[i].verdict != verdict::PASS {

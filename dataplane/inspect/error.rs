@@ -53,6 +53,17 @@ pub enum InspectError {
         /// Names of the modules there are.
         known: String,
     },
+    /// More modules than there is room for.
+    #[error(
+        "there is room for {room} modules, not for {count}: unload one that is not needed, or raise modules.max_modules in \
+         the configuration and restart"
+    )]
+    NoRoom {
+        /// How many there would be.
+        count: usize,
+        /// How many there may be.
+        room: usize,
+    },
     /// More modules or chains than their indices can tell apart.
     #[error("{count} {kind} are configured, at most {} are possible", u16::MAX)]
     TooMany {
@@ -63,8 +74,8 @@ pub enum InspectError {
     },
     /// The engine cannot be made: most often the process may not reserve the address space.
     #[error(
-        "cannot reserve {gib} GiB of address space for {instances} module instances: {problem}; lower the number of \
-         workers or modules, or raise `ulimit -v`"
+        "cannot reserve {gib} GiB of address space for {instances} module instances: {problem}; lower \
+         modules.max_modules or the number of workers, or raise `ulimit -v`"
     )]
     Engine {
         /// Address space needed.

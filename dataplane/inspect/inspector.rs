@@ -1,93 +1,61 @@
-//! What all workers share: the engine, the compiled modules, the chains, and everyone's counters.
+//! What all workers share: the engine, the modules and chains, which may change while workers run, and everyone's counters.
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
-
-use crossbeam_utils::CachePadded;
 
 use super::{
     InspectError, Region, Runner,
     engine::engine,
     host,
     instance::{FailureKind, Instance},
-    module::{Module, refused},
-    stats::{Health, RunnerCounters, Totals},
+    module::{Module, refused, ticks},
+    numbers::Numbers,
+    shared::{Base, Chain, Shared, Step},
+    stats::{Health, Totals},
     ticker::Ticker,
 };
 use crate::{
     alert::AlertQueue,
     flow::Ask,
-    plane::{ChainConfig, ModuleConfig, ModuleStatus, Named},
+    plane::{ChainConfig, ChainStep, ModuleConfig, ModuleStatus, Named},
 };
 
 /// Runners beyond the workers' own, for test inspection.
 const SPARE_RUNNERS: usize = 2;
 
-/// A named order of modules, by index.
-#[derive(Debug)]
-pub(super) struct Chain {
-    pub(super) name: String,
-    pub(super) modules: Vec<u16>,
-}
-
-/// Counters of the runners there are, and the sum of those that are gone.
-#[derive(Debug, Default)]
-struct Ledger {
-    live: Vec<Arc<RunnerCounters>>,
-    gone: Vec<Totals>,
-}
-
-/// What runners and the inspector share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) modules: Vec<Module>,
-    pub(super) chains: Vec<Chain>,
-    pub(super) health: Arc<[Health]>,
-    pub(super) ticker: Ticker,
-    ledger: Mutex<Ledger>,
-    runners: AtomicUsize,
-    max_runners: usize,
-}
-
-impl Shared {
-    /// Enter a runner's counters.
-    pub(super) fn enlist(&self, counters: &Arc<RunnerCounters>) {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).live.push(Arc::clone(counters));
-    }
-
-    /// Give back a runner's place; its counters, if entered, are kept as part of the sum.
-    pub(super) fn release(&self, counters: &Arc<RunnerCounters>) {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = ledger.live.iter().position(|live| Arc::ptr_eq(live, counters)) {
-            ledger.live.swap_remove(at);
-            for (sum, counters) in ledger.gone.iter_mut().zip(counters.iter()) {
-                *sum += counters;
-            }
-        }
-        self.runners.fetch_sub(1, Relaxed);
-    }
-
-    /// Take a runner's place.
-    pub(super) fn take_place(&self) -> Result<(), InspectError> {
-        let taken = self.runners.try_update(Relaxed, Relaxed, |n| (n < self.max_runners).then_some(n + 1));
-        taken.map(|_| ()).map_err(|_| InspectError::NoRunnerLeft { runners: self.max_runners })
-    }
-
-    /// A fresh set of counters.
-    pub(super) fn counters(&self) -> Arc<RunnerCounters> {
-        self.modules.iter().map(|_| CachePadded::default()).collect()
-    }
-}
-
-/// The modules, compiled once, and what is known of them. See the [module's documentation](super).
+/// The modules, each compiled once, and what is known of them. See the [module's documentation](super).
 #[derive(Debug)]
 pub struct Inspector {
+    base: Arc<Base>,
+    current: Mutex<Loadout>,
+    // What was prepared last counts, so that a name is known before its first alert.
+    numbers: Mutex<(Numbers, Numbers)>,
+}
+
+/// Modules and chains that are ready to be put in the place of those that are.
+#[derive(Debug, Clone)]
+pub struct Loadout {
     shared: Arc<Shared>,
+    configs: Vec<ModuleConfig>,
+    chains: Vec<String>,
+}
+
+impl Loadout {
+    /// Names of the chains, by number; empty for a number whose chain is gone.
+    #[must_use]
+    pub fn chains(&self) -> &[String] {
+        &self.chains
+    }
+
+    /// Whether any module may ask for something of this kind: it imports the function for it.
+    #[must_use]
+    pub fn may_ask(&self, ask: Ask) -> bool {
+        let imports = self.shared.modules.iter().flat_map(|module| module.pre.module().imports());
+        imports.into_iter().any(|import| host::ask_of(import.name()) == Some(ask))
+    }
 }
 
 impl Inspector {
@@ -97,20 +65,99 @@ impl Inspector {
     /// # Errors
     /// The first module or chain that is wrong, by name.
     pub fn new(modules: &[ModuleConfig], chains: &[ChainConfig], workers: usize) -> Result<Self, InspectError> {
-        unique("modules", modules.iter().map(|module| module.name.as_str()))?;
-        unique("chains", chains.iter().map(|chain| chain.name.as_str()))?;
-        let chains = chains.iter().map(|chain| resolve(chain, modules)).collect::<Result<Vec<_>, _>>()?;
-        let max_runners = workers.saturating_add(SPARE_RUNNERS);
-        let instances = u32::try_from(max_runners.saturating_mul(modules.len()).max(1)).unwrap_or(u32::MAX);
-        let engine = engine(instances)?;
+        Self::with_room(modules, chains, workers, modules.len())
+    }
+
+    /// As [`Inspector::new`], with room for `room` modules at a time when they are changed later.
+    ///
+    /// # Errors
+    /// As [`Inspector::new`].
+    pub fn with_room(
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+        workers: usize,
+        room: usize,
+    ) -> Result<Self, InspectError> {
+        // While modules change each worker has the runner that it had and the one that it gets, with the instances that
+        // differ; and one more instance is tried.
+        let instances = (workers + SPARE_RUNNERS).saturating_mul(room).saturating_add(workers + 1);
+        let engine = engine(u32::try_from(instances).unwrap_or(u32::MAX))?;
         let linker = host::linker(&engine);
         let ticker = Ticker::start(&engine).map_err(InspectError::Ticker)?;
-        let loaded = modules.iter().map(|config| load(&linker, &ticker, config)).collect::<Result<Vec<_>, _>>()?;
-        let health = loaded.iter().map(|_| Health::default()).collect();
-        let ledger = Mutex::new(Ledger { live: Vec::new(), gone: vec![Totals::default(); loaded.len()] });
-        let shared =
-            Shared { modules: loaded, chains, health, ticker, ledger, runners: AtomicUsize::new(0), max_runners };
-        Ok(Self { shared: Arc::new(shared) })
+        let base = Arc::new(Base::new(linker, ticker, 2 * workers + SPARE_RUNNERS, room));
+        let none = Shared {
+            modules: Vec::new(),
+            names: Arc::new([]),
+            numbers: Vec::new(),
+            chains: Vec::new(),
+            health: Arc::new([]),
+            base: Arc::clone(&base),
+        };
+        let none = Loadout { shared: Arc::new(none), configs: Vec::new(), chains: Vec::new() };
+        let inspector = Self { base, current: Mutex::new(none), numbers: Mutex::default() };
+        inspector.commit(inspector.prepare(modules, chains)?);
+        Ok(inspector)
+    }
+
+    /// Get modules and chains ready that are to take the place of those that are. What a module has in common with one of
+    /// the same name before is kept: where nothing differs it is not compiled again, and is in service or not as before.
+    /// Nothing changes yet.
+    ///
+    /// # Errors
+    /// The first module or chain that is wrong, by name.
+    pub fn prepare(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<Loadout, InspectError> {
+        unique("modules", modules.iter().map(|module| module.name.as_str()))?;
+        unique("chains", chains.iter().map(|chain| chain.name.as_str()))?;
+        if modules.len() > self.base.room {
+            return Err(InspectError::NoRoom { count: modules.len(), room: self.base.room });
+        }
+        for chain in chains {
+            known(chain, modules)?;
+        }
+        let before = self.current().clone();
+        let (mut loaded, mut health) = (Vec::with_capacity(modules.len()), Vec::with_capacity(modules.len()));
+        for config in modules {
+            if let Some(at) = before.configs.iter().position(|known| known == config) {
+                loaded.push(Arc::clone(&before.shared.modules[at]));
+                health.push(Arc::clone(&before.shared.health[at]));
+            } else {
+                loaded.push(Arc::new(load(&self.base, config)?));
+                health.push(Arc::new(Health::default()));
+            }
+        }
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let too_many = |kind| move |count| InspectError::TooMany { kind, count };
+        numbers.0.set(modules.iter().map(|module| module.name.as_str()), now).map_err(too_many("modules"))?;
+        numbers.1.set(chains.iter().map(|chain| chain.name.as_str()), now).map_err(too_many("chains"))?;
+        let resolved: Vec<_> = chains.iter().map(|chain| resolve(chain, &loaded)).collect();
+        let place = |name: Option<&str>| {
+            let at = chains.iter().position(|chain| Some(chain.name.as_str()) == name).unwrap_or(0);
+            resolved.get(at).cloned().unwrap_or(Chain { steps: Vec::new() })
+        };
+        let shared = Shared {
+            names: modules.iter().map(|module| module.name.clone()).collect(),
+            numbers: modules.iter().map(|module| numbers.0.of(&module.name).unwrap_or_default()).collect(),
+            modules: loaded,
+            chains: numbers.1.there().map(place).collect(),
+            health: health.into(),
+            base: Arc::clone(&self.base),
+        };
+        let names = numbers.1.there().map(|name| name.unwrap_or_default().to_owned()).collect();
+        Ok(Loadout { shared: Arc::new(shared), configs: modules.to_vec(), chains: names })
+    }
+
+    /// Let `loadout` be what is: the runners of the one before have all had their [successor](Inspector::successor).
+    pub fn commit(&self, loadout: Loadout) {
+        let mut current = self.current();
+        self.base.follow(&current.shared.modules, &loadout.shared.modules);
+        *current = loadout;
+    }
+
+    /// Modules and chains as they are.
+    #[must_use]
+    pub fn loadout(&self) -> Loadout {
+        self.current().clone()
     }
 
     /// A worker's own instances of all modules, reading the packets of `region`; made before traffic starts.
@@ -118,15 +165,25 @@ impl Inspector {
     /// # Errors
     /// The region cannot be mapped, a module does not start, or `workers` runners exist already.
     pub fn runner(&self, region: &Region<'_>, alerts: Arc<AlertQueue>) -> Result<Runner, InspectError> {
-        let health = Arc::clone(&self.shared.health);
-        Runner::new(&self.shared, region, alerts, health, true)
+        let shared = Arc::clone(&self.current().shared);
+        let health = Arc::clone(&shared.health);
+        Runner::new(&shared, region, alerts, health, true, |_| false)
     }
 
-    /// Whether any module may ask for something of this kind: it imports the function for it.
-    #[must_use]
-    pub fn may_ask(&self, ask: Ask) -> bool {
-        let imports = self.shared.modules.iter().flat_map(|module| module.pre.module().imports());
-        imports.into_iter().any(|import| host::ask_of(import.name()) == Some(ask))
+    /// A runner by `loadout` for a worker that has one by what is now. It has instances of the modules that differ, and
+    /// takes the others over: see [`Runner::take_over`].
+    ///
+    /// # Errors
+    /// As [`Inspector::runner`].
+    pub fn successor(
+        &self,
+        loadout: &Loadout,
+        region: &Region<'_>,
+        alerts: Arc<AlertQueue>,
+    ) -> Result<Runner, InspectError> {
+        let before = Arc::clone(&self.current().shared);
+        let stays = |module: &Arc<Module>| before.modules.iter().any(|known| Arc::ptr_eq(known, module));
+        Runner::new(&loadout.shared, region, alerts, Arc::clone(&loadout.shared.health), true, stays)
     }
 
     /// A runner for test inspection: what it does appears in no counter, and failures of its modules do not take them
@@ -135,53 +192,67 @@ impl Inspector {
     /// # Errors
     /// As [`Inspector::runner`].
     pub fn test_runner(&self, region: &Region<'_>, alerts: Arc<AlertQueue>) -> Result<Runner, InspectError> {
-        let health = self.shared.health.iter().map(Health::apart).collect();
-        Runner::new(&self.shared, region, alerts, health, false)
+        let shared = Arc::clone(&self.current().shared);
+        let health = shared.health.iter().map(|health| Arc::new(health.apart())).collect();
+        Runner::new(&shared, region, alerts, health, false, |_| false)
     }
 
-    /// Index of a chain by name, for [`Runner::run`].
+    /// Number of a chain by name, for [`Runner::run`].
     #[must_use]
     pub fn chain(&self, name: &str) -> Option<u16> {
-        self.shared.chains.iter().position(|chain| chain.name == name).and_then(|index| u16::try_from(index).ok())
+        let current = self.current();
+        current.chains.iter().position(|known| known == name).and_then(|number| u16::try_from(number).ok())
+    }
+
+    /// Names of modules and chains by the numbers that alerts carry; of those that are gone, the last that they stood for.
+    #[must_use]
+    pub fn names(&self) -> (Vec<String>, Vec<String>) {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        (numbers.0.latest(), numbers.1.latest())
     }
 
     /// Every module, its counters summed over all runners that there are and were. The order is the configuration's.
     #[must_use]
     pub fn status(&self) -> Vec<ModuleStatus> {
-        let mut totals = {
-            let ledger = self.shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut totals = ledger.gone.clone();
-            for runner in &ledger.live {
-                for (sum, counters) in totals.iter_mut().zip(runner.iter()) {
-                    *sum += counters;
-                }
-            }
-            totals.into_iter()
-        };
-        let modules = self.shared.modules.iter().enumerate();
-        modules.map(|(index, module)| self.module_status(index, module, totals.next().unwrap_or_default())).collect()
+        let Loadout { shared, chains, .. } = self.loadout();
+        let mut totals = self.base.totals();
+        let modules = shared.modules.iter().enumerate();
+        modules
+            .map(|(index, module)| {
+                let totals = totals.remove(&module.name).unwrap_or_default();
+                module_status(&shared, &chains, index, module, totals)
+            })
+            .collect()
     }
 
-    fn module_status(&self, index: usize, module: &Module, totals: Totals) -> ModuleStatus {
-        let part_of = |chain: &&Chain| chain.modules.iter().any(|&m| usize::from(m) == index);
-        let failures = FailureKind::ALL.iter().zip(totals.failures);
-        ModuleStatus {
-            name: module.name.clone(),
-            path: module.path.clone(),
-            sha256: module.sha256.clone(),
-            abi: module.abi,
-            in_service: self.shared.health[index].in_service(),
-            on_failure: module.on_failure,
-            chains: self.shared.chains.iter().filter(part_of).map(|chain| chain.name.clone()).collect(),
-            passed: totals.passed,
-            dropped: totals.dropped,
-            alerts: totals.alerts,
-            calls: totals.calls,
-            time_ns: totals.time_ns,
-            about: module.about.clone(),
-            metrics: module.measured(&totals),
-            failures: failures.map(|(kind, value)| Named { name: kind.label().to_owned(), value }).collect(),
-        }
+    fn current(&self) -> MutexGuard<'_, Loadout> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn module_status(shared: &Shared, chains: &[String], index: usize, module: &Module, totals: Totals) -> ModuleStatus {
+    let part_of = |(name, chain): &(&String, &Chain)| {
+        !name.is_empty() && chain.steps.iter().any(|step| usize::from(step.module) == index)
+    };
+    let failures = FailureKind::ALL.iter().zip(totals.failures);
+    ModuleStatus {
+        name: module.name.clone(),
+        path: module.path.clone(),
+        sha256: module.sha256.clone(),
+        size: module.size,
+        abi: module.abi,
+        in_service: shared.health[index].in_service(),
+        on_failure: module.on_failure,
+        chains: chains.iter().zip(&shared.chains).filter(part_of).map(|(name, _)| name.clone()).collect(),
+        passed: totals.passed,
+        dropped: totals.dropped,
+        monitored: totals.monitored,
+        alerts: totals.alerts,
+        calls: totals.calls,
+        time_ns: totals.time_ns,
+        about: module.about.clone(),
+        metrics: module.measured(&totals),
+        failures: failures.map(|(kind, value)| Named { name: kind.label().to_owned(), value }).collect(),
     }
 }
 
@@ -192,32 +263,40 @@ fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a str>) -> Resul
             return Err(InspectError::Duplicate { kind, name: name.to_owned() });
         }
     }
-    if seen.len() > usize::from(u16::MAX) {
-        return Err(InspectError::TooMany { kind, count: seen.len() });
-    }
     Ok(())
 }
 
-fn resolve(chain: &ChainConfig, modules: &[ModuleConfig]) -> Result<Chain, InspectError> {
-    let index = |name: &String| {
-        let at = modules.iter().position(|module| module.name == *name);
-        at.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| InspectError::UnknownModule {
+/// Refuse a chain with a module that is not there.
+fn known(chain: &ChainConfig, modules: &[ModuleConfig]) -> Result<(), InspectError> {
+    let lacks = |step: &&ChainStep| !modules.iter().any(|module| module.name == step.module);
+    match chain.modules.iter().find(lacks) {
+        None => Ok(()),
+        Some(step) => Err(InspectError::UnknownModule {
             chain: chain.name.clone(),
-            module: name.clone(),
+            module: step.module.clone(),
             known: modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+/// The steps of a chain whose modules are all there.
+fn resolve(chain: &ChainConfig, modules: &[Arc<Module>]) -> Chain {
+    let step = |step: &ChainStep| {
+        let at = modules.iter().position(|module| module.name == step.module)?;
+        Some(Step {
+            module: u16::try_from(at).ok()?,
+            monitor: step.monitor,
+            on_failure: step.on_failure.unwrap_or(modules[at].on_failure),
+            ticks: step.deadline.map_or(modules[at].ticks, ticks),
         })
     };
-    Ok(Chain { name: chain.name.clone(), modules: chain.modules.iter().map(index).collect::<Result<_, _>>()? })
+    Chain { steps: chain.modules.iter().filter_map(step).collect() }
 }
 
 /// Load a module and start it once, so that what would fail later fails now; its log lines are written out once, here.
-fn load(linker: &wasmtime::Linker<host::Host>, ticker: &Ticker, config: &ModuleConfig) -> Result<Module, InspectError> {
-    let mut module = Module::load(linker, config)?;
-    let pulse = ticker.pulse();
-    pulse.enter();
-    let tried = Instance::start(&module, None);
-    pulse.leave();
-    let instance = tried.map_err(|failure| refused(config, failure.to_string()))?;
+fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
+    let mut module = Module::load(&base.linker, config)?;
+    let instance = try_start(base, &module, config)?;
     for line in instance.lines() {
         let (name, text) = (module.name.as_str(), line.text.as_str());
         match line.level {
@@ -228,4 +307,13 @@ fn load(linker: &wasmtime::Linker<host::Host>, ticker: &Ticker, config: &ModuleC
     }
     module.metrics = instance.metrics().to_vec();
     Ok(module)
+}
+
+/// Start a module that is shown no packets.
+pub(super) fn try_start(base: &Base, module: &Module, config: &ModuleConfig) -> Result<Instance, InspectError> {
+    let pulse = base.ticker.pulse();
+    pulse.enter();
+    let tried = Instance::start(module, None);
+    pulse.leave();
+    tried.map_err(|failure| refused(config, failure.to_string()))
 }

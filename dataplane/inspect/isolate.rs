@@ -30,19 +30,18 @@ impl Runner {
     /// those its fail policy; all that is left gets it after [`MAX_ATTEMPTS`] failing calls, or when as much time has
     /// gone by as one call may take. After a timeout nothing is tried: it has cost the worker a deadline already.
     pub(super) fn isolate(&mut self, module: u16, batch: &mut Batch<'_>, part: Part, failure: &Failure) -> Left {
-        let index = usize::from(module);
         let mut left = Left { packets: 0, works: false };
         let mut waiting = ArrayVec::<Part, MAX_WAITING>::new();
         if failure.kind == FailureKind::Timeout || !cut(part.clone(), &mut waiting) {
-            left.packets = self.apply_policy(index, batch, part);
+            left.packets = self.apply_policy(batch, part);
             return left;
         }
         let tick_ns = u64::from(TICK.subsec_nanos());
-        let until = batch.clock_ns.saturating_add(self.shared.modules[index].ticks.saturating_mul(tick_ns));
+        let until = batch.clock_ns.saturating_add(self.step.ticks.saturating_mul(tick_ns));
         let mut attempts = 0;
         while let Some(part) = waiting.pop() {
             if attempts >= MAX_ATTEMPTS || batch.clock_ns >= until {
-                left.packets += self.apply_policy(index, batch, part);
+                left.packets += self.apply_policy(batch, part);
                 continue;
             }
             let Err(failure) = self.attempt(module, batch, part.clone()) else {
@@ -51,7 +50,7 @@ impl Runner {
             };
             attempts += 1;
             if failure.kind == FailureKind::Timeout || !cut(part.clone(), &mut waiting) {
-                left.packets += self.apply_policy(index, batch, part);
+                left.packets += self.apply_policy(batch, part);
             }
         }
         left

@@ -1,6 +1,6 @@
 //! A module file: read, checked against the ABI, compiled.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use secuxflow_abi::{ABI_VERSION, HEAP_LIMIT, exports, imports};
 use sha2::{Digest, Sha256};
@@ -26,6 +26,8 @@ pub(super) struct Module {
     pub(super) path: String,
     /// SHA-256 of the file, hex.
     pub(super) sha256: String,
+    /// Bytes of the file.
+    pub(super) size: u64,
     pub(super) abi: u32,
     /// It exports `sxf_inspect`.
     pub(super) inspects: bool,
@@ -33,6 +35,8 @@ pub(super) struct Module {
     pub(super) streams: bool,
     /// What it says it is, where it says so.
     pub(super) about: ModuleAbout,
+    /// It has a schema of its configuration.
+    pub(super) has_schema: bool,
     /// What it declares when it is first started.
     pub(super) metrics: Vec<Metric>,
     pub(super) pre: InstancePre<Host>,
@@ -56,11 +60,14 @@ impl Module {
     pub(super) fn load(linker: &Linker<Host>, config: &ModuleConfig) -> Result<Self, InspectError> {
         check_settings(config)?;
         let name = config.name.clone();
-        let bytes = std::fs::read(&config.path).map_err(|source| InspectError::Read {
-            name: name.clone(),
-            path: config.path.clone(),
-            source,
-        })?;
+        let bytes = match &config.code {
+            Some(code) => Cow::Borrowed(code.bytes()),
+            None => Cow::Owned(std::fs::read(&config.path).map_err(|source| InspectError::Read {
+                name,
+                path: config.path.clone(),
+                source,
+            })?),
+        };
         let refused = |problem: String| refused(config, problem);
         let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
         check_sizes(&binary, config.heap).map_err(refused)?;
@@ -76,9 +83,11 @@ impl Module {
             name: config.name.clone(),
             path: config.path.display().to_string(),
             sha256: hex(&Sha256::digest(&bytes)),
+            size: bytes.len() as u64,
             abi: ABI_VERSION,
             inspects: module.get_export(exports::INSPECT).is_some(),
             streams: module.get_export(exports::STREAM).is_some(),
+            has_schema: sections.has_schema(),
             about: sections.about,
             metrics: Vec::new(),
             pre,
@@ -104,7 +113,7 @@ pub(super) fn refused(config: &ModuleConfig, problem: String) -> InspectError {
 }
 
 /// Epochs that a batch may take: the deadline rounded up to ticks, and one for the tick that is under way.
-fn ticks(deadline: std::time::Duration) -> u64 {
+pub(super) fn ticks(deadline: std::time::Duration) -> u64 {
     u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).clamp(1, 1 << 32) + 1
 }
 

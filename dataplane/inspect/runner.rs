@@ -1,6 +1,6 @@
 //! A worker's instances, and the way of a batch through a chain of them.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, mem, sync::Arc};
 
 use secuxflow_abi::{Chunk, MAX_BATCH, MAX_CHUNKS, NO_PACKET, Packet, verdict};
 
@@ -8,8 +8,9 @@ use super::{
     InspectError, Region,
     batch::{self, Batch, Hole, NOWHERE, Part},
     host::{MAX_ALERTS, MAX_ASKS},
-    inspector::Shared,
     instance::{Failure, Instance, Limits},
+    module::Module,
+    shared::{Shared, Step},
     stats::{Health, RunnerCounters},
     ticker::Pulse,
     told::{Raised, word},
@@ -19,7 +20,7 @@ use crate::{
     alert::{AlertEvent, AlertQueue, Verdict},
     clock,
     flow::Asked,
-    plane::Count,
+    plane::{Count, FailPolicy},
 };
 
 /// What one module made of a packet under test; see [`Runner::explain`].
@@ -51,6 +52,8 @@ pub(super) struct Slot {
     pub(super) instance: Option<Instance>,
     /// Batches in a row of which, in one of the two calls, nothing could be inspected.
     pub(super) failures: u32,
+    /// When it was last told what the module would have dropped.
+    pub(super) told_ns: u64,
 }
 
 /// One worker's instances of all modules. It allocates nothing in [`Runner::run`] unless a module fails or raises an alert
@@ -61,7 +64,7 @@ pub struct Runner {
     pub(super) shared: Arc<Shared>,
     pub(super) alias: Alias,
     pub(super) alerts: Arc<AlertQueue>,
-    pub(super) health: Arc<[Health]>,
+    pub(super) health: Arc<[Arc<Health>]>,
     pub(super) counters: Arc<RunnerCounters>,
     pulse: Pulse,
     /// Packets of the batch that no module has dropped, as indices.
@@ -85,6 +88,8 @@ pub struct Runner {
     pub(super) asked: Vec<Asked>,
     /// Packets that are dropped are forwarded all the same.
     pub(super) monitor: bool,
+    /// The step of the chain that is under way.
+    pub(super) step: Step,
 }
 
 impl Runner {
@@ -92,12 +97,13 @@ impl Runner {
         shared: &Arc<Shared>,
         region: &Region<'_>,
         alerts: Arc<AlertQueue>,
-        health: Arc<[Health]>,
+        health: Arc<[Arc<Health>]>,
         counted: bool,
+        stays: impl Fn(&Arc<Module>) -> bool,
     ) -> Result<Self, InspectError> {
         let alias = Alias::new(region)?;
         shared.take_place()?;
-        let longest = shared.chains.iter().map(|chain| chain.modules.len()).max().unwrap_or(0);
+        let longest = shared.chains.iter().map(|chain| chain.steps.len()).max().unwrap_or(0);
         let mut runner = Self {
             slots: Vec::with_capacity(shared.modules.len()),
             shared: Arc::clone(shared),
@@ -105,7 +111,7 @@ impl Runner {
             alerts,
             health,
             counters: shared.counters(),
-            pulse: shared.ticker.pulse(),
+            pulse: shared.base.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
             shown: Vec::with_capacity(MAX_BATCH),
             pieces: Vec::with_capacity(MAX_CHUNKS),
@@ -117,11 +123,16 @@ impl Runner {
             fields: Vec::new(),
             asked: Vec::with_capacity(MAX_ASKS * longest),
             monitor: false,
+            step: Step { module: 0, monitor: false, on_failure: FailPolicy::Closed, ticks: 0 },
         };
         if counted {
             shared.enlist(&runner.counters);
         }
         for (module, counters) in shared.modules.iter().zip(Arc::clone(&runner.counters).iter()) {
+            if stays(module) {
+                runner.slots.push(Slot { instance: None, failures: 0, told_ns: 0 });
+                continue;
+            }
             runner.pulse.enter();
             let started = Instance::start(module, Some(&runner.alias));
             runner.pulse.leave();
@@ -132,9 +143,24 @@ impl Runner {
             })?;
             instance.populate();
             instance.host().meter.drain(counters);
-            runner.slots.push(Slot { instance: Some(instance), failures: 0 });
+            runner.slots.push(Slot { instance: Some(instance), failures: 0, told_ns: 0 });
         }
         Ok(runner)
+    }
+
+    /// Take over from `before`, another runner of the same worker, the instances of modules that both have and this one
+    /// has none of: with all that they remember. It allocates nothing and starts nothing.
+    pub fn take_over(&mut self, before: &mut Self) {
+        for (index, (module, slot)) in self.shared.modules.iter().zip(&mut self.slots).enumerate() {
+            let same = |known: &Arc<Module>| Arc::ptr_eq(known, module);
+            if slot.instance.is_none()
+                && let Some(at) = before.shared.modules.iter().position(same)
+            {
+                mem::swap(slot, &mut before.slots[at]);
+                self.counters[index].take_gauges(&before.counters[at], &module.metrics);
+            }
+        }
+        self.monitor = before.monitor;
     }
 
     /// Whether packets that are dropped are forwarded all the same, for alerts to say so; not so at first.
@@ -145,8 +171,8 @@ impl Runner {
     /// Whether a module of the chain inspects streams: only then are chunks worth making.
     #[must_use]
     pub fn wants_streams(&self, chain: u16) -> bool {
-        let modules = self.shared.chains.get(usize::from(chain)).map_or(&[][..], |chain| &chain.modules);
-        modules.iter().any(|&module| self.shared.modules[usize::from(module)].streams)
+        let steps = self.shared.chains.get(usize::from(chain)).map_or(&[][..], |chain| &chain.steps);
+        steps.iter().any(|step| self.shared.modules[usize::from(step.module)].streams)
     }
 
     /// Take packets, and the chunks of streams that came with them, through a chain. Each module sees, in calls of at most
@@ -210,7 +236,7 @@ impl Runner {
         let batch = Batch { chain, packets, chunks, base: 0, now_ns, clock_ns: clock::monotonic_ns() };
         self.run_batch(batch, |module, said, failure| {
             outcomes.push(Outcome {
-                module,
+                module: shared.numbers[usize::from(module)],
                 name: shared.modules[usize::from(module)].name.clone(),
                 verdict: said,
                 failure: failure.map(str::to_owned),
@@ -228,18 +254,19 @@ impl Runner {
         self.live.extend(0..u16::try_from(batch.packets.len()).unwrap_or(NOWHERE));
         batch.packets.iter_mut().for_each(|packet| packet.verdict = verdict::PASS);
         self.pulse.enter();
-        for step in 0..self.shared.chains[usize::from(batch.chain)].modules.len() {
+        for step in 0..self.shared.chains[usize::from(batch.chain)].steps.len() {
             if self.live.is_empty() && batch.chunks.is_empty() {
                 break;
             }
-            let module = self.shared.chains[usize::from(batch.chain)].modules[step];
+            self.step = self.shared.chains[usize::from(batch.chain)].steps[step];
+            let module = self.step.module;
             let first = self.live.first().copied();
             let Some(failure) = self.step(module, &mut batch) else { continue };
             self.place_asks(batch.chain, step);
             if let Some(first) = first {
                 said(module, word(batch.packets[usize::from(first)].verdict), failure.as_deref());
             }
-            self.settle(module, &batch);
+            self.settle(module, &mut batch);
         }
         self.pulse.leave();
         if !self.raised.is_empty() {
@@ -259,7 +286,7 @@ impl Runner {
         if inspects && in_service {
             self.guarded(module, batch, Part::Packets(0..self.live.len()), &mut fared);
         } else if inspects {
-            self.apply_policy(index, batch, Part::Packets(0..self.live.len()));
+            self.apply_policy(batch, Part::Packets(0..self.live.len()));
         }
         if streams && !batch.chunks.is_empty() {
             self.line_up(batch);
@@ -270,7 +297,7 @@ impl Runner {
                 start = end;
             }
             // What is left was not shown: the module is out of service, or does not work today.
-            self.apply_policy(index, batch, Part::Chunks(start..self.pieces.len()));
+            self.apply_policy(batch, Part::Chunks(start..self.pieces.len()));
             self.cut_streams(batch);
         }
         if !inspects && self.pieces.is_empty() {
@@ -336,7 +363,7 @@ impl Runner {
                 instance
             }
         };
-        let limits = Limits { ticks: loaded.ticks, now_ns: batch.now_ns };
+        let limits = Limits { ticks: self.step.ticks, now_ns: batch.now_ns };
         match part {
             Part::Packets(_) => instance.inspect(batch.packets, &self.shown, limits),
             Part::Chunks(range) => {
@@ -361,8 +388,11 @@ impl Runner {
     }
 
     /// Count what became of the packets that the module saw, and keep those that go on to the next.
-    fn settle(&mut self, module: u16, batch: &Batch<'_>) {
+    fn settle(&mut self, module: u16, batch: &mut Batch<'_>) {
         let index = usize::from(module);
+        if self.step.monitor {
+            self.let_on(module, batch);
+        }
         if self.shared.modules[index].inspects && self.settle_all(index, batch) {
             return;
         }
@@ -379,6 +409,22 @@ impl Runner {
             self.live.retain(|&i| batch.packets[usize::from(i)].verdict == verdict::PASS);
         }
         self.counters[index].decided(passed, dropped);
+    }
+
+    /// Let what a monitored module would drop go on, counted and told of.
+    fn let_on(&mut self, module: u16, batch: &mut Batch<'_>) {
+        let mut monitored = Count::default();
+        for &i in &self.live {
+            let packet = &mut batch.packets[usize::from(i)];
+            if packet.verdict != verdict::PASS {
+                packet.verdict = verdict::PASS;
+                monitored += Count { packets: 1, bytes: packet.len.into() };
+            }
+        }
+        if monitored.packets > 0 {
+            self.counters[usize::from(module)].monitored(monitored);
+            self.tell_monitored(module, batch, monitored.packets);
+        }
     }
 }
 

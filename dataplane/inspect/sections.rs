@@ -41,6 +41,11 @@ impl Sections {
         Ok(Self { about, schema })
     }
 
+    /// Whether there is a schema.
+    pub(super) fn has_schema(&self) -> bool {
+        self.schema.is_some()
+    }
+
     /// Check a configuration by the schema, if there is one. The error names each field by its JSON pointer.
     pub(super) fn check(&self, config: &str) -> Result<(), String> {
         let Some(schema) = &self.schema else { return Ok(()) };

@@ -13,6 +13,7 @@ use crate::plane::{Count, MetricKind};
 pub(super) struct Counters {
     passed: [AtomicU64; 2],
     dropped: [AtomicU64; 2],
+    monitored: [AtomicU64; 2],
     alerts: AtomicU64,
     calls: AtomicU64,
     time_ns: AtomicU64,
@@ -26,6 +27,7 @@ pub(super) struct Counters {
 pub(super) struct Totals {
     pub(super) passed: Count,
     pub(super) dropped: Count,
+    pub(super) monitored: Count,
     pub(super) alerts: u64,
     pub(super) calls: u64,
     pub(super) time_ns: u64,
@@ -52,6 +54,12 @@ impl Counters {
         }
     }
 
+    /// Of the packets let through, those that the module would have dropped.
+    pub(super) fn monitored(&self, count: Count) {
+        add(&self.monitored[0], count.packets);
+        add(&self.monitored[1], count.bytes);
+    }
+
     /// Alerts that the module raised.
     pub(super) fn raised(&self, n: u64) {
         add(&self.alerts, n);
@@ -70,6 +78,15 @@ impl Counters {
         }
     }
 
+    /// Take over the gauges of an instance that goes on.
+    pub(super) fn take_gauges(&self, from: &Self, metrics: &[Metric]) {
+        for ((mine, theirs), metric) in self.metrics.iter().zip(&from.metrics).zip(metrics) {
+            if metric.kind == MetricKind::Gauge {
+                mine.store(theirs.swap(0, Relaxed), Relaxed);
+            }
+        }
+    }
+
     /// Gauges tell of an instance that is gone.
     pub(super) fn forget_gauges(&self, metrics: &[Metric]) {
         for (value, metric) in self.metrics.iter().zip(metrics) {
@@ -84,6 +101,7 @@ impl Counters {
         Totals {
             passed: count(&self.passed),
             dropped: count(&self.dropped),
+            monitored: count(&self.monitored),
             alerts: self.alerts.load(Relaxed),
             calls: self.calls.load(Relaxed),
             time_ns: self.time_ns.load(Relaxed),
@@ -98,6 +116,7 @@ impl std::ops::AddAssign<&Counters> for Totals {
         let other = other.read();
         self.passed += other.passed;
         self.dropped += other.dropped;
+        self.monitored += other.monitored;
         self.alerts += other.alerts;
         self.calls += other.calls;
         self.time_ns += other.time_ns;
@@ -120,8 +139,8 @@ pub(super) struct Health {
     told_ns: AtomicU64,
 }
 
-/// Least time between two alerts of a module's failures.
-const TELL_EVERY_NS: u64 = 1_000_000_000;
+/// Least time between two alerts of a module's failures, and of what it would have dropped.
+pub(super) const TELL_EVERY_NS: u64 = 1_000_000_000;
 
 impl Health {
     /// A copy whose changes do not reach the original.

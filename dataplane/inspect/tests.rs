@@ -9,6 +9,7 @@ mod http;
 mod load;
 mod metrics;
 mod readme;
+mod reload;
 mod sections;
 mod streams;
 mod support;

@@ -10,12 +10,13 @@ use super::{
     host::{GuestAlert, GuestAsk},
     instance::Failure,
     runner::Runner,
+    stats::TELL_EVERY_NS,
     window::Alias,
 };
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, Verdict},
     clock,
-    flow::Asked,
+    flow::{Ask, Asked},
     plane::FailPolicy,
     wire::{self, Frame},
 };
@@ -55,7 +56,11 @@ impl Runner {
     /// Note at which step of the chain the latest wishes were told.
     pub(super) fn place_asks(&mut self, chain: u16, step: usize) {
         let most = usize::from(UNPLACED - 1);
-        let steps = self.shared.chains[usize::from(chain)].modules.len().min(most);
+        let steps = self.shared.chains[usize::from(chain)].steps.len().min(most);
+        if self.step.monitor {
+            // Of what a monitored module asks for only that counts which spares it packets.
+            self.asked.retain(|asked| asked.steps != UNPLACED || asked.ask == Ask::Clear);
+        }
         for asked in self.asked.iter_mut().rev().take_while(|asked| asked.steps == UNPLACED) {
             asked.step = u8::try_from(step.min(most)).unwrap_or(UNPLACED);
             asked.steps = u8::try_from(steps).unwrap_or(UNPLACED);
@@ -89,7 +94,7 @@ impl Runner {
     pub(super) fn fail(&self, module: u16, batch: &Batch<'_>, failure: &Failure, packets: usize) {
         let index = usize::from(module);
         if self.health[index].tell(batch.clock_ns) {
-            let (name, fate) = (&self.shared.modules[index].name, self.fate(index));
+            let (name, fate) = (&self.shared.modules[index].name, self.fate());
             let mut text = ArrayString::new();
             // Writing fails when the text is longer than an alert holds: then it is cut.
             let _ = write!(text, "module {name} failed, {packets} packets {fate}: {failure}");
@@ -109,28 +114,42 @@ impl Runner {
                 "module {} taken out of service after {} failures in a row, its packets are {}; last: {failure}",
                 loaded.name,
                 loaded.max_failures,
-                self.fate(index)
+                self.fate()
             );
             tracing::error!("{text}");
             self.tell(chain, module, AlertKind::ModuleDisabled, 1, text);
         }
     }
 
+    /// Tell that a monitored module would have dropped packets of the batch, once a second at most.
+    #[cold]
+    pub(super) fn tell_monitored(&mut self, module: u16, batch: &Batch<'_>, packets: u64) {
+        let index = usize::from(module);
+        let (slot, now_ns) = (&mut self.slots[index], batch.clock_ns);
+        if slot.told_ns != 0 && now_ns.saturating_sub(slot.told_ns) < TELL_EVERY_NS {
+            return;
+        }
+        slot.told_ns = now_ns.max(1);
+        let mut text = ArrayString::new();
+        let _ = write!(text, "{packets} packets would be dropped by module {}", self.shared.modules[index].name);
+        self.tell(batch.chain, module, AlertKind::Monitor, 3, text);
+    }
+
     /// What becomes of packets that follow a module's fail policy.
-    fn fate(&self, index: usize) -> &'static str {
-        match self.shared.modules[index].on_failure {
+    fn fate(&self) -> &'static str {
+        match self.step.on_failure {
             FailPolicy::Open => "passed",
-            FailPolicy::Closed if self.monitor => "passed by monitor mode",
+            FailPolicy::Closed if self.monitor || self.step.monitor => "passed by monitor mode",
             FailPolicy::Closed => "dropped",
         }
     }
 
     fn tell(&self, chain: u16, module: u16, kind: AlertKind, severity: u8, message: ArrayString<MAX_MESSAGE>) {
-        let open = self.shared.modules[usize::from(module)].on_failure == FailPolicy::Open;
+        let open = self.step.on_failure == FailPolicy::Open || self.step.monitor;
         self.alerts.push(AlertEvent {
             kind,
             chain: Some(chain),
-            module: Some(module),
+            module: Some(self.shared.numbers[usize::from(module)]),
             verdict: if open || self.monitor { Verdict::Pass } else { Verdict::Drop },
             message,
             ..AlertEvent::dataplane(severity, "")
@@ -156,7 +175,7 @@ impl Runner {
                 rule: packet.rule,
                 ingress: u16::try_from(packet.ingress).ok(),
                 chain: Some(batch.chain),
-                module: Some(module),
+                module: Some(self.shared.numbers[usize::from(module)]),
                 severity: alert.severity,
                 signature: alert.signature,
                 verdict: if self.monitor { Verdict::Pass } else { word(packet.verdict) },

@@ -57,16 +57,19 @@ fn module(path: PathBuf) -> ModuleConfig {
     ModuleConfig {
         name: "guest".into(),
         path,
+        code: None,
         on_failure: FailPolicy::Closed,
         deadline: Duration::from_secs(1),
         heap: 1 << 20,
         max_failures: 3,
         config: String::new(),
+        revision: 0,
     }
 }
 
 fn options(rules: Ruleset, modules: Vec<ModuleConfig>) -> ReplayOptions {
-    let chain = ChainConfig { name: "default".into(), modules: modules.iter().map(|m| m.name.clone()).collect() };
+    let chain =
+        ChainConfig { name: "default".into(), modules: modules.iter().map(|m| m.name.as_str().into()).collect() };
     ReplayOptions {
         rules,
         modules,

@@ -1,6 +1,6 @@
 //! What the dataplane is told at start. Control parses files and flags into this; nothing here is parsed again.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,13 +72,39 @@ pub enum NumaRequest {
     Node(u32),
 }
 
+/// The bytes of a module's file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Code(Arc<[u8]>);
+
+impl Code {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Code {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Code({} bytes)", self.0.len())
+    }
+}
+
 /// One module.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleConfig {
     /// Unique name, as chains and alerts spell it.
     pub name: String,
     /// `.wasm` or `.wat` file.
     pub path: PathBuf,
+    /// What was read from that file; none to have it read when the module is loaded.
+    pub code: Option<Code>,
     /// What becomes of packets that the module fails on.
     pub on_failure: FailPolicy,
     /// Longest time for one batch; rounded up to the epoch tick of 5 ms, and one tick more. A worker does nothing else
@@ -93,6 +119,8 @@ pub struct ModuleConfig {
     pub max_failures: u32,
     /// JSON text handed to `sxf_init`.
     pub config: String,
+    /// Another number has the module loaded anew, without what it remembers and back in service, where nothing else differs.
+    pub revision: u64,
 }
 
 /// A named order of modules.
@@ -100,8 +128,33 @@ pub struct ModuleConfig {
 pub struct ChainConfig {
     /// Unique name, as rules spell it.
     pub name: String,
-    /// Names of modules, first to last.
-    pub modules: Vec<String>,
+    /// Its modules, first to last.
+    pub modules: Vec<ChainStep>,
+}
+
+/// A module's place in a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainStep {
+    /// Name of the module.
+    pub module: String,
+    /// What the module would drop is counted and told of, and goes on.
+    pub monitor: bool,
+    /// What becomes of packets that the module fails on in this chain; none for what the module itself has.
+    pub on_failure: Option<FailPolicy>,
+    /// Longest time for one batch in this chain; none for what the module itself has.
+    pub deadline: Option<Duration>,
+}
+
+impl From<&str> for ChainStep {
+    fn from(module: &str) -> Self {
+        Self { module: module.to_owned(), monitor: false, on_failure: None, deadline: None }
+    }
+}
+
+impl From<String> for ChainStep {
+    fn from(module: String) -> Self {
+        Self::from(module.as_str())
+    }
 }
 
 /// Sizes of the UMEM and its rings. Invariants, checked by [`UmemLayout::check`]: all are powers of two;
@@ -129,8 +182,10 @@ pub struct PlaneConfig {
     pub default_action: Action,
     /// Modules, each loaded once.
     pub modules: Vec<ModuleConfig>,
-    /// Chains over those modules.
+    /// Chains over those modules; the first is for what comes without a chain's number that is known.
     pub chains: Vec<ChainConfig>,
+    /// Most modules at a time, those that are loaded later included: address space is set aside for them.
+    pub max_modules: u32,
     /// UMEM and ring sizes.
     pub umem: UmemLayout,
     /// Cores of the workers in turn; empty means every core that the process may use, of the NUMA node if there is one.

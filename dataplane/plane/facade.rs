@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Count, FlowConfig, ForwardTo, ModuleStatus, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe,
-    ProbeReport,
+    Count, FlowConfig, ForwardTo, OffloadStatus, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport,
     egress::Egresses,
     interfaces,
     offload::Offloader,
@@ -16,13 +15,13 @@ use crate::{
     alert::AlertQueue,
     bpf::{Filter, Offload},
     flow::{Ask, OrderQueue},
-    inspect::{Inspector, Region},
+    inspect::{Inspector, Loadout, Region},
     numa,
     plane::InterfaceStatus,
-    process::{Inspect, Snapshot},
+    process::Snapshot,
     rules::{Classifier, Ruleset},
     service::{Netlink, Service, ServiceStatus},
-    worker::{Idle, MAX_SERVICES, Options, Workers},
+    worker::{Idle, Inspecting, MAX_SERVICES, Options, Workers},
     xsk::Umem,
 };
 
@@ -30,10 +29,13 @@ use crate::{
 #[derive(Debug)]
 pub struct Plane {
     running: Mutex<Running>,
-    tester: Mutex<Tester>,
-    inspector: Inspector,
-    alerts: Arc<AlertQueue>,
-    chains: Vec<String>,
+    // Made when it is asked for; none after modules have changed.
+    pub(super) tester: Mutex<Option<Tester>>,
+    pub(super) inspector: Inspector,
+    pub(super) alerts: Arc<AlertQueue>,
+    // Held while modules change.
+    pub(super) changing: Mutex<()>,
+    interfaces: Vec<String>,
 }
 
 impl Plane {
@@ -45,13 +47,15 @@ impl Plane {
     pub fn start(config: &PlaneConfig, rules: &Ruleset, services: &[Service]) -> Result<Self, PlaneError> {
         config.umem.check()?;
         check_cores(&config.cores)?;
-        let chains: Vec<String> = config.chains.iter().map(|chain| chain.name.clone()).collect();
         let mut netlink = Netlink::open()?;
         let links = netlink.links()?;
         let mut interfaces = interfaces::find(config, &links)?;
         let count = interfaces.iter().map(|interface| interface.queues).max().unwrap_or(1);
         let alerts = Arc::new(AlertQueue::new(config.alert_queue as usize));
-        let inspector = Inspector::new(&config.modules, &config.chains, count as usize)?;
+        let room = config.modules.len().max(config.max_modules as usize);
+        let inspector = Inspector::with_room(&config.modules, &config.chains, count as usize, room)?;
+        let loadout = inspector.loadout();
+        let chains = loadout.chains().to_vec();
         let classifier = Arc::new(Classifier::new(rules, &chains)?);
         let mut registry = Registry::new(MAX_SERVICES);
         registry.set(services, |_| Count::default()).map_err(PlaneError::Service)?;
@@ -61,11 +65,12 @@ impl Plane {
         let umem = numa::with_memory_of(node, || Umem::create(&config.umem, count))?;
         let region = Region::of_umem(&umem)?;
         let runners = (0..count)
-            .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Box<dyn Inspect + Send>))
+            .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Inspecting))
             .collect::<Result<Vec<_>, PlaneError>>()?;
         let mut egresses = Egresses::new(config, count)?;
-        let offload = offload(&config.flows, &inspector);
-        let orders = (offload.flows || offload.sources).then(|| Arc::new(OrderQueue::new(ORDERS)));
+        let offload = offload(&config.flows, &loadout);
+        // Modules that ask for it may be loaded later.
+        let orders = config.flows.offload.then(|| Arc::new(OrderQueue::new(ORDERS)));
         let mut filter = Filter::with_offload(config.fail_policy, offload)?;
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
@@ -83,7 +88,8 @@ impl Plane {
         let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
         let started = started.and_then(|workers| {
             egresses.equip(&workers)?;
-            let offloader = orders.map(|orders| Offloader::start(filter.flow_cache(), orders)).transpose()?;
+            let asked = orders.clone().filter(|_| offload.flows || offload.sources);
+            let offloader = asked.map(|orders| Offloader::start(filter.flow_cache(), orders)).transpose()?;
             Ok((workers, offloader))
         });
         let (workers, offloader) = started.inspect_err(|_| {
@@ -105,9 +111,17 @@ impl Plane {
             alerts: Arc::clone(&alerts),
             offloader,
             offload,
+            orders,
         });
         running.settle();
-        Ok(Self { running: Mutex::new(running), tester: Mutex::new(tester), inspector, alerts, chains })
+        Ok(Self {
+            running: Mutex::new(running),
+            tester: Mutex::new(Some(tester)),
+            inspector,
+            alerts,
+            changing: Mutex::default(),
+            interfaces: config.interfaces.clone(),
+        })
     }
 
     /// The part of the start that touches interfaces.
@@ -117,7 +131,7 @@ impl Plane {
         interfaces: &mut [interfaces::Interface],
         options: Options,
         first: Snapshot,
-        runners: Vec<Box<dyn Inspect + Send>>,
+        runners: Vec<Inspecting>,
     ) -> Result<Workers, PlaneError> {
         let workers = Workers::start(options, first, runners)?;
         interfaces::attach(filter, config, interfaces)?;
@@ -155,12 +169,18 @@ impl Plane {
     /// # Errors
     /// The probe's field that is wrong.
     pub fn probe(&self, probe: &Probe) -> Result<ProbeReport, PlaneError> {
-        let (classifier, snapshot, registry) = {
-            let running = self.lock();
-            (Arc::clone(&running.classifier), running.workers.snapshot(), running.registry.clone())
-        };
+        // Held first, so that modules do not change between the look at the rules and the look at them.
         let mut tester = self.tester.lock().unwrap_or_else(PoisonError::into_inner);
-        tester.run(probe, &classifier, &snapshot, &Names { chains: &self.chains, registry: &registry })
+        let (classifier, snapshot, registry, chains) = {
+            let running = self.lock();
+            let classifier = Arc::clone(&running.classifier);
+            (classifier, running.workers.snapshot(), running.registry.clone(), running.chains.clone())
+        };
+        let tester = match &mut *tester {
+            Some(tester) => tester,
+            none => none.insert(Tester::new(&self.inspector)?),
+        };
+        tester.run(probe, &classifier, &snapshot, &Names { chains: &chains, registry: &registry })
     }
 
     /// The queue that workers put alerts into.
@@ -171,20 +191,14 @@ impl Plane {
 
     /// Names of the interfaces, by the index that alerts carry.
     #[must_use]
-    pub fn interfaces(&self) -> Vec<String> {
-        self.lock().interfaces.iter().map(|interface| interface.name.clone()).collect()
+    pub fn interfaces(&self) -> &[String] {
+        &self.interfaces
     }
 
-    /// Names of the chains, by their index.
+    /// Names of modules and of chains, by the numbers that alerts carry; those that are gone are named for a while yet.
     #[must_use]
-    pub fn chains(&self) -> &[String] {
-        &self.chains
-    }
-
-    /// The modules, by their index.
-    #[must_use]
-    pub fn modules(&self) -> Vec<ModuleStatus> {
-        self.inspector.status()
+    pub fn inspection_names(&self) -> (Vec<String>, Vec<String>) {
+        self.inspector.names()
     }
 
     /// Counters and states of this moment.
@@ -230,17 +244,18 @@ impl Plane {
 /// Orders that wait to be written: what some milliseconds bring.
 const ORDERS: usize = 16_384;
 
-/// What is looked up before the rules: nothing that no module may ask for.
-fn offload(flows: &FlowConfig, inspector: &Inspector) -> Offload {
-    let may = |ask| flows.offload && inspector.may_ask(ask);
-    let none = Offload::default();
-    let (of_flows, of_sources) = (may(Ask::Clear) || may(Ask::Condemn), may(Ask::Block));
+/// What is looked up before the rules: nothing that no module may ask for. Room is set aside for what modules may ask for
+/// that are loaded later.
+pub(super) fn offload(flows: &FlowConfig, loadout: &Loadout) -> Offload {
+    if !flows.offload {
+        return Offload::default();
+    }
     Offload {
-        flows: of_flows,
-        sources: of_sources,
+        flows: loadout.may_ask(Ask::Clear) || loadout.may_ask(Ask::Condemn),
+        sources: loadout.may_ask(Ask::Block),
         forward: flows.forward == ForwardTo::Service,
-        max_flows: if of_flows { flows.offloaded } else { none.max_flows },
-        max_sources: if of_sources { flows.blocked } else { none.max_sources },
+        max_flows: flows.offloaded,
+        max_sources: flows.blocked,
     }
 }
 

@@ -153,7 +153,8 @@ impl Plane {
         let running = self.lock();
         let now = clock::monotonic_ns();
         let mut known: HashMap<FlowKey, FlowRecord, FastHash> = HashMap::default();
-        let view = View { running: &running, chains: self.chains(), now, generation: running.filter.stamp() };
+        let (_, chains) = self.inspection_names();
+        let view = View { running: &running, chains: &chains, now, generation: running.filter.stamp() };
         running.workers.flows(|worker, flow| view.remembered(&mut known, worker, flow))?;
         running.filter.flow_cache().flows(now, |flow| view.cached(&mut known, &flow))?;
         Ok(known)

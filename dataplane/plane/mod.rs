@@ -6,6 +6,7 @@ mod error;
 mod facade;
 mod flows;
 mod follow;
+mod inspection;
 mod interfaces;
 mod offload;
 mod packet;
@@ -19,8 +20,8 @@ mod tester;
 mod netns_tests;
 
 pub use config::{
-    ChainConfig, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig, NumaRequest,
-    PlaneConfig, UmemLayout,
+    ChainConfig, ChainStep, Code, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig,
+    NumaRequest, PlaneConfig, UmemLayout,
 };
 pub use error::PlaneError;
 pub use facade::Plane;
@@ -28,5 +29,5 @@ pub use flows::{FlowRecord, FlowState, SourceRecord};
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
     Count, FlowTableStatus, InterfaceStatus, Latency, MetricKind, ModuleAbout, ModuleMetric, ModuleStatus, Named,
-    OffloadStatus, PlaneStatus, RuleCount, SocketStatus, TableMemory, WorkerStatus,
+    OffloadStatus, PlaneStatus, Replies, RuleCount, SocketStatus, TableMemory, WorkerStatus,
 };

@@ -66,6 +66,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         default_action: Action::Pass,
         modules: Vec::new(),
         chains: vec![ChainConfig { name: "default".into(), modules: Vec::new() }],
+        max_modules: 4,
         umem: UMEM,
         cores: Vec::new(),
         batch: 64,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue},
     bpf::{self, Exit, Filter, Offload, Sample},
-    flow::{FlowKey, HashKey},
+    flow::{FlowKey, HashKey, OrderQueue},
     process::{EgressId, Ingress, Route, Snapshot},
     rules::{Classifier, Monitored, Ruleset},
     service::{Link, Netlink, Service, ServiceState},
@@ -46,10 +46,11 @@ pub(super) struct Running {
     pub(super) registry: Registry,
     pub(super) classifier: Arc<Classifier>,
     pub(super) ruleset: Ruleset,
-    chains: Vec<String>,
+    /// Names of the chains by number; empty for a number whose chain is gone.
+    pub(super) chains: Vec<String>,
     netlink: Netlink,
     pub(super) egresses: Egresses,
-    config: PlaneConfig,
+    pub(super) config: PlaneConfig,
     alerts: Arc<AlertQueue>,
     /// Addresses that XDP hands to the workers.
     handed: BTreeSet<IpAddr>,
@@ -63,6 +64,8 @@ pub(super) struct Running {
     /// Writes what workers order; none when no module may ask for it.
     pub(super) offloader: Option<Offloader>,
     pub(super) offload: Offload,
+    /// Where workers put what they order, from the start on; none when nothing may ever be asked for.
+    pub(super) orders: Option<Arc<OrderQueue>>,
     /// Ways to services by which XDP forwards cleared flows.
     exits: Vec<(u16, IpAddr, Exit)>,
 }
@@ -82,6 +85,7 @@ pub(super) struct Parts {
     pub(super) alerts: Arc<AlertQueue>,
     pub(super) offloader: Option<Offloader>,
     pub(super) offload: Offload,
+    pub(super) orders: Option<Arc<OrderQueue>>,
 }
 
 impl Running {
@@ -105,6 +109,7 @@ impl Running {
             policy_alert: None,
             offloader: parts.offloader,
             offload: parts.offload,
+            orders: parts.orders,
             exits: Vec::new(),
         }
     }
@@ -299,7 +304,7 @@ impl Running {
         Ok(())
     }
 
-    fn publish_snapshot(&self) {
+    pub(super) fn publish_snapshot(&self) {
         let generation = self.filter.stamp();
         let snapshot = snapshot(
             &self.interfaces,

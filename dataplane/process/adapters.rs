@@ -41,4 +41,14 @@ impl Inspect for Runner {
     fn asked(&self) -> &[Asked] {
         Self::asked(self)
     }
+
+    fn take_over(&mut self, before: &mut dyn Inspect) {
+        if let Some(before) = before.runner() {
+            Self::take_over(self, before);
+        }
+    }
+
+    fn runner(&mut self) -> Option<&mut Runner> {
+        Some(self)
+    }
 }

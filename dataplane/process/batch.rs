@@ -13,6 +13,7 @@ use crate::{
     bpf::Metadata,
     clock,
     flow::{Asked, Fate, FlowKey, HashKey, Index, Seen, Tracker},
+    inspect::Runner,
     plane::FailPolicy,
     wire::{self, ETH_HLEN, Fragment, Headers, Rewrite},
 };
@@ -41,6 +42,14 @@ pub trait Inspect {
     /// What modules asked for in the last [`run`](Self::run), beside their verdicts.
     fn asked(&self) -> &[Asked] {
         &[]
+    }
+
+    /// Told before the first batch of what inspected before this did, to go on where that left off.
+    fn take_over(&mut self, _before: &mut dyn Inspect) {}
+
+    /// The instances that another may take over, where there are any.
+    fn runner(&mut self) -> Option<&mut Runner> {
+        None
     }
 }
 
@@ -337,7 +346,9 @@ impl Processor {
                 if snapshot.monitor {
                     tally.monitored += 1;
                 } else {
-                    self.outcomes[usize::from(queued.index)] = Outcome::Drop(DropReason::Module);
+                    let rejected = packet.verdict == verdict::REJECT;
+                    let reason = if rejected { DropReason::Rejected } else { DropReason::Module };
+                    self.outcomes[usize::from(queued.index)] = Outcome::Drop(reason);
                 }
             }
         }

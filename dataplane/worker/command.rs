@@ -1,6 +1,9 @@
 //! What a worker is told between two turns.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use crossbeam_channel::Sender;
 
@@ -47,8 +50,9 @@ pub(super) enum Command<R = KernelRings> {
     Egress { id: EgressId, egress: Egress, reply: Sender<()> },
     /// Inject by this from now on; none stops it. The one before is handed back.
     Lane { lane: Option<Box<dyn Inject>>, reply: Sender<Option<Box<dyn Inject>>> },
-    /// Inspect by this from the next batch on; the one before is handed back, to be dropped off the hot path.
-    Inspect { inspect: Box<dyn Inspect + Send>, reply: Sender<Box<dyn Inspect + Send>> },
+    /// Inspect by this from the next batch on, unless whoever sent it has set `claim`, which tells that it waits no more.
+    /// The one before is handed back, to be dropped off the hot path.
+    Inspect { inspect: Box<dyn Inspect + Send>, claim: Arc<AtomicBool>, reply: Sender<Box<dyn Inspect + Send>> },
     /// Copy flows from position `from` of the table on into `into`, as far as it has room.
     Flows { from: usize, into: Vec<Flow>, reply: Sender<FlowsRead> },
     /// Forget a flow, or all.

@@ -6,6 +6,7 @@ mod core;
 mod error;
 mod injecting;
 mod latency;
+mod reject;
 mod set;
 mod shared;
 mod stats;
@@ -21,5 +22,5 @@ mod netns_tests;
 mod simulation;
 
 pub use error::WorkerError;
-pub use set::{Idle, OpenError, Opened, Options, Workers};
+pub use set::{Idle, Inspecting, OpenError, Opened, Options, Workers};
 pub use stats::MAX_SERVICES;

@@ -4,7 +4,10 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU16, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU16,
+            Ordering::{AcqRel, Relaxed},
+        },
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -37,6 +40,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 const FLOWS_AT_ONCE: usize = 2048;
 /// How long a driver may use frames of a socket that was closed in zero-copy mode: it is told later, by a work queue.
 const ZERO_COPY_GRACE: Duration = Duration::from_secs(1);
+
+/// What a worker inspects by.
+pub type Inspecting = Box<dyn Inspect + Send>;
 
 /// How the workers are to run.
 #[derive(Debug, Clone)]
@@ -125,11 +131,7 @@ impl Workers {
     ///
     /// # Errors
     /// An option out of range, or a thread or descriptor that the system refuses.
-    pub fn start(
-        options: Options,
-        snapshot: Snapshot,
-        runners: Vec<Box<dyn Inspect + Send>>,
-    ) -> Result<Self, WorkerError> {
+    pub fn start(options: Options, snapshot: Snapshot, runners: Vec<Inspecting>) -> Result<Self, WorkerError> {
         let Options { umem, workers, cores, batch: most, idle, flows } = options;
         let batch = check(workers, most, runners.len())?;
         let mailbox = umem.layout().ring as usize;
@@ -190,6 +192,12 @@ impl Workers {
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.handles.len()).unwrap_or(0)
+    }
+
+    /// The UMEM of all sockets.
+    #[must_use]
+    pub fn umem(&self) -> &Umem {
+        &self.umem
     }
 
     /// The key of flow ids, of all workers.
@@ -332,14 +340,41 @@ impl Workers {
         Ok(())
     }
 
-    /// Let `worker` inspect by `inspect` from its next batch on. No packet is lost; the one before is dropped here.
+    /// Let `worker` inspect by `inspect` from its next batch on. No packet is lost; the one before is handed back.
     ///
     /// # Errors
-    /// A worker that does not answer.
-    pub fn set_inspect(&self, worker: u32, inspect: Box<dyn Inspect + Send>) -> Result<(), WorkerError> {
-        let (reply, answer) = bounded(1);
-        self.tell(worker, Command::Inspect { inspect, reply })?;
-        answer.recv_timeout(ANSWER).map(drop).map_err(|_| WorkerError::Unresponsive(worker))
+    /// A worker that does not answer; it goes on by the one before.
+    pub fn set_inspect(&self, worker: u32, inspect: Inspecting) -> Result<Inspecting, WorkerError> {
+        let (claim, (reply, answer)) = (Arc::new(AtomicBool::new(false)), bounded(1));
+        self.tell(worker, Command::Inspect { inspect, claim: Arc::clone(&claim), reply })?;
+        let answered = answer.recv_timeout(ANSWER).or_else(|error| match claim.swap(true, AcqRel) {
+            // It took the runner at the last moment.
+            true => answer.recv_timeout(ANSWER),
+            false => Err(error),
+        });
+        answered.map_err(|_| WorkerError::Unresponsive(worker))
+    }
+
+    /// Let each worker inspect by its runner, all or none; those before are handed back.
+    ///
+    /// # Errors
+    /// A worker that does not answer; all go on by those before.
+    pub fn set_all_inspect(&self, runners: Vec<(u32, Inspecting)>) -> Result<Vec<(u32, Inspecting)>, WorkerError> {
+        let mut before = Vec::with_capacity(runners.len());
+        for (worker, runner) in runners {
+            match self.set_inspect(worker, runner) {
+                Ok(old) => before.push((worker, old)),
+                Err(error) => {
+                    for (worker, old) in before {
+                        if let Err(error) = self.set_inspect(worker, old) {
+                            tracing::error!(%error, worker, "a worker keeps modules that were taken back: restart the daemon");
+                        }
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(before)
     }
 
     /// Let `worker` inject by `lane` from now on, for every egress that has a device.

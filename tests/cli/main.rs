@@ -4,6 +4,7 @@ mod capture;
 mod config;
 mod daemon;
 mod lab;
+mod modules;
 mod ruleset;
 mod sets;
 
@@ -13,7 +14,9 @@ use lab::{Lab, secuxflow};
 fn help_names_every_command_and_exit_code() {
     let help = secuxflow(&["--help"]);
     assert_eq!(help.code, 0);
-    for word in ["run", "status", "rule", "set", "service", "module", "inspect", "alert", "config", "completions"] {
+    for word in
+        ["run", "status", "rule", "set", "service", "module", "chain", "inspect", "alert", "config", "completions"]
+    {
         assert!(help.out.lines().any(|line| line.trim_start().starts_with(word)), "{word}\n{}", help.out);
     }
     assert!(help.out.contains("Exit codes:") && help.out.contains("3  the daemon cannot be reached"), "{}", help.out);
@@ -119,6 +122,17 @@ fn without_a_daemon_every_command_says_so_with_exit_code_3() {
         &["service", "delete", "web"],
         &["service", "add", "web", "--ip", "10.77.2.2", "--dev", "veth-web"],
         &["module", "list"],
+        &["module", "info", "waf"],
+        &["module", "load", "waf", ruleset, "--config", "{}", "--on-failure", "closed", "--deadline-ms", "9"],
+        &["module", "reload", "waf", ruleset, "--heap-mib", "9", "--max-failures", "9"],
+        &["module", "reload", "waf"],
+        &["module", "reload", "waf", "--reset"],
+        &["module", "unload", "waf"],
+        &["chain", "list"],
+        &["chain", "create", "web", "--module", "a", "--module", "b:mode=monitor,on_failure=closed,deadline_ms=9"],
+        &["chain", "set", "web", "--empty"],
+        &["chain", "set", "web", "--reset"],
+        &["chain", "delete", "web"],
         &["inspect", "--ip", "192.168.1.1", "--port", "443", "--proto", "tcp"],
         &["alert", "list"],
         &["alert", "follow"],

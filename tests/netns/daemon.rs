@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) modules: Vec<(&'static str, PathBuf, String)>,
     /// Keys of the section `[flows]`.
     pub(crate) flows: String,
+    /// Further sections.
+    pub(crate) sections: String,
 }
 
 impl Default for Setup {
@@ -51,6 +53,7 @@ impl Default for Setup {
             without: None,
             modules: vec![("http_guard", guard, String::new())],
             flows: String::new(),
+            sections: String::new(),
         }
     }
 }
@@ -61,8 +64,8 @@ impl Setup {
         let mut text = format!(
             "interfaces = {:?}\nmode = {:?}\nfail_policy = {:?}\nstate = \"state.json\"\nbpffs = \"bpf\"\n\
              [socket]\npath = \"secuxflow.sock\"\n[alerts]\nfile = \"eve.json\"\n\
-             [umem]\nframes = {FRAMES}\nring = {}\n[workers]\n{}\n[flows]\n{}\n",
-            self.interfaces, self.mode, self.fail_policy, self.ring, self.workers, self.flows
+             [umem]\nframes = {FRAMES}\nring = {}\n[workers]\n{}\n[flows]\n{}\n{}\n",
+            self.interfaces, self.mode, self.fail_policy, self.ring, self.workers, self.flows, self.sections
         );
         for (name, path, more) in &self.modules {
             write!(text, "[[module]]\nname = {name:?}\npath = {path:?}\n{more}\n").expect("a string takes all");
@@ -157,6 +160,14 @@ impl Daemon {
     pub(crate) fn json(&self, words: &str) -> Value {
         let text = self.cli(&format!("{words} --json"));
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("secuxflow {words} --json: {e}: {text}"))
+    }
+
+    /// The command line with words that hold no blanks; must fail with exit code 1. Returns what it said.
+    pub(crate) fn refused(&self, words: &str) -> String {
+        let output = self.try_cli(&words.split_whitespace().collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "secuxflow {words}: {said}");
+        said
     }
 
     /// The command line, whatever comes of it.

@@ -8,6 +8,7 @@ mod traffic;
 mod accounting;
 mod bad_input;
 mod baseline;
+mod chains;
 mod egress;
 mod fail;
 mod idle;

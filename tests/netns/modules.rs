@@ -16,7 +16,7 @@ const TRAPS: &str = "unreachable";
 const GREEDY: &str = "(if (i32.eq (memory.grow (i32.const 32768)) (i32.const -1)) (then unreachable)) (i32.const 0)";
 
 /// A module of ABI version `abi` whose `sxf_inspect` is `body`.
-fn module(abi: u32, imports: &str, body: &str) -> String {
+pub(crate) fn module(abi: u32, imports: &str, body: &str) -> String {
     format!(
         r#"(module
             {imports}

@@ -238,3 +238,26 @@ fn a_cleared_flow_is_sent_straight_to_its_service() {
     assert_eq!(forwarded["value"]["packets"], 20);
     web.detach_all().expect("it was attached");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn what_a_module_said_of_a_flow_ends_when_modules_change_and_one_that_is_loaded_later_may_say_it() {
+    let stage = Stage::new(Duration::from_secs(60), "");
+    stage.clear();
+    assert_eq!(stage.twenty(), 0, "by the kernel alone");
+    stage.daemon.cli("module reload marked");
+    assert_eq!(stage.twenty(), 20, "the new module has not cleared it");
+    stage.clear();
+    stage.daemon.cli("chain set default --empty");
+    assert_eq!(stage.twenty(), 20, "nor has a chain of other modules");
+    stage.daemon.cli("module unload marked");
+    assert!(stage.arrives("C") && stage.twenty() == 20, "nobody asks for it any more");
+    let path = stage.lab.dir().join("marked.wat");
+    stage.daemon.cli(&format!("module load later {}", path.display()));
+    stage.daemon.cli("chain set default --module later:mode=monitor");
+    assert!(stage.arrives("X") && stage.arrives("B"), "what is monitored neither drops nor condemns nor blocks");
+    assert_eq!(stage.twenty(), 20);
+    stage.daemon.cli("chain set default --module later");
+    stage.clear();
+    assert_eq!(stage.twenty(), 0, "by the kernel alone");
+}

@@ -183,17 +183,19 @@ fn module(path: &Path, config: &str) -> Result<ModuleConfig> {
     Ok(ModuleConfig {
         name: "module".to_owned(),
         path: path.to_owned(),
+        code: None,
         on_failure: FailPolicy::Closed,
         deadline: Duration::from_secs(1),
         heap: modules::HEAP << 20,
         max_failures: 1,
         config: config.to_owned(),
+        revision: 0,
     })
 }
 
 impl Subject {
     fn new(module: &ModuleConfig, size: usize) -> Result<Self> {
-        let chain = ChainConfig { name: "chain".to_owned(), modules: vec![module.name.clone()] };
+        let chain = ChainConfig { name: "chain".to_owned(), modules: vec![module.name.as_str().into()] };
         let inspector = Inspector::new(std::slice::from_ref(module), &[chain], 1)?;
         let mut memory = SharedMemory::new(BATCH * FRAME).context("memory for frames")?;
         let macs = Macs { from: [2, 0, 0, 0, 0, 1], to: [2, 0, 0, 0, 0, 2] };

@@ -65,6 +65,7 @@ mod tests {
         alerts::AlertStore,
         api::AddRule,
         config::{self, Config, Overrides},
+        modules::Inspection,
         state::{self, State},
         testing::Lab,
     };
@@ -86,7 +87,9 @@ mod tests {
         fn with(seconds: &[u32]) -> Self {
             let (dir, lab) = (tempfile::tempdir().unwrap(), Lab::new());
             let store = Arc::new(AlertStore::new(1));
-            let admin = Admin::new(&config(dir.path()), lab.backend(), State::default(), store);
+            let config = config(dir.path());
+            let inspection = Inspection::configured(&config.plane, &config.trust).unwrap();
+            let admin = Admin::new(&config, lab.backend(), State { inspection, ..State::default() }, store);
             let daemon = Self { dir, lab, admin };
             for seconds in seconds {
                 daemon.add(serde_json::json!({"action": "drop", "ttl": format!("{seconds}s")}));
@@ -101,7 +104,8 @@ mod tests {
 
         fn stored(&self) -> State {
             let config = config(self.dir.path());
-            state::load(&config.state, &config.chain_names(), Timestamp::UNIX_EPOCH).unwrap()
+            let base = Inspection::configured(&config.plane, &config.trust).unwrap();
+            state::load(&config.state, &base, &config.trust, Timestamp::UNIX_EPOCH).unwrap()
         }
     }
 

@@ -93,11 +93,7 @@ impl Admin {
             find(state, name)?;
             let users: Vec<RuleId> = state.rules.iter().filter(|rule| uses(rule, name)).map(|rule| rule.id).collect();
             if !users.is_empty() {
-                let named: Vec<_> = users.iter().take(MAX_NAMED).map(ToString::to_string).collect();
-                let more = users.len().saturating_sub(MAX_NAMED);
-                let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-                let message =
-                    format!("the set '{name}' is used by {}{more}; delete those rules first", named.join(", "));
+                let message = format!("the set '{name}' is used by {}; delete those rules first", named_rules(&users));
                 return Err(ApiError::field(ErrorCode::Conflict, "name", message));
             }
             state.sets.remove(name);
@@ -246,6 +242,14 @@ fn find<'a>(state: &'a State, name: &str) -> Answer<&'a Set> {
         let message = format!("there is no set '{name}'; see `set list` and `set create`");
         ApiError::field(ErrorCode::NotFound, "name", message)
     })
+}
+
+/// The first of these rules, and how many more there are.
+pub(super) fn named_rules(rules: &[RuleId]) -> String {
+    let named: Vec<_> = rules.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = rules.len().saturating_sub(MAX_NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    named.join(", ") + &more
 }
 
 fn uses(rule: &Rule, name: &str) -> bool {

@@ -8,7 +8,7 @@ use std::{
 use secuxflow::alert::{AlertEvent, AlertQueue};
 
 use super::{AlertStore, EveFile};
-use crate::backend::Names;
+use crate::{admin::Admin, backend::Names};
 
 /// How often the queue is looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -18,20 +18,22 @@ const BURST: usize = 4096;
 /// Move alerts from `queue` to `store` and `file` until the task is aborted; a look at an empty queue costs a load or two.
 pub(crate) async fn run(
     queue: Arc<AlertQueue>,
-    names: Names,
+    admin: Arc<Admin>,
     store: Arc<AlertStore>,
     file: Arc<Mutex<Option<EveFile>>>,
 ) {
-    let names = Arc::new(names);
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         let Some(first) = queue.pop() else { continue };
-        let (queue, names, store, file) =
-            (Arc::clone(&queue), Arc::clone(&names), Arc::clone(&store), Arc::clone(&file));
-        // The file may block, on a full or slow disk for long.
-        let drained = tokio::task::spawn_blocking(move || drain(Some(first), &queue, &names, &store, &file)).await;
+        let (queue, admin, store, file) =
+            (Arc::clone(&queue), Arc::clone(&admin), Arc::clone(&store), Arc::clone(&file));
+        // The file may block, on a full or slow disk for long. Names come with modules and chains, and stay for a while.
+        let drained = tokio::task::spawn_blocking(move || {
+            drain(Some(first), &queue, &admin.names().unwrap_or_default(), &store, &file);
+        });
+        let drained = drained.await;
         if let Err(e) = drained {
             tracing::error!("alerts of one round were lost: {e}");
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{flows::FlowCommand, replay::CaptureFlags, sets::SetCommand};
+use super::{chains::ChainCommand, flows::FlowCommand, modules::ModuleCommand, replay::CaptureFlags, sets::SetCommand};
 use crate::{
     config::{FailPolicyName, ModeName, Overrides},
     ruleset::{
@@ -19,7 +19,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  refused by the daemon, or failed
   2  the command line is wrong; or `secuxflow` alone without a default configuration
   3  the daemon cannot be reached
-  4  the configuration, a ruleset file or a feed is not valid, or cannot be read
+  4  the configuration, a ruleset file, a feed, a module or a key is not valid, or cannot be read
   5  the daemon cannot start (capability, interface, module, socket, state or set file)";
 
 /// Flags of every command come behind a command's own in its help.
@@ -73,9 +73,12 @@ pub(crate) enum ClientCommand {
     /// Say where destinations live.
     #[command(subcommand)]
     Service(ServiceCommand),
-    /// Show modules.
+    /// Load, replace and unload modules while traffic runs; check, sign and begin new ones.
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Make, change and delete chains of modules while traffic runs.
+    #[command(subcommand)]
+    Chain(ChainCommand),
     /// Try a packet without sending one: which rule wins and why, which modules run, what each says. With --pcap, all
     /// packets of a capture, without a daemon.
     Inspect(Box<InspectFlags>),
@@ -335,13 +338,6 @@ pub(crate) enum ServiceCommand {
         /// Its name.
         name: String,
     },
-}
-
-/// `secuxflow module`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModuleCommand {
-    /// List modules with their verdicts, time and failures.
-    List,
 }
 
 /// `secuxflow alert`.

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{
-    args::{AlertCommand, ClientCommand, InspectFlags, ModuleCommand, RuleCommand, RuleFlags, ServiceCommand},
+    args::{AlertCommand, ClientCommand, InspectFlags, RuleCommand, RuleFlags, ServiceCommand},
+    chains,
     exit::Failure,
-    flows,
+    flows, modules,
     output::Output,
     ruleset, sets,
     table::{self, Probed, ServiceAdded},
 };
 use crate::{
-    api::{Alerts, Inspect, Modules, Removed, RuleAdded, Rules, Services, Status},
+    api::{Alerts, Inspect, Removed, RuleAdded, Rules, Services, Status},
     client::Client,
 };
 
@@ -29,7 +30,8 @@ pub(super) fn run(socket: PathBuf, command: ClientCommand, out: &Output) -> Resu
 async fn ask(client: &Client, command: ClientCommand, out: Output) -> Result<(), Failure> {
     match command {
         ClientCommand::Status => out.answer(&client.get::<Status>("/v1/status").await?),
-        ClientCommand::Module(ModuleCommand::List) => out.answer(&client.get::<Modules>("/v1/modules").await?),
+        ClientCommand::Module(command) => modules::run(client, command, out).await,
+        ClientCommand::Chain(command) => chains::run(client, command, out).await,
         ClientCommand::Inspect(flags) => inspect(client, *flags, out).await,
         ClientCommand::Rule(command) => rule(client, command, out).await,
         ClientCommand::Set(command) => sets::run(client, command, out).await,

@@ -2,7 +2,10 @@
 
 use std::{io, process::ExitCode};
 
-use secuxflow::offline::{CaptureError, ReplayError};
+use secuxflow::{
+    inspect::InspectError,
+    offline::{CaptureError, ReplayError},
+};
 
 use crate::{
     api::{ErrorBody, ErrorCode, Fault},
@@ -10,6 +13,7 @@ use crate::{
     config::ConfigError,
     daemon::StartError,
     error::ApiError,
+    modules::KeyError,
     ruleset::RulesetError,
 };
 
@@ -24,7 +28,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The daemon cannot be reached.
     Unreachable = 3,
-    /// The configuration, a ruleset file or a feed is not valid, or cannot be read.
+    /// The configuration, a ruleset file, a feed, a module or a key is not valid, or cannot be read.
     Config = 4,
     /// The daemon cannot start.
     Start = 5,
@@ -56,6 +60,20 @@ pub(crate) enum Failure {
         /// What the system said, or the limit.
         source: io::Error,
     },
+    /// A module's file, its configuration or its place cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said, or what is wrong.
+        source: io::Error,
+    },
+    /// A key or signature cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A module is none that could be loaded.
+    #[error(transparent)]
+    Module(#[from] InspectError),
     /// Rules or modules cannot be made ready for a capture.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -109,6 +127,9 @@ impl Failure {
             Self::Config(_)
             | Self::Ruleset(_)
             | Self::Feed { .. }
+            | Self::File { .. }
+            | Self::Key(_)
+            | Self::Module(_)
             | Self::Replay(_)
             | Self::Start(StartError::Config(_)) => Exit::Config,
             Self::Start(StartError::Serve(_)) => Exit::Failed,
@@ -145,7 +166,14 @@ impl Failure {
             Self::Ruleset(RulesetError::Invalid { faults, .. }) => faults.clone(),
             _ => Vec::new(),
         };
-        let field = faults.iter().find_map(Fault::place);
+        let setting = match self {
+            Self::Module(InspectError::Setting { setting, .. }) => Some((*setting).to_owned()),
+            Self::Module(InspectError::Refused { problem, .. }) if problem.contains("configuration") => {
+                Some("config".to_owned())
+            }
+            _ => None,
+        };
+        let field = faults.iter().find_map(Fault::place).or(setting);
         ErrorBody { code, field, message: self.to_string(), faults }
     }
 }

@@ -2,8 +2,13 @@
 
 mod args;
 mod ask;
+mod chains;
 mod exit;
 mod flows;
+mod module_files;
+mod module_new;
+mod modules;
+mod modules_show;
 mod output;
 mod replay;
 mod ruleset;

@@ -4,15 +4,19 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use secuxflow::{
-    plane::{FailPolicy, MetricKind, Mode, ModuleStatus, OffloadStatus, PlaneStatus, ProbeReport},
+    plane::{ChainConfig, FailPolicy, Mode, OffloadStatus, PlaneStatus, ProbeReport},
     service::{Service, ServiceState, ServiceStatus, WayOut},
 };
 use serde::{Deserialize, Serialize};
 
-use super::output::Show;
+use super::{
+    modules_show::{MODULE_NUMBERS, measured, module_head, module_row},
+    output::Show,
+};
 use crate::{
-    api::{Alerts, Modules, Removed, RuleAdded, Rules, Services, Status},
+    api::{Alerts, Removed, RuleAdded, Rules, Services, Status},
     config::Config,
+    modules::StepSpec,
 };
 
 /// A table whose columns named in `numbers` are set to the right.
@@ -37,7 +41,7 @@ fn or_any(text: Option<&String>) -> String {
     text.map_or_else(|| "any".to_owned(), Clone::clone)
 }
 
-fn policy(policy: FailPolicy) -> &'static str {
+pub(super) fn policy(policy: FailPolicy) -> &'static str {
     match policy {
         FailPolicy::Open => "open",
         FailPolicy::Closed => "closed",
@@ -53,7 +57,7 @@ fn mode(mode: Mode) -> &'static str {
 }
 
 /// As in `2.1 MiB`.
-fn mebibytes(bytes: u64) -> String {
+pub(super) fn mebibytes(bytes: u64) -> String {
     let tenths = bytes.saturating_mul(10).div_ceil(1 << 20);
     format!("{}.{} MiB", tenths / 10, tenths % 10)
 }
@@ -120,7 +124,7 @@ impl Show for Status {
         if !plane.modules.is_empty() {
             text.push('\n');
             text += &table(module_head("MODULE"), plane.modules.iter().map(module_row), &MODULE_NUMBERS);
-            text += &measured(&plane.modules);
+            text += &measured(plane.modules.iter());
         }
         text
     }
@@ -290,54 +294,6 @@ impl Show for ServiceAdded {
     }
 }
 
-const MODULE_NUMBERS: [&str; 5] = ["PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET"];
-
-fn module_head(name: &str) -> [&str; 10] {
-    [name, "STATE", "ON FAILURE", "CHAINS", "PASSED", "DROPPED", "ALERTS", "FAILURES", "ns/PACKET", "FILE"]
-}
-
-fn module_row(module: &ModuleStatus) -> [String; 10] {
-    let failures: u64 = module.failures.iter().map(|kind| kind.value).sum();
-    let packets = module.passed.packets + module.dropped.packets;
-    let ns = module.time_ns.checked_div(packets).map_or_else(|| "-".to_owned(), |ns| ns.to_string());
-    [
-        module.name.clone(),
-        if module.in_service { "in service" } else { "taken out" }.to_owned(),
-        policy(module.on_failure).to_owned(),
-        module.chains.join(","),
-        module.passed.packets.to_string(),
-        module.dropped.packets.to_string(),
-        module.alerts.to_string(),
-        failures.to_string(),
-        ns,
-        module.path.clone(),
-    ]
-}
-
-/// What modules measure themselves, where any does.
-fn measured(modules: &[ModuleStatus]) -> String {
-    let rows = modules.iter().flat_map(|module| module.metrics.iter().map(|metric| (&module.name, metric)));
-    let kind = |kind| match kind {
-        MetricKind::Counter => "counter",
-        MetricKind::Gauge => "gauge",
-    };
-    let rows: Vec<_> = rows
-        .map(|(module, metric)| {
-            [module.clone(), metric.name.clone(), kind(metric.kind).to_owned(), metric.value.to_string()]
-        })
-        .collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    format!("\n{}", table(["MODULE", "METRIC", "KIND", "VALUE"], rows, &["VALUE"]))
-}
-
-impl Show for Modules {
-    fn show(&self) -> String {
-        table(module_head("NAME"), self.modules.iter().map(module_row), &MODULE_NUMBERS) + &measured(&self.modules)
-    }
-}
-
 /// What a test inspection found.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -412,6 +368,10 @@ fn alert_words(alert: &serde_json::Value) -> String {
     format!("{text} {origin} {}: {}", word("/alert/signature_id"), word("/alert/signature"))
 }
 
+fn steps(chain: &ChainConfig) -> String {
+    chain.modules.iter().map(|step| StepSpec::from(step).to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// What a valid configuration says.
 #[derive(Debug, Serialize)]
 pub(super) struct ConfigSummary {
@@ -434,7 +394,7 @@ impl ConfigSummary {
             file: config.origin.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
             interfaces: config.plane.interfaces.clone(),
             modules: config.plane.modules.iter().map(|module| module.name.clone()).collect(),
-            chains: chains.map(|chain| format!("{} [{}]", chain.name, chain.modules.join(", "))).collect(),
+            chains: chains.map(|chain| format!("{} [{}]", chain.name, steps(chain))).collect(),
             socket: config.socket.path.display().to_string(),
             metrics: config.metrics.map_or_else(|| "off".to_owned(), |address| address.to_string()),
             state: config.state.display().to_string(),
@@ -510,12 +470,8 @@ mod tests {
     }
 
     #[test]
-    fn status_modules_and_services_are_rows() {
+    fn status_and_services_are_rows() {
         let plane = full_status();
-        let modules = Modules { modules: plane.modules.clone() }.show();
-        let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
-        assert_eq!(cells(&modules)[1], row, "{modules}");
-        assert!(cells(&modules).contains(&vec!["waf", "requests", "counter", "31"]), "{modules}");
         let services = Services { services: plane.services.clone() }.show();
         assert_eq!(cells(&services)[1], ["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"], "{services}");
         let status = Status {
@@ -541,6 +497,7 @@ mod tests {
         assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
         assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"]), "{text}");
+        let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
         assert!(lines.contains(&row.to_vec()), "{text}");
         assert!(text.contains("\nevents   neighbour 5\n") && text.contains("\ndropped  verdict 3\n"), "{text}");
         let flows = "\n21 flows remembered; in the kernel 31 directions cleared, 32 condemned, 33 sources blocked\n";

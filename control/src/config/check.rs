@@ -18,7 +18,7 @@ use super::{
 /// The word that switches a file or an endpoint off.
 pub(super) const OFF: &str = "off";
 /// The chain that rules use when they name none.
-pub(super) const DEFAULT_CHAIN: &str = "default";
+pub(crate) const DEFAULT_CHAIN: &str = "default";
 
 /// Longest name that the kernel gives a network device.
 const MAX_IFNAME: usize = 15;
@@ -67,6 +67,11 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
     interfaces(&raw.interfaces, &mut faults);
     let umem = umem(&raw.umem, &mut faults);
     let modules = modules::modules(&raw.modules, &mut faults);
+    let trust = modules::trust(&raw.module_rules, &mut faults);
+    let max_modules = faults.range("modules.max", raw.module_rules.max, 16, 1, 256);
+    if modules.len() > max_modules as usize {
+        faults.add("modules.max", format!("{max_modules} are fewer than the {} that are configured", modules.len()));
+    }
     let chains = modules::chains(&raw.chains, &modules, &mut faults);
     let default_action = default_action(&raw, &chains, &mut faults);
     let metrics = listen(raw.metrics.listen.as_deref(), &mut faults);
@@ -86,6 +91,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         default_action,
         modules,
         chains,
+        max_modules,
         umem,
         cores: cores(raw.workers.cores, &mut faults),
         numa: numa(raw.workers.numa.as_ref(), &mut faults),
@@ -105,7 +111,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         return Err(ConfigError::Invalid(faults.0));
     }
     let state = raw.state.unwrap_or_else(|| "/var/lib/secuxflow/state.json".into());
-    Ok(Config { origin: None, plane, enforcement: raw.enforcement, socket, metrics, alerts, state, log })
+    Ok(Config { origin: None, plane, trust, enforcement: raw.enforcement, socket, metrics, alerts, state, log })
 }
 
 fn interfaces(names: &[String], faults: &mut Faults) {

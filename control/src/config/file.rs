@@ -7,6 +7,7 @@ use secuxflow::plane::{EgressRequest, FailPolicy, ForwardTo, ModeRequest};
 use serde::{Deserialize, Serialize};
 
 use super::Overrides;
+use crate::modules::StepSpec;
 
 /// `mode`: how frames get from the driver into the UMEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
@@ -58,7 +59,7 @@ impl From<EgressName> for EgressRequest {
 }
 
 /// `fail_policy` and `on_failure`: what happens to traffic that should be inspected and cannot be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FailPolicyName {
     /// It passes uninspected.
@@ -77,6 +78,25 @@ impl From<FailPolicyName> for FailPolicy {
         match name {
             FailPolicyName::Open => Self::Open,
             FailPolicyName::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<FailPolicy> for FailPolicyName {
+    fn from(policy: FailPolicy) -> Self {
+        match policy {
+            FailPolicy::Open => Self::Open,
+            FailPolicy::Closed => Self::Closed,
+        }
+    }
+}
+
+impl FailPolicyName {
+    /// The word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
         }
     }
 }
@@ -131,6 +151,8 @@ pub(crate) struct RawConfig {
     pub(super) umem: RawUmem,
     pub(super) workers: RawWorkers,
     pub(super) flows: RawFlows,
+    #[serde(rename = "modules")]
+    pub(super) module_rules: RawModules,
     #[serde(rename = "module")]
     pub(super) modules: Vec<RawModule>,
     #[serde(rename = "chain")]
@@ -220,13 +242,21 @@ impl From<ForwardName> for ForwardTo {
     }
 }
 
+/// `[modules]`: what holds for all of them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawModules {
+    pub(super) max: Option<i64>,
+    pub(super) require_signed: bool,
+    pub(super) keys: Vec<PathBuf>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawModule {
     pub(super) name: String,
     pub(super) path: PathBuf,
-    #[serde(default)]
-    pub(super) on_failure: FailPolicyName,
+    pub(super) on_failure: Option<FailPolicyName>,
     pub(super) deadline_ms: Option<i64>,
     pub(super) heap_mib: Option<i64>,
     pub(super) max_failures: Option<i64>,
@@ -239,7 +269,7 @@ pub(super) struct RawModule {
 pub(super) struct RawChain {
     pub(super) name: String,
     #[serde(default)]
-    pub(super) modules: Vec<String>,
+    pub(super) modules: Vec<StepSpec>,
 }
 
 impl RawConfig {
@@ -248,8 +278,8 @@ impl RawConfig {
         for path in [&mut self.state, &mut self.bpffs, &mut self.socket.path].into_iter().flatten() {
             *path = base.join(&*path);
         }
-        for module in &mut self.modules {
-            module.path = base.join(&module.path);
+        for path in self.modules.iter_mut().map(|module| &mut module.path).chain(&mut self.module_rules.keys) {
+            *path = base.join(&*path);
         }
         if let Some(file) = &mut self.alerts.file
             && file != super::check::OFF

@@ -12,6 +12,9 @@ use std::{
 
 use secuxflow::plane::PlaneConfig;
 
+use crate::modules::Trust;
+
+pub(crate) use check::DEFAULT_CHAIN;
 pub(crate) use file::{Enforcement, FailPolicyName, ModeName, RawConfig};
 
 /// Where the configuration is looked for when no file is named.
@@ -78,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) origin: Option<PathBuf>,
     /// The dataplane's part.
     pub(crate) plane: PlaneConfig,
+    /// Whom modules have to come from.
+    pub(crate) trust: Trust,
     /// Whether drops of rules, blocklists and the default action only count and alert.
     pub(crate) enforcement: Enforcement,
     /// The control socket.

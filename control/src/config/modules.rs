@@ -1,13 +1,14 @@
-//! The rules for `[[module]]` and `[[chain]]`.
+//! The rules for `[modules]`, `[[module]]` and `[[chain]]`.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use secuxflow::plane::{ChainConfig, ModuleConfig};
 
 use super::{
     check::{DEFAULT_CHAIN, Faults},
-    file::{RawChain, RawModule},
+    file::{RawChain, RawModule, RawModules},
 };
+use crate::modules::{Limits, PublicKey, Trust, check_name};
 
 /// Checked modules, in the order of the file.
 pub(super) fn modules(raw: &[RawModule], faults: &mut Faults) -> Vec<ModuleConfig> {
@@ -19,20 +20,35 @@ pub(super) fn modules(raw: &[RawModule], faults: &mut Faults) -> Vec<ModuleConfi
         if !module.path.is_file() {
             faults.add(key("path"), format!("{} is not a readable file", module.path.display()));
         }
-        let deadline = faults.range(&key("deadline_ms"), module.deadline_ms, 50, 1, 60_000);
-        // The guest's heap ends where the window onto the UMEM may begin: secuxflow_abi::HEAP_LIMIT, 1 GiB.
-        let heap_mib = faults.range(&key("heap_mib"), module.heap_mib, 16, 1, 1023);
-        modules.push(ModuleConfig {
-            name: module.name.clone(),
+        let mut checked = ModuleConfig {
             path: module.path.clone(),
-            on_failure: module.on_failure.into(),
-            deadline: Duration::from_millis(u64::from(deadline)),
-            heap: usize::try_from(heap_mib).unwrap_or(usize::MAX) << 20,
-            max_failures: faults.range(&key("max_failures"), module.max_failures, 16, 1, 1_000_000),
             config: config(&key("config"), &module.config, faults),
-        });
+            ..Limits::default_config(&module.name)
+        };
+        let RawModule { on_failure, deadline_ms, heap_mib, max_failures, .. } = *module;
+        let limits = Limits { on_failure, deadline_ms, heap_mib, max_failures };
+        limits.apply(&mut checked, |field, rule| faults.add(key(field), rule));
+        modules.push(checked);
     }
     modules
+}
+
+/// Whom modules have to come from.
+pub(super) fn trust(raw: &RawModules, faults: &mut Faults) -> Trust {
+    let mut keys: Vec<PublicKey> = Vec::with_capacity(raw.keys.len());
+    for (i, path) in raw.keys.iter().enumerate() {
+        match PublicKey::read(path) {
+            Ok(key) if keys.iter().any(|known| known.name == key.name) => {
+                faults.add(format!("modules.keys[{i}]"), format!("two keys are named '{}'; rename a file", key.name));
+            }
+            Ok(key) => keys.push(key),
+            Err(error) => faults.add(format!("modules.keys[{i}]"), error.to_string()),
+        }
+    }
+    if raw.require_signed && raw.keys.is_empty() {
+        faults.add("modules.require_signed", "no module could be loaded without a key in modules.keys");
+    }
+    Trust { required: raw.require_signed, keys }
 }
 
 /// Checked chains; the one named `default` comes first and exists always.
@@ -41,12 +57,18 @@ pub(super) fn chains(raw: &[RawChain], modules: &[ModuleConfig], faults: &mut Fa
     let mut chains = Vec::with_capacity(raw.len() + 1);
     for (i, chain) in raw.iter().enumerate() {
         name(&format!("chain[{i}].name"), &chain.name, &mut seen, faults);
-        for (j, module) in chain.modules.iter().enumerate() {
-            if !modules.iter().any(|known| known.name == *module) {
-                faults.add(format!("chain[{i}].modules[{j}]"), format!("there is no module '{module}'"));
+        let mut steps = Vec::with_capacity(chain.modules.len());
+        for (j, step) in chain.modules.iter().enumerate() {
+            let key = format!("chain[{i}].modules[{j}]");
+            if !modules.iter().any(|known| known.name == step.module) {
+                faults.add(&*key, format!("there is no module '{}'", step.module));
+            }
+            match step.check() {
+                Ok(step) => steps.push(step),
+                Err((field, rule)) => faults.add(format!("{key}.{field}"), rule),
             }
         }
-        chains.push(ChainConfig { name: chain.name.clone(), modules: chain.modules.clone() });
+        chains.push(ChainConfig { name: chain.name.clone(), modules: steps });
     }
     match chains.iter().position(|chain| chain.name == DEFAULT_CHAIN) {
         Some(at) => chains[..=at].rotate_right(1),
@@ -59,9 +81,8 @@ pub(super) fn chains(raw: &[RawChain], modules: &[ModuleConfig], faults: &mut Fa
 }
 
 fn name<'a>(key: &str, name: &'a str, seen: &mut HashSet<&'a str>, faults: &mut Faults) {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 63 || !name.chars().all(fits) {
-        faults.add(key, format!("'{name}' is no name: 1 to 63 letters, digits, '-', '_' or '.'"));
+    if let Err(rule) = check_name(name) {
+        faults.add(key, rule);
     }
     if !seen.insert(name) {
         faults.add(key, format!("'{name}' is used twice"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secuxflow::{
-    plane::{EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, NumaRequest, UmemLayout},
+    plane::{ChainStep, EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, NumaRequest, UmemLayout},
     rules::Action,
 };
 
@@ -14,6 +14,7 @@ fn checked(text: &str) -> Result<Config, ConfigError> {
     for module in ["a.wat", "b.wasm"] {
         fs::write(dir.path().join(module), "").unwrap();
     }
+    fs::write(dir.path().join("release.pub"), "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n").unwrap();
     let path = dir.path().join("secuxflow.toml");
     fs::write(&path, text).unwrap();
     load(Some(&path), &Overrides::default())
@@ -53,7 +54,7 @@ fn the_example_s_module_and_chain_are_valid() {
     let module = &config.plane.modules[0];
     assert_eq!((module.deadline, module.heap, module.max_failures), (Duration::from_millis(50), 16 << 20, 16));
     assert_eq!(module.config, r#"{"max_line":2048,"ports":[80,8080]}"#);
-    assert_eq!(config.plane.chains[0].modules, ["http_guard"]);
+    assert_eq!(config.plane.chains[0].modules, ["http_guard".into()]);
 }
 
 #[test]
@@ -98,6 +99,10 @@ fn every_value_arrives() {
         ttl_seconds = 7
         max_ttl_seconds = 8
         forward = "service"
+        [modules]
+        max = 7
+        require_signed = true
+        keys = ["release.pub"]
         [[module]]
         name = "a"
         path = "a.wat"
@@ -105,7 +110,7 @@ fn every_value_arrives() {
         config = { when = 2026-01-02, deep = { list = [1, 2.5, true] } }
         [[chain]]
         name = "waf"
-        modules = ["a"]
+        modules = ["a", { module = "a", mode = "monitor", on_failure = "open", deadline_ms = 9 }]
         [[chain]]
         name = "default"
         "#,
@@ -135,6 +140,15 @@ fn every_value_arrives() {
     assert_eq!((config.metrics, config.alerts.file.clone()), (None, None));
     assert_eq!(plane.modules[0].on_failure, FailPolicy::Closed);
     assert_eq!(plane.modules[0].config, r#"{"deep":{"list":[1,2.5,true]},"when":"2026-01-02"}"#);
+    let again = ChainStep {
+        monitor: true,
+        on_failure: Some(FailPolicy::Open),
+        deadline: Some(Duration::from_millis(9)),
+        ..ChainStep::from("a")
+    };
+    assert_eq!(plane.chains[1].modules, ["a".into(), again]);
+    let keys: Vec<_> = config.trust.keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!((plane.max_modules, config.trust.required, keys), (7, true, vec!["release"]));
     assert_eq!(config.chain_names(), ["default", "waf"], "the chain named default has index 0");
     let folder = config.origin.as_ref().and_then(|path| path.parent()).unwrap();
     assert_eq!(plane.modules[0].path, folder.join("a.wat"), "paths are relative to the file");

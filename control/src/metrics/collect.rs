@@ -129,6 +129,10 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
         sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
+        let replies = worker.replies;
+        for (outcome, count) in [("sent", replies.sent), ("lost", replies.lost), ("held_back", replies.held_back)] {
+            sink.set(&t::WORKER_REPLIES, &[&index, outcome], count);
+        }
         sink.set(&t::WORKER_INJECTED, &[&index], worker.injected);
         sink.set(&t::WORKER_INJECT_LOST, &[&index], worker.inject_lost);
         sink.set(&t::WORKER_INJECT_CALLS, &[&index], worker.inject_calls);
@@ -185,6 +189,7 @@ fn modules(sink: &Sink, status: &Status) {
         let name = &*module.name;
         sink.count(&t::MODULE_PACKETS, &t::MODULE_BYTES, &[name, "pass"], module.passed);
         sink.count(&t::MODULE_PACKETS, &t::MODULE_BYTES, &[name, "drop"], module.dropped);
+        sink.set(&t::MODULE_MONITORED_PACKETS, &[name], module.monitored.packets);
         sink.set(&t::MODULE_ALERTS, &[name], module.alerts);
         sink.set(&t::MODULE_CALLS, &[name], module.calls);
         sink.seconds(&t::MODULE_SECONDS, &[name], module.time_ns);

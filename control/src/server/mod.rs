@@ -2,6 +2,7 @@
 
 mod body;
 mod flows;
+mod modules;
 mod routes;
 mod sets;
 mod socket;

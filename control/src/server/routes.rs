@@ -21,13 +21,13 @@ use tokio_stream::{StreamExt, wrappers::BroadcastStream, wrappers::errors::Broad
 use super::{
     Peer,
     body::{Body, Params},
-    flows, sets,
+    flows, modules, sets,
 };
 use crate::{
     admin::Admin,
     api::{
-        AddRule, Alerts, ApplyOptions, ErrorCode, Explain, Explanation, Inspect, MAX_RULESET_BODY, Missed, Modules,
-        Removed, RuleAdded, Rules, Ruleset, RulesetChange, Services, Status,
+        AddRule, Alerts, ApplyOptions, ErrorCode, Explain, Explanation, Inspect, MAX_RULESET_BODY, Missed, Removed,
+        RuleAdded, Rules, Ruleset, RulesetChange, Services, Status,
     },
     error::ApiError,
 };
@@ -46,7 +46,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .merge(flows::routes())
         .route("/v1/services", get(services).post(add_service))
         .route("/v1/services/{name}", delete(delete_service))
-        .route("/v1/modules", get(modules))
+        .merge(modules::routes())
         .route("/v1/inspect", post(inspect))
         .route("/v1/alerts", get(alerts))
         .route("/v1/alerts/stream", get(alert_stream))
@@ -155,10 +155,6 @@ async fn delete_service(
     let what = format!("service delete {}", name.escape_debug());
     let removed = change(admin, peer, what, move |admin| admin.delete_service(&name)).await?;
     Ok(Json(Removed { removed }))
-}
-
-async fn modules(State(admin): Shared) -> Answer<Modules> {
-    blocking(admin, Admin::modules).await.map(Json)
 }
 
 async fn inspect(State(admin): Shared, Body(request): Body<Inspect>) -> Answer<ProbeReport> {

@@ -1,6 +1,7 @@
 //! The API over a real Unix socket, above a dataplane in memory.
 
 mod flows;
+mod modules;
 mod rulesets;
 mod sets;
 
@@ -23,6 +24,7 @@ use crate::{
     alerts::{self, AlertStore},
     client::{Client, ClientError},
     config::{Config, Enforcement, Overrides, load},
+    modules::{Inspection, Trust},
     state::{self, State},
     testing::Lab,
 };
@@ -44,7 +46,8 @@ fn config(dir: &Path) -> Config {
         state: Some(dir.join("state.json")),
         ..Overrides::default()
     };
-    load(None, &overrides).unwrap()
+    let file = dir.join("secuxflow.toml");
+    load(file.exists().then_some(&*file), &overrides).unwrap()
 }
 
 impl Server {
@@ -56,8 +59,11 @@ impl Server {
         let config = config(dir.path());
         let (socket, listener) = ControlSocket::bind(&config.socket.path, None).unwrap();
         let (lab, store) = (Lab::new(), Arc::new(AlertStore::new(4)));
-        let state = state::load(&config.state, &config.chain_names(), Timestamp::now()).unwrap();
+        let base = Inspection::configured(&config.plane, &config.trust).unwrap();
+        let state = state::load(&config.state, &base, &config.trust, Timestamp::now()).unwrap();
         let backend = lab.backend();
+        let (modules, chains) = state.inspection.configs();
+        backend.set_inspection(&modules, &chains).unwrap();
         backend.apply_rules(&crate::admin::ruleset(&state, &config.plane.default_action, config.enforcement)).unwrap();
         let admin = Arc::new(Admin::new(&config, backend, state, Arc::clone(&store)));
         let (stop, mut stopped) = watch::channel(false);
@@ -352,7 +358,9 @@ async fn rules_and_services_survive_a_restart() {
     let (_, listed) = server.ask("GET", "/v1/rules", "").await;
     assert_eq!(listed["rules"][0]["comment"], "kept");
     assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-3");
-    let state = state::load(&server.dir.path().join("state.json"), &[], Timestamp::now()).unwrap();
+    let state =
+        state::load(&server.dir.path().join("state.json"), &Inspection::default(), &Trust::default(), Timestamp::now())
+            .unwrap();
     assert_eq!(state.services[0].name, "web");
 }
 

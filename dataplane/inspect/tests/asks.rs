@@ -27,7 +27,7 @@ fn wishes_are_told_by_packet_of_the_batch_and_step_of_the_chain() {
     let (first, _one) = module("first", &guest(BY_PORT));
     let (second, _two) = module("second", &guest(ALL));
     let mut bench = Bench::new(&[first, second]);
-    assert!(bench.inspector.may_ask(Ask::Block));
+    assert!(bench.inspector.loadout().may_ask(Ask::Block));
     let frames = [tcp(80, 16, b"x"), tcp(9, 16, b"x"), tcp(82, 16, b"x")];
     assert_eq!(bench.run(&frames), [true, false, true]);
     let expected = [
@@ -59,7 +59,7 @@ fn a_call_that_fails_asks_for_nothing() {
 #[test]
 fn clear_after_clears_a_flow_after_so_many_packets_with_content() {
     let mut bench = Bench::new(&[built("clear_after.wasm", r#"{"packets": 3, "seconds": 9}"#)]);
-    assert!(bench.inspector.may_ask(Ask::Clear) && !bench.inspector.may_ask(Ask::Condemn));
+    assert!(bench.inspector.loadout().may_ask(Ask::Clear) && !bench.inspector.loadout().may_ask(Ask::Condemn));
     let empty = tcp(80, 16, b"");
     let full = udp(80, b"x");
     bench.run(&[full.clone(), empty.clone(), full.clone(), empty]);

@@ -87,11 +87,13 @@ pub(super) fn config(name: &str, path: &Path) -> ModuleConfig {
     ModuleConfig {
         name: name.to_owned(),
         path: path.to_owned(),
+        code: None,
         on_failure: FailPolicy::Closed,
         deadline: Duration::from_millis(20),
         heap: 1 << 20,
         max_failures: 3,
         config: String::new(),
+        revision: 0,
     }
 }
 
@@ -103,7 +105,7 @@ pub(super) fn built(file: &str, json: &str) -> ModuleConfig {
 }
 
 pub(super) fn chain(modules: &[ModuleConfig]) -> ChainConfig {
-    ChainConfig { name: "chain".into(), modules: modules.iter().map(|module| module.name.clone()).collect() }
+    ChainConfig { name: "chain".into(), modules: modules.iter().map(|module| module.name.as_str().into()).collect() }
 }
 
 /// One worker with one chain over all modules, and its packet memory.
@@ -120,7 +122,11 @@ impl Bench {
     }
 
     pub(super) fn try_new(modules: &[ModuleConfig]) -> Result<Self, InspectError> {
-        let inspector = Inspector::new(modules, &[chain(modules)], 1)?;
+        Self::of_chains(modules, &[chain(modules)])
+    }
+
+    pub(super) fn of_chains(modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<Self, InspectError> {
+        let inspector = Inspector::with_room(modules, chains, 1, 4)?;
         let memory = SharedMemory::new(64 * FRAME).unwrap();
         let alerts = Arc::new(AlertQueue::new(1024));
         let runner = inspector.runner(&memory.region(), Arc::clone(&alerts))?;
@@ -129,6 +135,11 @@ impl Bench {
 
     /// The frames' verdicts: true for pass.
     pub(super) fn run(&mut self, frames: &[Vec<u8>]) -> Vec<bool> {
+        self.run_chain(0, frames)
+    }
+
+    /// The same, of a chain by its number.
+    pub(super) fn run_chain(&mut self, chain: u16, frames: &[Vec<u8>]) -> Vec<bool> {
         let mut packets: Vec<_> = frames
             .iter()
             .enumerate()
@@ -137,7 +148,7 @@ impl Bench {
                 packet(i * FRAME, frame)
             })
             .collect();
-        self.runner.run(0, 0, &mut packets, &[]);
+        self.runner.run(0, chain, &mut packets, &[]);
         packets
             .iter()
             .map(|packet| match packet.verdict {
@@ -187,6 +198,16 @@ impl Bench {
                 while self.alerts.pop().is_some() {}
             }
         })
+    }
+
+    /// Go on with these modules and chains, as a worker does.
+    pub(super) fn change(&mut self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<(), InspectError> {
+        let loadout = self.inspector.prepare(modules, chains)?;
+        let mut next = self.inspector.successor(&loadout, &self.memory.region(), Arc::clone(&self.alerts))?;
+        next.take_over(&mut self.runner);
+        self.runner = next;
+        self.inspector.commit(loadout);
+        Ok(())
     }
 
     /// What was asked for in the last run: packet, step, steps, wish, seconds.

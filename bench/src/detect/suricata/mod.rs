@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use case::Case;
-pub(crate) use report::{LEAST_EXACT, Report};
+pub(crate) use report::Report;
 
 /// What became of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

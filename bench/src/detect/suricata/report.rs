@@ -8,9 +8,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::Outcome;
+use crate::bars::Bar;
 
 /// Least share of the claimed directories that must be exact.
-pub(crate) const LEAST_EXACT: f64 = 0.90;
+const LEAST_EXACT: f64 = 0.90;
 
 /// All directories, by name.
 #[derive(Debug, Default)]
@@ -36,6 +37,12 @@ impl Report {
         let (claimed, exact) = self.counts();
         #[expect(clippy::cast_precision_loss, reason = "counts of directories are small")]
         (claimed > 0).then(|| exact as f64 / claimed as f64)
+    }
+
+    /// How they stand to the aim.
+    pub(crate) fn bar(&self) -> Option<Bar> {
+        let percent = self.share()? * 100.0;
+        Some(Bar::least("suricata-verify, exact of claimed", percent, LEAST_EXACT * 100.0, "%"))
     }
 
     /// How many were not counted, by reason.

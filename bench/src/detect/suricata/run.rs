@@ -58,16 +58,18 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
     let modules = vec![ModuleConfig {
         name: "ips".to_owned(),
         path: module.to_owned(),
+        code: None,
         on_failure: FailPolicy::Open,
         deadline: Duration::from_secs(5),
         heap: HEAP,
         max_failures: 1,
         config: configuration(case),
+        revision: 0,
     }];
     let mut replay = Replay::new(ReplayOptions {
         rules: Ruleset::new(Vec::new(), Action::Inspect { chain: CHAIN.to_owned() }),
         modules,
-        chains: vec![ChainConfig { name: CHAIN.to_owned(), modules: vec!["ips".to_owned()] }],
+        chains: vec![ChainConfig { name: CHAIN.to_owned(), modules: vec!["ips".into()] }],
         fail_policy: FailPolicy::Open,
         monitor: !case.inline,
         flows: FlowConfig::default(),

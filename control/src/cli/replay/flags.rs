@@ -122,14 +122,17 @@ pub(super) fn chain(name: &str, flags: &[ModuleFlag]) -> Result<(Vec<ModuleConfi
         modules.push(ModuleConfig {
             name,
             path: path.clone(),
+            code: None,
             on_failure: FailPolicy::Open,
             deadline: DEADLINE,
             heap: HEAP,
             max_failures: 16,
             config,
+            revision: 0,
         });
     }
-    let chain = ChainConfig { name: name.to_owned(), modules: modules.iter().map(|of| of.name.clone()).collect() };
+    let chain =
+        ChainConfig { name: name.to_owned(), modules: modules.iter().map(|of| of.name.as_str().into()).collect() };
     Ok((modules, chain))
 }
 
@@ -149,7 +152,8 @@ mod tests {
         ];
         let flags: Vec<ModuleFlag> = flags.iter().map(|flag| flag.parse().unwrap()).collect();
         let (modules, chain) = chain("web", &flags).unwrap();
-        assert_eq!((chain.name.as_str(), chain.modules.join(" ")), ("web", "waf waf-2 ips".to_owned()));
+        let names: Vec<_> = chain.modules.iter().map(|step| step.module.as_str()).collect();
+        assert_eq!((chain.name.as_str(), names), ("web", vec!["waf", "waf-2", "ips"]));
         let configs: Vec<_> = modules.iter().map(|module| module.config.as_str()).collect();
         assert_eq!(configs, ["", r#"{"paranoia": 1, "x": [1, 2]}"#, r#"{"paranoia": 2}"#]);
     }
