@@ -17,6 +17,8 @@ pub enum Verdict {
     /// Nothing speaks against it.
     #[default]
     Pass,
+    /// A pass rule matched: nothing of its flow is inspected any more.
+    PassFlow,
     /// It is dropped.
     Drop,
     /// It and all that comes of its flow is dropped.
