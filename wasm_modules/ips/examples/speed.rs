@@ -64,7 +64,8 @@ fn main() {
             (state >> 24) as u8
         })
         .collect();
-    let request = b"GET /index.html?a=1 HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n";
+    let request =
+        b"GET /index.html?a=1 HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n";
     let requests: Vec<u8> = request.iter().copied().cycle().take(request.len() * 2).collect();
     for count in [0, 100, 1_000, 10_000] {
         let started = Instant::now();

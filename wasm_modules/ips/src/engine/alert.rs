@@ -107,7 +107,12 @@ pub struct Decision {
 }
 
 /// Go through `matches` in the order of their rules; at most `most` alerts are raised.
-pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], most: usize, mut count: impl FnMut(&Match, &Rule) -> Outcome) -> Decision {
+pub fn decide(
+    matches: &mut Vec<Match>,
+    rules: &[Rule],
+    most: usize,
+    mut count: impl FnMut(&Match, &Rule) -> Outcome,
+) -> Decision {
     matches.sort_by_key(|found| (found.rule, found.tx));
     let mut decision = Decision::default();
     for found in matches.drain(..) {

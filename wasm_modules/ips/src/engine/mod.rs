@@ -25,11 +25,7 @@ use crate::{
     rule::{
         header::Arrow,
         model::Rule,
-        options::{
-            bits::Track,
-            bytes::MOST_VARS,
-            meta::Classes,
-        },
+        options::{bits::Track, bytes::MOST_VARS, meta::Classes},
         vars::Vars as Names,
     },
     state::{

@@ -43,7 +43,15 @@ impl Thresholds {
     }
 
     /// Count a match of rule number `rule` at `now` (nanoseconds).
-    pub fn count(&mut self, rule: u32, threshold: &Threshold, src: IpAddr, dst: IpAddr, flow: u64, now: u64) -> Outcome {
+    pub fn count(
+        &mut self,
+        rule: u32,
+        threshold: &Threshold,
+        src: IpAddr,
+        dst: IpAddr,
+        flow: u64,
+        now: u64,
+    ) -> Outcome {
         let (first, second, flow) = match threshold.by {
             By::Source => (Some(src), None, 0),
             By::Destination => (None, Some(dst), 0),

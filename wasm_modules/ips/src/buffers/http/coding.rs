@@ -183,7 +183,9 @@ fn frame(data: &[u8]) -> Frame {
         [0x1f, 0x8b, ..] => gzip_header(data),
         [first, ..] if first & 15 != 8 || first >> 4 > 7 => Frame::Raw,
         [_] => Frame::NeedMore,
-        [first, second, ..] if (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 && second & 0x20 == 0 => Frame::Zlib,
+        [first, second, ..] if (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 && second & 0x20 == 0 => {
+            Frame::Zlib
+        }
         _ => Frame::Raw,
     }
 }

@@ -305,7 +305,8 @@ impl Http {
             None => {
                 // Not chunked after all: clients show it as it is.
                 let id = self.sides[side].tx;
-                let length = self.tx(id).and_then(|tx| content_length(tx.sides[side].headers.value(b"content-length")?));
+                let length =
+                    self.tx(id).and_then(|tx| content_length(tx.sides[side].headers.value(b"content-length")?));
                 let framing = length.map_or(Framing::UntilClose, Framing::Length);
                 self.sides[side].state = State::Body(framing);
                 let rest = self.body(side, framing, line);
@@ -570,7 +571,8 @@ mod tests {
 
     const REQUEST: &[u8] = b"POST /a/../b%41?q=%41 HTTP/1.1\r\nHost: X.org:80\r\nCookie: c=1\r\nUser-Agent: ua\r\n\
         Content-Length: 4\r\n\r\nbodyGET /2 HTTP/1.1\r\n\r\n";
-    const RESPONSE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Fine\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n\
+    const RESPONSE: &[u8] =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Fine\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n\
         4\r\nwiki\r\n5;x\r\npedia\r\n0\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno";
 
     #[test]
