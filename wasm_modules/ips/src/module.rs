@@ -218,9 +218,9 @@ mod tests {
         let config = format!(r#"{{"rules": "{}"}}"#, rules.replace("\\\"", "\"").replace('"', "\\\""));
         let mut harness = Harness::<Ips>::new(&config).unwrap();
         let mut connection = Connection::new("10.0.0.1:4000", "10.0.0.2:80");
-        let mut frames = connection.handshake();
-        frames.push(connection.to_server(b"GET /ev"));
-        frames.push(connection.to_server(b"il HTTP/1.1\r\n\r\n"));
+        let mut frames = connection.open();
+        frames.push(connection.client(b"GET /ev"));
+        frames.push(connection.client(b"il HTTP/1.1\r\n\r\n"));
         frames.push(Frame::udp("10.0.0.1:5000", "10.0.0.2:53").payload(*b"x").bytes());
         let report = harness.frames(&frames);
         assert_eq!(report.signatures(), [8, 7]);
