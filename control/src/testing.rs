@@ -13,7 +13,7 @@ use secuxflow::{
     plane::{
         ChainConfig, Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, MetricKind,
         Mode, ModuleAbout, ModuleConfig, ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus,
-        Probe, ProbeReport, RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
+        Probe, ProbeReport, Replies, RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
     },
     rules::Ruleset,
     service::{Service, ServiceState, ServiceStatus, WayOut},
@@ -258,6 +258,7 @@ pub(crate) fn full_status() -> PlaneStatus {
             tx: count,
             drops: named("verdict"),
             frames: number("free"),
+            replies: Replies { sent: 41, lost: 42, held_back: 43 },
             flows: FlowTableStatus { flows: 21, entered: 22, expired: 23, evicted: 24, cleared: 25, granted: 26 },
             latency,
             ..WorkerStatus::default()

@@ -29,5 +29,5 @@ pub use flows::{FlowRecord, FlowState, SourceRecord};
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
     Count, FlowTableStatus, InterfaceStatus, Latency, MetricKind, ModuleAbout, ModuleMetric, ModuleStatus, Named,
-    OffloadStatus, PlaneStatus, RuleCount, SocketStatus, TableMemory, WorkerStatus,
+    OffloadStatus, PlaneStatus, Replies, RuleCount, SocketStatus, TableMemory, WorkerStatus,
 };

@@ -120,6 +120,9 @@ pub struct WorkerStatus {
     pub reclassified: u64,
     /// Packets that a module would have dropped; forwarded, in monitor mode.
     pub monitored: u64,
+    /// What was told of packets that modules rejected; not among the frames sent.
+    #[serde(default)]
+    pub replies: Replies,
     /// Of the frames sent, those that were injected.
     pub injected: u64,
     /// Of those, frames that the device did not take: its receiver's queue was full, or it refuses them.
@@ -132,6 +135,17 @@ pub struct WorkerStatus {
     pub flows: FlowTableStatus,
     /// Time from the batch's arrival in user space to its submission to a TX ring, or to the call that injects it.
     pub latency: Latency,
+}
+
+/// Replies to rejected packets: TCP resets and ICMP errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Replies {
+    /// Handed to a TX ring, or injected.
+    pub sent: u64,
+    /// Found no frame, no room or no way.
+    pub lost: u64,
+    /// ICMP errors that were not made, to keep to their rate.
+    pub held_back: u64,
 }
 
 /// A worker's flow table. All but the first since it was started.

@@ -189,7 +189,8 @@ fn monitored_words(monitored: Option<Monitored>) -> String {
 fn settled(outcome: Outcome, service: &str, dev: &str, report: &ProbeReport) -> (String, String) {
     match outcome {
         Outcome::Forward { .. } => {
-            let dropped = report.modules.iter().find(|module| module.verdict.starts_with("drop"));
+            let drops = |verdict: &str| verdict.starts_with("drop") || verdict.starts_with("reject");
+            let dropped = report.modules.iter().find(|module| drops(&module.verdict));
             let monitored = dropped.map_or_else(String::new, |module| {
                 format!("; module {} would have dropped it (monitor mode)", module.module)
             });
@@ -198,6 +199,10 @@ fn settled(outcome: Outcome, service: &str, dev: &str, report: &ProbeReport) -> 
         Outcome::Drop(DropReason::Module) => {
             let by = report.modules.last().map_or("the fail policy", |module| module.module.as_str());
             ("drop".into(), format!("dropped by module {by}"))
+        }
+        Outcome::Drop(DropReason::Rejected) => {
+            let by = report.modules.last().map_or("the fail policy", |module| module.module.as_str());
+            ("reject".into(), format!("dropped by module {by}, and the sender is told"))
         }
         Outcome::Drop(reason) => ("drop".into(), format!("dropped by the worker: {}", reason.name())),
     }

@@ -346,7 +346,9 @@ impl Processor {
                 if snapshot.monitor {
                     tally.monitored += 1;
                 } else {
-                    self.outcomes[usize::from(queued.index)] = Outcome::Drop(DropReason::Module);
+                    let rejected = packet.verdict == verdict::REJECT;
+                    let reason = if rejected { DropReason::Rejected } else { DropReason::Module };
+                    self.outcomes[usize::from(queued.index)] = Outcome::Drop(reason);
                 }
             }
         }

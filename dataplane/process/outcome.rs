@@ -21,11 +21,13 @@ pub enum DropReason {
     Rule,
     /// A chain condemned the packet's flow.
     Condemned,
+    /// A module's verdict, of which the worker tells both ends, or the sender.
+    Rejected,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Module,
         Self::NoService,
         Self::TtlExpired,
@@ -34,6 +36,7 @@ impl DropReason {
         Self::Malformed,
         Self::Rule,
         Self::Condemned,
+        Self::Rejected,
     ];
 
     /// Label value in metrics and status.
@@ -48,6 +51,7 @@ impl DropReason {
             Self::Malformed => "malformed",
             Self::Rule => "rule",
             Self::Condemned => "condemned",
+            Self::Rejected => "rejected",
         }
     }
 
@@ -68,6 +72,6 @@ pub enum Outcome {
         /// Index of the service, for its counters.
         service: u16,
     },
-    /// Discard it.
+    /// Discard it; see [`wire::reply`](crate::wire::reply) for what is told of [`DropReason::Rejected`].
     Drop(DropReason),
 }

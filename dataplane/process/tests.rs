@@ -49,7 +49,7 @@ impl Frames for Plain {
     }
 }
 
-/// Remembers what it was given; drops packets to port 666; panics on port 13.
+/// Remembers what it was given; drops packets to port 666 and rejects those to 667; panics on port 13.
 #[derive(Default)]
 struct Recorder(Vec<(u16, Vec<Packet>)>, bool);
 
@@ -57,7 +57,11 @@ impl Inspect for Recorder {
     fn run(&mut self, _now_ns: u64, chain: u16, packets: &mut [Packet], _chunks: &[Chunk]) {
         for packet in &mut *packets {
             assert_ne!(packet.dst_port, 13, "wanted");
-            packet.verdict = if packet.dst_port == 666 { verdict::DROP } else { verdict::PASS };
+            packet.verdict = match packet.dst_port {
+                666 => verdict::DROP,
+                667 => verdict::REJECT,
+                _ => verdict::PASS,
+            };
         }
         self.0.push((chain, packets.to_vec()));
     }
@@ -121,6 +125,16 @@ fn run(snapshot: &Snapshot, frames: Vec<(Vec<u8>, Option<Metadata>)>) -> (Vec<Ou
     let mut processor = Processor::new(HashKey::fixed(1, 2));
     let tally = processor.run(snapshot, &mut plain, &mut recorder);
     (processor.outcomes().to_vec(), recorder, tally)
+}
+
+#[test]
+fn a_rejected_packet_is_told_from_a_dropped_one_and_passes_in_monitor_mode() {
+    let frames = || vec![(packet(1, 666, 64, 50), said(0)), (packet(1, 667, 64, 50), said(0))];
+    let (outcomes, _, tally) = run(&snapshot(), frames());
+    assert_eq!(outcomes, [DropReason::Module, DropReason::Rejected].map(Outcome::Drop));
+    assert_eq!(tally.monitored, 0);
+    let (outcomes, _, tally) = run(&Snapshot { monitor: true, ..snapshot() }, frames());
+    assert_eq!((outcomes, tally.monitored), (vec![SERVICE; 2], 2));
 }
 
 fn one(snapshot: &Snapshot, frame: Vec<u8>, metadata: Option<Metadata>) -> Outcome {

@@ -103,7 +103,7 @@ pub fn reset_to_receiver(frame: &[u8], headers: &Headers) -> Option<Reply> {
 /// RFC 4443 section 3.1 (type 1, code 1). It quotes as much of the packet as fits. The caller limits the rate.
 #[must_use]
 pub fn prohibited(frame: &[u8], headers: &Headers) -> Option<Reply> {
-    if headers.fragment == Fragment::Later {
+    if headers.fragment == Fragment::Later || headers.tcp_flags & RST != 0 {
         return None;
     }
     let kind = || frame.get(usize::from(headers.l4)).copied();

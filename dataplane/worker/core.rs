@@ -11,6 +11,7 @@ use super::{
     budget::Budget,
     command::{Command, Egress, FlowsRead, Ring},
     injecting::{Injecting, WORTH},
+    reject::{Came, Limit},
     shared::{Mail, Shared},
     stats::Row,
 };
@@ -43,10 +44,10 @@ struct Slot<R> {
 pub(super) struct Core<R> {
     index: u16,
     batch: usize,
-    umem: Umem,
+    pub(super) umem: Umem,
     /// Frames that this worker would like to hold.
     share: usize,
-    free: Vec<Frame>,
+    pub(super) free: Vec<Frame>,
     slots: Vec<Option<Slot<R>>>,
     /// Slot by port number.
     by_id: Vec<Option<u16>>,
@@ -58,10 +59,14 @@ pub(super) struct Core<R> {
     received: Vec<Frame>,
     /// Counted anew each turn.
     budget: Budget,
+    /// Ports for which frames wait that nobody has tried to submit.
+    fresh: Vec<u16>,
     /// Some frame may wait for room in a TX ring.
     waits: bool,
     /// Of packets that were pushed into the lane, what is not counted yet.
     row: Row,
+    /// Of ICMP errors about rejected packets.
+    pub(super) icmp: Limit,
 }
 
 /// A received batch, as the processor sees it.
@@ -141,8 +146,10 @@ impl<R: Rings> Core<R> {
             inspect,
             received: Vec::with_capacity(batch),
             budget: Budget::default(),
+            fresh: Vec::new(),
             waits: false,
             row: Row::default(),
+            icmp: Limit::default(),
         }
     }
 
@@ -215,6 +222,7 @@ impl<R: Rings> Core<R> {
             self.slots.len() - 1
         });
         self.slots[index] = Some(slot);
+        self.fresh.reserve(self.slots.len());
         if self.by_id.len() <= id {
             self.by_id.resize(id + 1, None);
         }
@@ -231,7 +239,7 @@ impl<R: Rings> Core<R> {
         let index = self.by_id.get_mut(usize::from(id.0))?.take()?;
         let mut slot = self.slots[usize::from(index)].take()?;
         for out in slot.pending.drain(..) {
-            self.discard(out.frame, DropReason::NoService);
+            self.turn_away(out, DropReason::NoService);
         }
         Some(slot.port)
     }
@@ -239,6 +247,7 @@ impl<R: Rings> Core<R> {
     /// One turn. `now` reads the monotonic clock in nanoseconds. Returns whether there was anything to do.
     pub(super) fn turn(&mut self, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
         let mut busy = false;
+        self.fresh.clear();
         self.budget = Budget::new(self.share, self.slots.iter().flatten().map(Slot::held));
         for index in 0..self.slots.len() {
             busy |= self.receive(index, snapshot, now);
@@ -262,13 +271,15 @@ impl<R: Rings> Core<R> {
         let mut busy = false;
         loop {
             let Some(slot) = &mut self.slots[index] else { break };
-            let Some(ingress) = slot.port.ingress() else { break };
+            let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { break };
             let count = slot.port.receive(self.batch, &mut frames);
             if count > 0 {
                 busy = true;
                 let received_ns = now();
                 while !frames.is_empty() {
-                    self.process(&mut frames, ingress, received_ns, snapshot, now);
+                    let came = Came { port, ingress, received_ns, inject: false };
+                    self.process(&mut frames, came, snapshot, now);
+                    self.flush(now);
                 }
             }
             if count < self.batch || !self.injecting.has_room(self.batch) {
@@ -286,16 +297,9 @@ impl<R: Rings> Core<R> {
     }
 
     /// Process the first [`AT_A_TIME`] of `frames` and send them on their way.
-    fn process(
-        &mut self,
-        frames: &mut Vec<Frame>,
-        ingress: u16,
-        received_ns: u64,
-        snapshot: &Snapshot,
-        now: &impl Fn() -> u64,
-    ) {
-        let count = frames.len().min(AT_A_TIME);
-        let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress };
+    fn process(&mut self, frames: &mut Vec<Frame>, came: Came, snapshot: &Snapshot, now: &impl Fn() -> u64) {
+        let (count, received_ns) = (frames.len().min(AT_A_TIME), came.received_ns);
+        let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress: came.ingress };
         let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
         self.shared().stats.batch(count, &tally);
         let inject = self.is_worth_injecting();
@@ -305,6 +309,7 @@ impl<R: Rings> Core<R> {
                 Outcome::Forward { egress, service } => {
                     self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
                 }
+                Outcome::Drop(DropReason::Rejected) => self.reject(Came { inject, ..came }, frame, snapshot, now),
                 Outcome::Drop(reason) => self.discard(frame, reason),
             }
         }
@@ -326,7 +331,7 @@ impl<R: Rings> Core<R> {
 
     /// Send a frame on its way out: into the lane when that is worth it or the only way, else to a TX ring, here or by
     /// way of another worker.
-    fn dispatch(&mut self, egress: EgressId, out: Outgoing, inject: bool, now: &impl Fn() -> u64) {
+    pub(super) fn dispatch(&mut self, egress: EgressId, out: Outgoing, inject: bool, now: &impl Fn() -> u64) {
         let Egress { ring, device } = self.way(egress);
         if let Some(device) = device
             && (inject || ring.is_none())
@@ -343,16 +348,16 @@ impl<R: Rings> Core<R> {
             Some(Ring::Local(port)) => self.enqueue(port, out),
             Some(Ring::Remote { worker, port }) => {
                 let Some(owner) = self.all.get(usize::from(worker)) else {
-                    return self.discard(out.frame, DropReason::NoService);
+                    return self.turn_away(out, DropReason::NoService);
                 };
                 self.umem.note(&out.frame, Place::Mailbox);
                 match owner.mailbox.push(Mail { port, out }) {
                     Ok(()) => owner.ring(),
-                    Err(mail) => self.discard(mail.out.frame, DropReason::TxFull),
+                    Err(mail) => self.turn_away(mail.out, DropReason::TxFull),
                 }
             }
-            None if device.is_some() => self.discard(out.frame, DropReason::Mtu),
-            None => self.discard(out.frame, DropReason::NoService),
+            None if device.is_some() => self.turn_away(out, DropReason::Mtu),
+            None => self.turn_away(out, DropReason::NoService),
         }
     }
 
@@ -369,7 +374,7 @@ impl<R: Rings> Core<R> {
         if !self.injecting.push(device, self.umem.bytes(&out.frame), out.received_ns) {
             self.inject(now);
             if !self.injecting.push(device, self.umem.bytes(&out.frame), out.received_ns) {
-                return self.discard(out.frame, DropReason::TxFull);
+                return self.turn_away(out, DropReason::TxFull);
             }
         }
         if let Some(row) = self.row.add(out.service, out.frame.packet_len()) {
@@ -408,16 +413,21 @@ impl<R: Rings> Core<R> {
     }
 
     /// Let a frame wait for room in a port's TX ring, unless too many wait there already.
-    fn enqueue(&mut self, id: PortId, out: Outgoing) {
+    pub(super) fn enqueue(&mut self, id: PortId, out: Outgoing) {
         let ring = self.umem.layout().ring as usize;
         let slot = self.by_id.get(usize::from(id.0)).copied().flatten();
-        match slot.and_then(|index| self.slots[usize::from(index)].as_mut()) {
-            None | Some(Slot { gone: true, .. }) => self.discard(out.frame, DropReason::NoService),
-            Some(slot) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+        let slots = &mut self.slots;
+        match slot.and_then(|index| Some((index, slots.get_mut(usize::from(index))?.as_mut()?))) {
+            None | Some((_, Slot { gone: true, .. })) => self.turn_away(out, DropReason::NoService),
+            Some((index, slot)) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+                // One for each port is room enough; whatever is not noted is sent at the end of the turn.
+                if slot.pending.is_empty() && self.fresh.len() < self.fresh.capacity() {
+                    self.fresh.push(index);
+                }
                 slot.pending.push_back(out);
                 self.waits = true;
             }
-            Some(_) => self.discard(out.frame, DropReason::TxFull),
+            Some(_) => self.turn_away(out, DropReason::TxFull),
         }
     }
 
@@ -428,8 +438,15 @@ impl<R: Rings> Core<R> {
         part.min(self.umem.layout().ring)
     }
 
-    /// Submit what waits, kick once for it, take back what was sent, refill.
-    fn serve(&mut self, index: usize, fill_target: u32, now: &impl Fn() -> u64) -> bool {
+    /// Submit what the last packets left waiting, and kick once for it: the kernel copies what is still in the cache.
+    fn flush(&mut self, now: &impl Fn() -> u64) {
+        while let Some(index) = self.fresh.pop() {
+            self.send(index.into(), now);
+        }
+    }
+
+    /// Submit what waits for a port, and kick once for it.
+    fn send(&mut self, index: usize, now: &impl Fn() -> u64) -> bool {
         let stats = &self.all[usize::from(self.index)].stats;
         let Some(slot) = &mut self.slots[index] else { return false };
         let mut busy = false;
@@ -459,10 +476,17 @@ impl<R: Rings> Core<R> {
                 Kick::Gone => slot.gone = true,
             }
         }
+        busy
+    }
+
+    /// Send what waits, take back what was sent, refill.
+    fn serve(&mut self, index: usize, fill_target: u32, now: &impl Fn() -> u64) -> bool {
+        let mut busy = self.send(index, now);
+        let Some(slot) = &mut self.slots[index] else { return false };
         busy |= slot.port.reap(&mut self.free) > 0;
         if slot.gone {
             while let Some(out) = self.slots[index].as_mut().and_then(|slot| slot.pending.pop_front()) {
-                self.discard(out.frame, DropReason::NoService);
+                self.turn_away(out, DropReason::NoService);
             }
         } else if slot.port.ingress().is_some() {
             slot.port.fill(&mut self.free, fill_target);
@@ -498,12 +522,12 @@ impl<R: Rings> Core<R> {
         }
     }
 
-    fn discard(&mut self, frame: Frame, reason: DropReason) {
+    pub(super) fn discard(&mut self, frame: Frame, reason: DropReason) {
         self.shared().stats.dropped(reason, frame.packet_len());
         self.release(frame);
     }
 
-    fn release(&mut self, frame: Frame) {
+    pub(super) fn release(&mut self, frame: Frame) {
         self.umem.note(&frame, Place::Free);
         self.free.push(frame);
     }

@@ -6,6 +6,7 @@ mod core;
 mod error;
 mod injecting;
 mod latency;
+mod reject;
 mod set;
 mod shared;
 mod stats;

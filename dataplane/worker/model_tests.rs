@@ -57,14 +57,18 @@ fn quieten() {
     });
 }
 
-/// Drops packets whose source port is odd; panics on 13.
+/// Drops packets whose source port is odd, and rejects every fourth; panics on 13.
 pub(super) struct Picky;
 
 impl Inspect for Picky {
     fn run(&mut self, _now_ns: u64, _chain: u16, packets: &mut [Packet], _chunks: &[Chunk]) {
         for packet in packets {
             assert_ne!(packet.src_port, 13, "a module that takes the host down");
-            packet.verdict = if packet.src_port % 2 == 1 { verdict::DROP } else { verdict::PASS };
+            packet.verdict = match packet.src_port % 4 {
+                1 => verdict::DROP,
+                3 => verdict::REJECT,
+                _ => verdict::PASS,
+            };
         }
     }
 }
@@ -106,7 +110,7 @@ fn device(n: usize) -> u32 {
     100 + u32::try_from(n).unwrap()
 }
 
-/// A UDP packet to service `n`.
+/// A UDP packet to service `n`, or a TCP segment from source ports above 31.
 fn packet(n: u8, src_port: u16, ttl: u8) -> Vec<u8> {
     let mut bytes = vec![0; 60];
     bytes[..6].copy_from_slice(&HOST.0);
@@ -120,6 +124,10 @@ fn packet(n: u8, src_port: u16, ttl: u8) -> Vec<u8> {
     bytes[34..36].copy_from_slice(&src_port.to_be_bytes());
     bytes[36..38].copy_from_slice(&[0, 53]);
     bytes[39] = 26;
+    if src_port > 31 {
+        bytes[23] = 6;
+        bytes[38..50].copy_from_slice(&[0, 0, 0, 5, 0, 0, 0, 7, 0x50, 0x10, 0, 0]);
+    }
     bytes
 }
 
@@ -258,11 +266,15 @@ impl World {
         let sum = |of: fn(&WorkerStatus) -> u64| stats.iter().map(of).sum::<u64>();
         let counts = self.umem.counts();
         let dropped = sum(|worker| worker.drops.iter().map(|drop| drop.value.packets).sum());
+        let made: u64 = self.cores.iter().map(|core| core.shared().stats.replies_made()).sum();
         assert_eq!(
-            sum(|worker| worker.rx.packets),
-            sum(|worker| worker.tx.packets) + dropped + counts.rx + counts.mailbox
+            sum(|worker| worker.rx.packets) + made,
+            sum(|worker| worker.tx.packets + worker.replies.sent + worker.replies.lost)
+                + dropped
+                + counts.rx
+                + counts.mailbox
         );
-        assert_eq!(sum(|worker| worker.latency.count), sum(|worker| worker.tx.packets));
+        assert_eq!(sum(|worker| worker.latency.count), sum(|worker| worker.tx.packets + worker.replies.sent));
         let devices = self.lane.devices();
         assert_eq!(sum(|worker| worker.injected), devices.wire.len() as u64 + devices.lost);
         assert_eq!(
@@ -275,8 +287,9 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..40 {
             for n in 0..2 {
-                let out = self.out[n];
-                self.rings(n, out).transmit(RING as usize);
+                for port in [self.out[n], PortId(u16::try_from(n).unwrap())] {
+                    self.rings(n, port).transmit(RING as usize);
+                }
             }
             self.turn(0);
             self.turn(1);
@@ -421,7 +434,7 @@ fn every_packet_is_counted_once() {
     let mut world = World::new();
     world.turn(0);
     world.arrive(0, &packet(0, 2, 64), 8); // forwarded
-    world.arrive(0, &packet(0, 3, 64), 7); // the module's
+    world.arrive(0, &packet(0, 5, 64), 7); // the module's
     world.arrive(0, &packet(9, 2, 64), 6); // no such service
     world.arrive(0, &packet(0, 2, 1), 5); // routed no further
     world.arrive(0, &[1, 2, 3], 4); // no packet
@@ -439,6 +452,58 @@ fn every_packet_is_counted_once() {
     assert_eq!(world.cores[0].shared().stats.service(0).packets, 8);
     assert_eq!((status.latency.count, status.core), (8, Some(1)));
     assert_eq!(status.frames.iter().map(|place| place.value).sum::<u64>(), 512, "{:?}", status.frames);
+}
+
+#[test]
+fn both_ends_of_a_rejected_connection_are_told() {
+    let mut world = World::new();
+    world.turn(0);
+    world.arrive(0, &packet(0, 35, 64), 3);
+    world.turn(0);
+    let sent = |world: &mut World, port: PortId| {
+        world.rings(0, port).transmit(64);
+        let wire = std::mem::take(&mut world.rings(0, port).wire);
+        let read = |at: &Descriptor| {
+            let frame = world.umem.claim(at.addr, at.len, Place::Tx(port), Place::Tx(port)).unwrap();
+            world.umem.bytes(&frame).to_vec()
+        };
+        wire.iter().map(read).collect::<Vec<_>>()
+    };
+    let out = world.out[0];
+    let (back, on) = (sent(&mut world, PortId(0)), sent(&mut world, out));
+    assert_eq!((back.len(), on.len()), (3, 3));
+    let [back, on] = [&back[0], &on[0]].map(|bytes| match wire::parse(bytes) {
+        wire::Frame::Ip(headers) => (headers.src_port, headers.dst_port, bytes[..12].to_vec(), bytes[38..48].to_vec()),
+        other => panic!("{other:?}"),
+    });
+    let macs = |dst: [u8; 6], src: [u8; 6]| [dst, src].concat();
+    assert_eq!(back, (53, 35, macs([0; 6], HOST.0), vec![0, 0, 0, 7, 0, 0, 0, 0, 0x50, 4]));
+    assert_eq!(on, (35, 53, macs([4; 6], [6; 6]), vec![0, 0, 0, 5, 0, 0, 0, 7, 0x50, 0x14]));
+    world.turn(0);
+    let status = world.cores[0].shared().stats.read(0, None);
+    assert_eq!((status.replies.sent, status.replies.lost, status.tx.packets), (6, 0, 0));
+    assert_eq!(status.drops.iter().find(|drop| drop.name == "rejected").unwrap().value.packets, 3);
+    world.settle();
+    world.check();
+}
+
+#[test]
+fn errors_about_rejected_datagrams_keep_to_their_rate_and_replies_without_a_way_are_lost() {
+    let mut world = World::new();
+    world.turn(0);
+    for _ in 0..2 {
+        world.arrive(0, &packet(0, 3, 64), 30);
+        world.turn(0);
+    }
+    let replies = |world: &World| world.cores[0].shared().stats.read(0, None).replies;
+    world.settle();
+    assert_eq!((replies(&world).sent, replies(&world).held_back, replies(&world).lost), (50, 10, 0));
+    // Connections to a service that is not there: the sender alone is told.
+    world.arrive(0, &packet(9, 35, 64), 4);
+    world.turn(0);
+    world.settle();
+    assert_eq!((replies(&world).sent, replies(&world).lost), (54, 4));
+    world.check();
 }
 
 #[test]
@@ -491,7 +556,7 @@ fn a_turn_allocates_nothing() {
         // Forwarded, by the other worker too, dropped by the module, for nobody, and no packet.
         world.arrive(0, &packet(0, 2, 64), 8);
         world.arrive(0, &packet(1, 2, 64), 8);
-        world.arrive(0, &packet(0, 3, 64), 4);
+        world.arrive(0, &packet(0, 5, 64), 4);
         world.arrive(0, &packet(9, 2, 64), 4);
         world.arrive(0, &[1, 2, 3], 2);
         let allocations = allocations(|| {

@@ -7,12 +7,15 @@ use crate::{
     counter::{Pair, add},
     egress::Injected,
     flow::TableCounts,
-    plane::{Count, FlowTableStatus, Named, WorkerStatus},
+    plane::{Count, FlowTableStatus, Named, Replies, WorkerStatus},
     process::{DropReason, Tally},
 };
 
 /// Services that have counters of their own; higher indices are forwarded but not counted singly.
 pub const MAX_SERVICES: usize = 1024;
+
+/// In place of a service's index: a reply to a rejected packet, which is no packet that was forwarded.
+pub(super) const REPLY: u16 = u16::MAX;
 
 /// Names of the places that a worker's frames are in, in the order of [`Stats::set_frames`].
 const PLACES: [&str; 5] = ["free", "fill", "rx", "tx", "mailbox"];
@@ -34,6 +37,8 @@ pub(super) struct Stats {
     inject_broken: AtomicU64,
     cleared: AtomicU64,
     granted: AtomicU64,
+    /// Replies to rejected packets: made, put on a TX ring or injected, lost, held back.
+    replies: [AtomicU64; 4],
     /// Flows now, entered, expired, evicted.
     flows: [AtomicU64; 4],
     frames: [AtomicU64; PLACES.len()],
@@ -76,6 +81,7 @@ impl Stats {
             inject_broken: AtomicU64::new(0),
             cleared: AtomicU64::new(0),
             granted: AtomicU64::new(0),
+            replies: Default::default(),
             flows: Default::default(),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
@@ -93,6 +99,27 @@ impl Stats {
         add(&self.panics, tally.panics);
         add(&self.cleared, tally.cleared);
         add(&self.granted, tally.granted);
+    }
+
+    /// A reply is to be sent.
+    pub(super) fn reply_made(&self) {
+        add(&self.replies[0], 1);
+    }
+
+    /// A reply found no frame, no room or no way.
+    pub(super) fn reply_lost(&self) {
+        add(&self.replies[2], 1);
+    }
+
+    /// Replies that were made.
+    #[cfg(test)]
+    pub(super) fn replies_made(&self) -> u64 {
+        self.replies[0].load(Relaxed)
+    }
+
+    /// A reply was not sent, to keep to the rate.
+    pub(super) fn reply_held_back(&self) {
+        add(&self.replies[3], 1);
     }
 
     /// What the flow table counts.
@@ -121,8 +148,11 @@ impl Stats {
         self.inject_broken.load(Relaxed)
     }
 
-    /// Packets were put on a TX ring toward their service, or into a lane.
+    /// Packets were put on a TX ring toward their service, or into a lane; or replies to rejected packets were.
     pub(super) fn sent(&self, row: Row) {
+        if row.service == REPLY {
+            return add(&self.replies[1], row.packets);
+        }
         self.tx.add(row.packets, row.bytes);
         if let Some(pair) = self.services.get(usize::from(row.service)) {
             pair.add(row.packets, row.bytes);
@@ -144,6 +174,11 @@ impl Stats {
     /// Chains that panicked.
     pub(super) fn panics(&self) -> u64 {
         self.panics.load(Relaxed)
+    }
+
+    fn replies(&self) -> Replies {
+        let [sent, lost, held_back] = [1, 2, 3].map(|at| self.replies[at].load(Relaxed));
+        Replies { sent, lost, held_back }
     }
 
     fn flow_table(&self) -> FlowTableStatus {
@@ -168,6 +203,7 @@ impl Stats {
             checksums_repaired: self.checksums_repaired.load(Relaxed),
             reclassified: self.reclassified.load(Relaxed),
             monitored: self.monitored.load(Relaxed),
+            replies: self.replies(),
             injected: self.injected.load(Relaxed),
             inject_lost: self.inject_lost.load(Relaxed),
             inject_calls: self.inject_calls.load(Relaxed),

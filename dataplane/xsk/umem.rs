@@ -195,6 +195,20 @@ impl Umem {
         prefetch(self.at(frame.addr));
     }
 
+    /// Give the packet in `frame` another length; its bytes up to there are whatever they were. False, and nothing has
+    /// changed, when that is more than the frame has room for.
+    ///
+    /// # Panics
+    /// When the frame is of another UMEM.
+    #[must_use]
+    pub(crate) fn resize(&self, frame: &mut Frame, len: usize) -> bool {
+        self.guard(frame);
+        let start = frame.addr as usize & ((1 << self.0.shift) - 1);
+        let fits = u16::try_from(len).ok().filter(|_| start + len <= 1 << self.0.shift);
+        frame.len = fits.unwrap_or(frame.len);
+        fits.is_some()
+    }
+
     /// What the XDP program wrote in front of the packet. It is wiped on the way, so that it is never believed twice.
     ///
     /// # Panics

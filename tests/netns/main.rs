@@ -16,6 +16,7 @@ mod inspection;
 mod interfaces;
 mod modules;
 mod offload;
+mod reject;
 mod rules;
 mod services;
 mod sets;

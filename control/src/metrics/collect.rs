@@ -129,6 +129,10 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
         sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
+        let replies = worker.replies;
+        for (outcome, count) in [("sent", replies.sent), ("lost", replies.lost), ("held_back", replies.held_back)] {
+            sink.set(&t::WORKER_REPLIES, &[&index, outcome], count);
+        }
         sink.set(&t::WORKER_INJECTED, &[&index], worker.injected);
         sink.set(&t::WORKER_INJECT_LOST, &[&index], worker.inject_lost);
         sink.set(&t::WORKER_INJECT_CALLS, &[&index], worker.inject_calls);

@@ -105,6 +105,8 @@ metrics_table! {
         "Packets whose rule the kernel could not hand over, classified by the worker.";
     WORKER_MONITORED: Counter Count "secuxflow_worker_monitored_total" ["worker"]
         "Packets that a module would have dropped; forwarded, in monitor mode.";
+    WORKER_REPLIES: Counter Count "secuxflow_worker_replies_total" ["worker", "outcome"]
+        "TCP resets and ICMP errors about packets that modules rejected, by outcome: sent, lost (no frame, no room or no way), held_back (ICMP's rate).";
     WORKER_INJECTED: Counter Count "secuxflow_worker_injected_packets_total" ["worker"]
         "Of the packets a worker sent, those that it injected.";
     WORKER_INJECT_LOST: Counter Count "secuxflow_worker_inject_lost_packets_total" ["worker"]

@@ -84,6 +84,7 @@ fn samples_have_the_values_types_and_base_units() {
         "# TYPE secuxflow_module_gauge gauge",
         "secuxflow_module_gauge{module=\"waf\",name=\"flows\"} 32",
         "secuxflow_alert_fields_dropped_total 2",
+        "secuxflow_worker_replies_total{worker=\"0\",outcome=\"held_back\"} 43",
         "secuxflow_service_up{service=\"web\"} 1",
         "secuxflow_alerts_dropped_total 1",
         "secuxflow_alert_write_errors_total 2",

@@ -1,0 +1,142 @@
+//! Header fields of a message.
+
+use alloc::vec::Vec;
+
+/// A field.
+#[derive(Debug, Default)]
+pub struct Header {
+    /// `Name: value`, as `http.request_header` shows it.
+    line: Vec<u8>,
+    /// Length of the name in it.
+    name: usize,
+    /// Where the value begins in it.
+    value: usize,
+}
+
+impl Header {
+    fn new(name: &[u8], value: &[u8]) -> Self {
+        let mut line = Vec::with_capacity(name.len() + value.len() + 2);
+        line.extend_from_slice(name);
+        line.extend_from_slice(b": ");
+        line.extend_from_slice(value);
+        Self { line, name: name.len(), value: name.len() + 2 }
+    }
+
+    /// `Name: value`
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The name as sent.
+    pub fn name(&self) -> &[u8] {
+        &self.line[..self.name]
+    }
+
+    /// The value, blanks around it removed.
+    pub fn value(&self) -> &[u8] {
+        &self.line[self.value..]
+    }
+}
+
+/// The fields of a message; those of the same name are joined by `, `.
+#[derive(Debug, Default)]
+pub struct Headers {
+    fields: Vec<Header>,
+    raw: Vec<u8>,
+    normalised: Vec<u8>,
+    names: Vec<u8>,
+    start: Vec<u8>,
+    complete: bool,
+}
+
+/// Most fields of a message; further ones are left out.
+const MOST: usize = 256;
+
+impl Headers {
+    /// Add a field as sent. One of a known name is joined to the first.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        match self.fields.iter().position(|field| field.name().eq_ignore_ascii_case(name)) {
+            Some(at) => {
+                let line = &mut self.fields[at].line;
+                line.extend_from_slice(b", ");
+                line.extend_from_slice(value);
+            }
+            None if self.fields.len() < MOST => self.fields.push(Header::new(name, value)),
+            None => {}
+        }
+    }
+
+    /// Add bytes as sent.
+    pub fn add_raw(&mut self, raw: &[u8]) {
+        self.raw.extend_from_slice(raw);
+    }
+
+    /// The headers have ended after `line`: make what is shown of them as a whole.
+    pub fn finish(&mut self, line: &[u8]) {
+        self.complete = true;
+        self.names.extend_from_slice(b"\r\n");
+        self.start.extend_from_slice(line);
+        self.start.extend_from_slice(b"\r\n");
+        for field in &self.fields {
+            self.names.extend_from_slice(field.name());
+            self.names.extend_from_slice(b"\r\n");
+            self.start.extend_from_slice(field.line());
+            self.start.extend_from_slice(b"\r\n");
+            if !field.name().eq_ignore_ascii_case(b"cookie") && !field.name().eq_ignore_ascii_case(b"set-cookie") {
+                self.normalised.extend_from_slice(field.line());
+                self.normalised.extend_from_slice(b"\r\n");
+            }
+        }
+        self.names.extend_from_slice(b"\r\n");
+        self.start.extend_from_slice(b"\r\n");
+    }
+
+    fn some(&self, bytes: &[u8]) -> bool {
+        self.complete && !bytes.is_empty() && !self.fields.is_empty()
+    }
+
+    /// `Name: value` and line end for each but cookies.
+    pub fn normalised(&self) -> Option<&[u8]> {
+        self.some(&self.normalised).then_some(&self.normalised[..])
+    }
+
+    /// As sent.
+    pub fn raw(&self) -> Option<&[u8]> {
+        self.some(&self.raw).then_some(&self.raw[..])
+    }
+
+    /// Names between line ends.
+    pub fn names(&self) -> Option<&[u8]> {
+        self.some(&self.names).then_some(&self.names[..])
+    }
+
+    /// First line and fields.
+    pub fn start(&self) -> Option<&[u8]> {
+        self.complete.then_some(&self.start[..])
+    }
+
+    /// The value of the field `name`, which is in lower case.
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.fields.iter().find(|field| field.name().eq_ignore_ascii_case(name)).map(Header::value)
+    }
+
+    /// The value of the field `name` as a decision about the body needs it: NUL bytes, which some clients overlook, are left
+    /// out of names and values.
+    pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let plain = |text: &[u8]| text.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>();
+        self.fields
+            .iter()
+            .find(|field| plain(field.name()).eq_ignore_ascii_case(name))
+            .map(|field| plain(field.value()))
+    }
+
+    /// Field number `nth`.
+    pub fn nth(&self, nth: usize) -> Option<&Header> {
+        self.fields.get(nth)
+    }
+
+    /// Bytes that they take.
+    pub fn memory(&self) -> usize {
+        4 * self.raw.capacity()
+    }
+}

@@ -1,0 +1,5 @@
+//! Rules against data.
+
+pub mod bytes;
+pub mod inspect;
+pub mod prefilter;

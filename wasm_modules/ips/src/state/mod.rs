@@ -1,0 +1,6 @@
+//! What is kept between packets: of flows, of addresses, of thresholds. All of it is bounded.
+
+pub mod flow;
+pub mod hosts;
+pub mod lru;
+pub mod threshold;

@@ -1,0 +1,76 @@
+//! `application/x-www-form-urlencoded`, in a query or as a body.
+
+use alloc::vec::Vec;
+
+use super::{Collected, NAME, PIECE, arg};
+use crate::{checks::protocol as rules, inspector::Inspector, normalise::percent};
+
+/// A form that comes in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Form {
+    name: Vec<u8>,
+    value: Collected,
+    in_value: bool,
+}
+
+impl Form {
+    pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
+        while !bytes.is_empty() {
+            let in_value = self.in_value;
+            let end = bytes.iter().position(|byte| *byte == b'&' || (!in_value && *byte == b'='));
+            let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            self.take(piece, to);
+            match rest.first() {
+                None => return,
+                Some(b'&') => self.end(to),
+                Some(_) => self.in_value = true,
+            }
+            bytes = &rest[1..];
+        }
+    }
+
+    fn take(&mut self, piece: &[u8], to: &mut Inspector<'_>) {
+        if self.in_value {
+            let name = &self.name;
+            self.value.extend(piece, |value| decoded(name, value, to));
+        } else {
+            // A name without end is a value: nothing of it may be lost.
+            let room = PIECE - self.name.len();
+            self.name.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.len() > room {
+                self.in_value = true;
+                let name = &self.name;
+                self.value.extend(&piece[room..], |value| decoded(name, value, to));
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, to: &mut Inspector<'_>) {
+        if !self.in_value {
+            // A line's end behind the last parameter is an editor's.
+            let length = self.name.trim_ascii_end().len();
+            self.name.truncate(length);
+        }
+        if !self.name.is_empty() || self.in_value {
+            let name = &self.name;
+            self.value.finish(|value| decoded(name, value, to));
+        }
+        self.name.clear();
+        self.in_value = false;
+    }
+}
+
+/// The query of a request's target.
+pub(crate) fn query(text: &[u8], to: &mut Inspector<'_>) {
+    let mut form = Form::default();
+    form.push(text, to);
+    form.end(to);
+}
+
+fn decoded(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
+    rules::check_encoding(&name[..name.len().min(NAME)], value, to);
+    let (mut plain_name, mut plain) = (Vec::new(), Vec::new());
+    percent(name, true, &mut plain_name);
+    percent(value, true, &mut plain);
+    arg(&plain_name, &plain, to);
+}

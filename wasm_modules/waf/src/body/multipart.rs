@@ -1,0 +1,270 @@
+//! `multipart/form-data`: fields as parameters, names of files; what is in files is not looked at.
+
+use alloc::vec::Vec;
+
+use super::{Collected, NAME, arg};
+use crate::{
+    checks::protocol as rules,
+    finding::{Part, Place},
+    inspector::Inspector,
+};
+
+/// Longest line of a part's headers, and longest delimiter.
+const LINE: usize = 4_096;
+/// Longest boundary, as RFC 2046 has it.
+const BOUNDARY: usize = 70;
+const PLACE: Place<'static> = Place { part: Part::Body, name: b"multipart" };
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Before the first boundary.
+    Preamble,
+    Headers,
+    Content,
+    /// After the last boundary.
+    Epilogue,
+}
+
+/// A multipart body that comes in pieces.
+#[derive(Debug)]
+pub(crate) struct Multipart {
+    /// `--boundary`.
+    delimiter: Vec<u8>,
+    at: At,
+    /// The line at hand: of headers, or of content as long as it may be a delimiter.
+    line: Vec<u8>,
+    /// Whether the rest of the line is known to be no delimiter.
+    plain: bool,
+    name: Vec<u8>,
+    file: bool,
+    /// Whether anything came.
+    seen: bool,
+    value: Collected,
+    /// The end of a line, which belongs to the delimiter when one follows.
+    held: Vec<u8>,
+}
+
+impl Multipart {
+    /// With the boundary that the header Content-Type names; `None` where it names none that is valid.
+    pub(super) fn new(content_type: &[u8]) -> Option<Self> {
+        let boundary = parameter(content_type, b"boundary")?;
+        if boundary.is_empty() || boundary.len() > BOUNDARY {
+            return None;
+        }
+        Some(Self {
+            delimiter: [b"--", &boundary[..]].concat(),
+            at: At::Preamble,
+            line: Vec::new(),
+            plain: false,
+            name: Vec::new(),
+            file: false,
+            seen: false,
+            value: Collected::default(),
+            held: Vec::new(),
+        })
+    }
+
+    pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
+        self.seen |= !bytes.is_empty();
+        while !bytes.is_empty() && self.at != At::Epilogue {
+            let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+            let (piece, rest) = bytes.split_at(end);
+            bytes = rest;
+            self.piece(piece, to);
+            if piece.ends_with(b"\n") {
+                self.line_done(to);
+            }
+        }
+    }
+
+    /// Bytes of one line.
+    fn piece(&mut self, piece: &[u8], to: &mut Inspector<'_>) {
+        if self.plain {
+            self.content(piece, to);
+            return;
+        }
+        let room = LINE.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&piece[..piece.len().min(room)]);
+        if self.at == At::Headers {
+            return;
+        }
+        let known = self.line.len().min(self.delimiter.len());
+        if self.line[..known] != self.delimiter[..known] {
+            self.plain = true;
+            let line = core::mem::take(&mut self.line);
+            self.content(&line, to);
+            self.content(&piece[piece.len().min(room)..], to);
+        }
+    }
+
+    fn line_done(&mut self, to: &mut Inspector<'_>) {
+        let line = core::mem::take(&mut self.line);
+        if core::mem::take(&mut self.plain) {
+            return;
+        }
+        let text = line.trim_ascii_end();
+        if text.starts_with(&self.delimiter) && (self.at != At::Headers || text.len() <= self.delimiter.len() + 2) {
+            match &text[self.delimiter.len()..] {
+                b"" => self.next(At::Headers, to),
+                b"--" => self.next(At::Epilogue, to),
+                _ => self.content(&line, to),
+            }
+        } else if self.at == At::Headers {
+            if text.is_empty() {
+                self.at = At::Content;
+            } else {
+                self.header(text, to);
+            }
+        } else {
+            self.content(&line, to);
+        }
+    }
+
+    fn next(&mut self, at: At, to: &mut Inspector<'_>) {
+        self.field(to);
+        self.held.clear();
+        self.name.clear();
+        self.file = false;
+        self.at = at;
+    }
+
+    fn content(&mut self, bytes: &[u8], to: &mut Inspector<'_>) {
+        if self.at != At::Content || self.file {
+            return;
+        }
+        let name = &self.name;
+        let keep = match bytes {
+            [.., b'\r', b'\n'] => 2,
+            [.., b'\n' | b'\r'] => 1,
+            _ => 0,
+        };
+        if !self.held.is_empty() && !(bytes == b"\n" && self.held == b"\r") {
+            let held = core::mem::take(&mut self.held);
+            self.value.extend(&held, |piece| field(name, piece, to));
+        }
+        let (body, end) = bytes.split_at(bytes.len() - keep);
+        self.value.extend(body, |piece| field(name, piece, to));
+        self.held.extend_from_slice(end);
+    }
+
+    fn header(&mut self, line: &[u8], to: &mut Inspector<'_>) {
+        if line.iter().any(|byte| *byte < 0x20 && *byte != b'\t') {
+            to.report(&rules::PART_HEADER, PLACE, line);
+        }
+        let colon = line.iter().position(|byte| *byte == b':');
+        let Some(colon) = colon else {
+            to.report(&rules::PART_HEADER, PLACE, line);
+            return;
+        };
+        let (header, value) = (line[..colon].to_ascii_lowercase(), line[colon + 1..].trim_ascii());
+        if header.iter().any(|byte| !(0x21..0x7f).contains(byte)) {
+            to.report(&rules::PART_HEADER, PLACE, line);
+        }
+        match &header[..] {
+            b"content-disposition" => self.disposition(value, to),
+            b"content-type" => {
+                if let Some(charset) = parameter(value, b"charset") {
+                    if !rules::charset_allowed(&charset) {
+                        to.report(&rules::PART_CHARSET, PLACE, value);
+                    }
+                }
+            }
+            b"content-transfer-encoding" => to.report(&rules::PART_ENCODING, PLACE, value),
+            _ => {}
+        }
+    }
+
+    fn disposition(&mut self, value: &[u8], to: &mut Inspector<'_>) {
+        if let Some(name) = parameter(value, b"name") {
+            rules::check_file_name(&name, to);
+            self.name = name;
+            self.name.truncate(NAME);
+        }
+        for key in [&b"filename"[..], b"filename*"] {
+            if let Some(name) = parameter(value, key) {
+                self.file = true;
+                rules::check_file_name(&name, to);
+                to.value(Place { part: Part::FileName, name: &self.name }, &name);
+            }
+        }
+    }
+
+    fn field(&mut self, to: &mut Inspector<'_>) {
+        if self.at == At::Content && !self.file {
+            let name = &self.name;
+            self.value.finish(|piece| field(name, piece, to));
+        } else {
+            self.value.finish(|_| ());
+        }
+    }
+
+    pub(super) fn end(&mut self, to: &mut Inspector<'_>) {
+        if self.at != At::Epilogue {
+            self.piece_end(to);
+            if self.at != At::Epilogue {
+                if self.at == At::Preamble && !self.seen {
+                    return;
+                }
+                to.report(&rules::MULTIPART_UNCLOSED, PLACE, &self.delimiter);
+                let held = core::mem::take(&mut self.held);
+                let name = &self.name;
+                self.value.extend(&held, |piece| field(name, piece, to));
+                self.field(to);
+            }
+        }
+    }
+
+    /// A last line without its end.
+    fn piece_end(&mut self, to: &mut Inspector<'_>) {
+        if !self.line.is_empty() {
+            self.line_done(to);
+        }
+    }
+}
+
+fn field(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
+    if name == b"_charset_" && !rules::charset_allowed(value) {
+        to.report(&rules::PART_CHARSET, PLACE, value);
+    }
+    arg(name, value, to);
+}
+
+/// The value of parameter `key` in a header's value, quotes undone: `form-data; name="a"`.
+pub(crate) fn parameter(value: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = value;
+    loop {
+        let at = skip_to(rest, b';')?;
+        rest = rest[at + 1..].trim_ascii_start();
+        let equals = rest.iter().position(|byte| matches!(byte, b'=' | b';'))?;
+        let fits = rest[..equals].trim_ascii().eq_ignore_ascii_case(key) && rest[equals] == b'=';
+        if fits {
+            let value = rest[equals + 1..].trim_ascii_start();
+            let end = skip_to(value, b';').unwrap_or(value.len());
+            return Some(unquoted(value[..end].trim_ascii()));
+        }
+    }
+}
+
+/// Where the next `stop` outside of quotes is.
+fn skip_to(text: &[u8], stop: u8) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.iter().position(|&byte| {
+        if escaped {
+            escaped = false;
+        } else if quoted && byte == b'\\' {
+            escaped = true;
+        } else if byte == b'"' {
+            quoted = !quoted;
+        }
+        !quoted && byte == stop
+    })
+}
+
+/// Inner quotes away; a backslash stays, since browsers send it plain.
+fn unquoted(text: &[u8]) -> Vec<u8> {
+    match text {
+        [b'"', inner @ .., b'"'] => inner.to_vec(),
+        [b'"', inner @ ..] => inner.to_vec(),
+        _ => text.to_vec(),
+    }
+}

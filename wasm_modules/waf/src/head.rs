@@ -1,0 +1,239 @@
+//! The head of a request: its line and headers, with what is irregular about their form.
+
+use alloc::vec::Vec;
+
+use crate::{checks::protocol as rules, inspector::Rule};
+
+/// A header; of a folded one all lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header<'a> {
+    /// As it came.
+    pub(crate) name: &'a [u8],
+    /// Without the space around it.
+    pub(crate) value: &'a [u8],
+}
+
+/// A head taken apart.
+#[derive(Debug, Default)]
+pub(crate) struct Head<'a> {
+    pub(crate) line: &'a [u8],
+    pub(crate) method: &'a [u8],
+    pub(crate) target: &'a [u8],
+    pub(crate) version: &'a [u8],
+    pub(crate) headers: Vec<Header<'a>>,
+    /// What is irregular, with the line that it is in.
+    pub(crate) irregular: Vec<(&'static Rule, &'a [u8])>,
+}
+
+impl<'a> Head<'a> {
+    /// Values of all headers of this name, in their order.
+    pub(crate) fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
+        self.headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|header| header.value)
+    }
+
+    /// Value of the first header of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+}
+
+/// Bytes of a header's name or a method, RFC 9110 `tchar`.
+pub(crate) fn token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Take a head apart, the empty line at its end included. Nothing is refused: what a server may read in another way is noted.
+pub(crate) fn parse(text: &[u8]) -> Head<'_> {
+    let mut head = Head::default();
+    let mut start = 0;
+    let mut first = true;
+    for end in text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at) {
+        let full = &text[start..end];
+        let line = full.strip_suffix(b"\r").unwrap_or(full);
+        start = end + 1;
+        if line.len() == full.len() {
+            head.irregular.push((&rules::BARE_LF, line));
+        }
+        if line.contains(&b'\r') {
+            head.irregular.push((&rules::BARE_CR, line));
+        }
+        if line.contains(&0) {
+            head.irregular.push((&rules::NUL, line));
+        }
+        if line.is_empty() {
+            break;
+        }
+        if core::mem::replace(&mut first, false) {
+            request_line(line, &mut head)
+        } else {
+            header(line, text, &mut head)
+        }
+    }
+    head
+}
+
+fn request_line<'a>(line: &'a [u8], head: &mut Head<'a>) {
+    head.line = line;
+    let mut parts = line.splitn(3, |byte| *byte == b' ');
+    head.method = parts.next().unwrap_or_default();
+    head.target = parts.next().unwrap_or_default();
+    head.version = parts.next().unwrap_or_default();
+    let version =
+        matches!(head.version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] | b"HTTP/2" | b"HTTP/3");
+    let target = match head.target {
+        [b'/', ..] => true,
+        b"*" => head.method == b"OPTIONS",
+        _ if head.method == b"CONNECT" => !head.target.is_empty(),
+        target => absolute(target),
+    };
+    if head.method.is_empty() || !head.method.iter().all(|byte| token(*byte)) || !version || !target {
+        head.irregular.push((&rules::REQUEST_LINE, line));
+    }
+    // A version that is further back still ends the line for a server that splits at the last space.
+    if let Some(at) = head.version.windows(6).rposition(|window| window == b" HTTP/") {
+        let begin = head.method.len() + 1;
+        let end = head.line.len() - (head.version.len() - at);
+        head.target = &head.line[begin..end];
+        head.version = &head.version[at + 1..];
+    }
+}
+
+/// `http://host/…`.
+fn absolute(target: &[u8]) -> bool {
+    let scheme = target.iter().position(|byte| *byte == b':').unwrap_or(0);
+    scheme > 0
+        && target[..scheme].iter().all(u8::is_ascii_alphanumeric)
+        && target[scheme..].starts_with(b"://")
+        && target[scheme + 3..].contains(&b'/')
+}
+
+fn header<'a>(line: &'a [u8], text: &'a [u8], head: &mut Head<'a>) {
+    if matches!(line[0], b' ' | b'\t') {
+        head.irregular.push((&rules::FOLDED, line));
+        if let Some(last) = head.headers.last_mut() {
+            // Both are slices of the same text: the folded value is what lies from its start to this line's end.
+            let begin = last.value.as_ptr() as usize - text.as_ptr() as usize;
+            let end = line.as_ptr() as usize - text.as_ptr() as usize + line.len();
+            last.value = &text[begin..end];
+        }
+        return;
+    }
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        head.irregular.push((&rules::NO_COLON, line));
+        return;
+    };
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if name.is_empty() || !name.trim_ascii_end().iter().all(|byte| token(*byte)) {
+        head.irregular.push((&rules::HEADER_NAME, line));
+    }
+    if name.trim_ascii_end().len() != name.len() {
+        head.irregular.push((&rules::SPACE_BEFORE_COLON, line));
+    }
+    head.headers.push(Header { name: name.trim_ascii_end(), value });
+}
+
+/// How a body is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    Chunked,
+    /// To the end of the connection.
+    ToEnd,
+}
+
+/// What Content-Length and Transfer-Encoding say, and what is doubtful about it. Where servers disagree the first that
+/// holds is taken: chunked, then the first length.
+pub(crate) fn framing(head: &Head<'_>, mut doubt: impl FnMut(&'static Rule, &[u8])) -> Framing {
+    let mut chunked = false;
+    for (number, value) in head.all("transfer-encoding").enumerate() {
+        let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+        chunked |= last.eq_ignore_ascii_case(b"chunked");
+        let regular = [&b"chunked"[..], b"gzip, chunked", b"deflate, chunked", b"identity"];
+        if number > 0 || !regular.iter().any(|known| value.eq_ignore_ascii_case(known)) {
+            doubt(&rules::TRANSFER_ENCODING, value);
+        }
+    }
+    let mut length = None;
+    for value in head.all("content-length") {
+        let number = value
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| core::str::from_utf8(value).ok()?.parse::<u64>().ok())
+            .flatten();
+        match number {
+            None => doubt(&rules::CONTENT_LENGTH, value),
+            Some(_) if length.is_some() => doubt(&rules::TWO_LENGTHS, value),
+            Some(_) => length = number,
+        }
+    }
+    let has_encoding = head.get("transfer-encoding").is_some();
+    if has_encoding && head.get("content-length").is_some() {
+        doubt(&rules::LENGTH_AND_ENCODING, head.get("transfer-encoding").unwrap_or_default());
+    }
+    if has_encoding && head.version == b"HTTP/1.0" {
+        doubt(&rules::TRANSFER_ENCODING, head.version);
+    }
+    if chunked { Framing::Chunked } else { length.map_or(Framing::ToEnd, Framing::Length) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn irregular(text: &str) -> Vec<u32> {
+        parse(text.as_bytes()).irregular.iter().map(|(rule, _)| rule.id).collect()
+    }
+
+    #[test]
+    fn heads_are_taken_apart() {
+        let head = parse(b"GET /a?b HTTP/1.1\r\nHost: h\r\nX:  y z \r\n\r\n");
+        assert_eq!((head.method, head.target, head.version), (&b"GET"[..], &b"/a?b"[..], &b"HTTP/1.1"[..]));
+        assert_eq!(head.get("x"), Some(&b"y z"[..]));
+        assert!(head.irregular.is_empty());
+        let folded = parse(b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n");
+        assert_eq!(folded.get("x"), Some(&b"a\r\n b"[..]));
+        assert_eq!(parse(b"GET /a b c HTTP/1.0\r\n\r\n").target, b"/a b c");
+    }
+
+    #[test]
+    fn irregular_heads_are_noted() {
+        for (text, id) in [
+            ("GET / HTTP/1.1\nHost: h\n\n", rules::BARE_LF.id),
+            ("GET / HTTP/1.1\r\nHost: h\rX: y\r\n\r\n", rules::BARE_CR.id),
+            ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", rules::SPACE_BEFORE_COLON.id),
+            ("GET / HTTP/1.1\r\nHost: h\r\n x\r\n\r\n", rules::FOLDED.id),
+            ("GET / HTTP/1.1\r\nHost\r\n\r\n", rules::NO_COLON.id),
+            ("GET / HTTP/1.1\r\nHo@st: h\r\n\r\n", rules::HEADER_NAME.id),
+            ("GET / HTTP/1.1\r\nHost: \0\r\n\r\n", rules::NUL.id),
+            ("GET / HTTPS/1.1\r\n\r\n", rules::REQUEST_LINE.id),
+            ("G@T / HTTP/1.1\r\n\r\n", rules::REQUEST_LINE.id),
+        ] {
+            assert!(irregular(text).contains(&id), "{text:?}: {:?}", irregular(text));
+        }
+        assert!(irregular("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").is_empty());
+        assert!(irregular("GET http://h/x HTTP/1.1\r\nHost: h\r\n\r\n").is_empty());
+    }
+
+    #[test]
+    fn framing_is_taken_and_doubted() {
+        for (headers, framing_is, doubts) in [
+            ("Content-Length: 5", Framing::Length(5), &[][..]),
+            ("Transfer-Encoding: chunked", Framing::Chunked, &[]),
+            ("", Framing::ToEnd, &[]),
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", Framing::Chunked, &[rules::LENGTH_AND_ENCODING.id]),
+            ("Content-Length: 5\r\nContent-Length: 6", Framing::Length(5), &[rules::TWO_LENGTHS.id]),
+            ("Content-Length: +5", Framing::ToEnd, &[rules::CONTENT_LENGTH.id]),
+            ("Transfer-Encoding: xchunked", Framing::ToEnd, &[rules::TRANSFER_ENCODING.id]),
+            ("Transfer-Encoding: chunked, identity", Framing::ToEnd, &[rules::TRANSFER_ENCODING.id]),
+        ] {
+            let text = alloc::format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n");
+            let mut found = Vec::new();
+            assert_eq!(framing(&parse(text.as_bytes()), |rule, _| found.push(rule.id)), framing_is, "{headers}");
+            assert_eq!(found, doubts, "{headers}");
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Normal forms of a value: what an application behind would make of it, in small letters.
+//!
+//! `raw` is the value in small letters. `text` has every encoding undone: percent (twice), `%uXXXX`, HTML entities,
+//! escapes of JavaScript, overlong and full-width UTF-8, NUL. From `text` come `comments` (those of SQL gone), `command`
+//! (what a shell reads over) and `path` (slashes, dots and path parameters).
+
+use alloc::vec::Vec;
+
+/// What bytes a value has, as bits: they say which forms can differ.
+pub(crate) mod class {
+    /// `%`
+    pub(crate) const PERCENT: u16 = 1;
+    /// `&`
+    pub(crate) const AMPERSAND: u16 = 2;
+    /// `\`
+    pub(crate) const BACKSLASH: u16 = 4;
+    /// Quotes and what else a shell reads over.
+    pub(crate) const SHELL: u16 = 8;
+    /// `/`
+    pub(crate) const SLASH: u16 = 16;
+    /// NUL.
+    pub(crate) const NUL: u16 = 32;
+    /// A byte of a character outside of ASCII.
+    pub(crate) const HIGH: u16 = 64;
+    /// What a form of its own may come of.
+    pub(crate) const ENCODED: u16 = PERCENT | AMPERSAND | BACKSLASH | NUL | HIGH;
+    /// Anything but letters, digits, space and `_ - . ,`.
+    pub(crate) const SPECIAL: u16 = 128;
+    /// An end of a line.
+    pub(crate) const LINE: u16 = 256;
+    /// What stands in a command's line beside its words.
+    pub(crate) const PHRASE: u16 = 512;
+}
+
+const CLASSES: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = match b {
+            b'%' => class::PERCENT,
+            b'&' => class::AMPERSAND | class::PHRASE,
+            b'\\' => class::BACKSLASH | class::SHELL | class::PHRASE,
+            b'^' | b'$' | b'`' | b'{' | b'@' => class::SHELL | class::PHRASE,
+            b'\'' | b'"' => class::SHELL,
+            b'/' => class::SLASH | class::PHRASE,
+            b'|' | b';' | b'<' | b'>' | b'=' | b'[' => class::PHRASE,
+            b'\n' | b'\r' => class::LINE,
+            0 => class::NUL,
+            0x80.. => class::HIGH,
+            _ => 0,
+        };
+        if b < 0x80 && !matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'_' | b'-' | b'.' | b',') {
+            table[byte] |= class::SPECIAL;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Classes of all bytes of `value`.
+pub(crate) fn classes(value: &[u8]) -> u16 {
+    value.iter().fold(0, |all, &byte| all | CLASSES[usize::from(byte)])
+}
+
+pub(crate) fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The number that `digits` hexadecimal digits at `at` write.
+fn hex_at(text: &[u8], at: usize, digits: usize) -> Option<u32> {
+    text.get(at..at + digits)?.iter().try_fold(0, |number, &byte| Some(number << 4 | u32::from(hex(byte)?)))
+}
+
+/// Percent decoding as a form has it: `%XX`, and `+` for a space where `plus` says so.
+pub(crate) fn percent(text: &[u8], plus: bool, out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let (byte, step) = match text[at] {
+            b'%' => match (hex_at(text, at + 1, 2), hex_at(text, at + 2, 4)) {
+                (Some(value), _) => (value, 3),
+                (None, Some(value)) if matches!(text[at + 1], b'u' | b'U') => (value, 6),
+                _ => (u32::from(b'%'), 1),
+            },
+            b'+' if plus => (u32::from(b' '), 1),
+            byte => (u32::from(byte), 1),
+        };
+        if step == 6 {
+            push(out, byte)
+        } else {
+            out.push(byte.to_le_bytes()[0])
+        }
+        at += step;
+    }
+}
+
+/// A character, the full-width forms of ASCII as ASCII, spaces of all kinds as one.
+fn push(out: &mut Vec<u8>, code: u32) {
+    match code {
+        0x00..0x80 => out.push(code.to_le_bytes()[0]),
+        0xff01..=0xff5e => out.push((code - 0xfee0).to_le_bytes()[0]),
+        0xa0 | 0x2000..=0x200a | 0x3000 => out.push(b' '),
+        0x200b..=0x200d | 0xfeff => {}
+        _ => {
+            let mut buffer = [0; 4];
+            out.extend(char::from_u32(code).unwrap_or('\u{fffd}').encode_utf8(&mut buffer).as_bytes());
+        }
+    }
+}
+
+pub(crate) fn lower(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend(text.iter().map(u8::to_ascii_lowercase));
+}
+
+/// Runs of white space as one space each.
+pub(crate) fn one_space(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(text.len());
+    let mut white = false;
+    for &byte in text {
+        let now = matches!(byte, b'\t'..=b'\r' | b' ');
+        if !(now && white) {
+            out.push(if now { b' ' } else { byte });
+        }
+        white = now;
+    }
+}
+
+/// Undo in place, with `spare` to work in, every encoding that `classes` says can be there; then small letters again.
+pub(crate) fn text(value: &mut Vec<u8>, classes: u16, spare: &mut Vec<u8>) {
+    if classes & class::PERCENT != 0 {
+        for _ in 0..2 {
+            if !value.contains(&b'%') {
+                break;
+            }
+            percent(value, false, spare);
+            core::mem::swap(value, spare);
+        }
+    }
+    if classes & (class::AMPERSAND | class::PERCENT) != 0 && value.contains(&b'&') {
+        entities(value, spare);
+        core::mem::swap(value, spare);
+    }
+    if classes & (class::BACKSLASH | class::PERCENT | class::AMPERSAND) != 0 && value.contains(&b'\\') {
+        escapes(value, spare);
+        core::mem::swap(value, spare);
+    }
+    if classes & (class::HIGH | class::PERCENT) != 0 && value.iter().any(|byte| *byte >= 0x80) {
+        utf8(value, spare);
+        core::mem::swap(value, spare);
+    }
+    value.retain(|byte| *byte != 0);
+    value.make_ascii_lowercase();
+}
+
+/// HTML's entities, with or without the semicolon.
+fn entities(text: &[u8], out: &mut Vec<u8>) {
+    const NAMED: [(&[u8], u8); 22] = [
+        (b"lt", b'<'),
+        (b"gt", b'>'),
+        (b"quot", b'"'),
+        (b"apos", b'\''),
+        (b"amp", b'&'),
+        (b"colon", b':'),
+        (b"lpar", b'('),
+        (b"rpar", b')'),
+        (b"sol", b'/'),
+        (b"bsol", b'\\'),
+        (b"semi", b';'),
+        (b"tab", b'\t'),
+        (b"newline", b'\n'),
+        (b"nbsp", b' '),
+        (b"equals", b'='),
+        (b"grave", b'`'),
+        (b"lbrace", b'{'),
+        (b"rbrace", b'}'),
+        (b"lbrack", b'['),
+        (b"rbrack", b']'),
+        (b"period", b'.'),
+        (b"comma", b','),
+    ];
+    out.clear();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at + 1..];
+        if text[at] != b'&' {
+            out.push(text[at]);
+            at += 1;
+            continue;
+        }
+        let (code, digits) = match rest {
+            [b'#', b'x' | b'X', more @ ..] => number(more, 16).map_or((0, 0), |(code, digits)| (code, digits + 2)),
+            [b'#', more @ ..] => number(more, 10).map_or((0, 0), |(code, digits)| (code, digits + 1)),
+            _ => NAMED
+                .iter()
+                .find(|(name, _)| {
+                    rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name) && rest[name.len()] == b';'
+                })
+                .map_or((0, 0), |(name, byte)| (u32::from(*byte), name.len())),
+        };
+        if digits == 0 {
+            out.push(b'&');
+            at += 1;
+        } else {
+            push(out, code);
+            at += 1 + digits + usize::from(rest.get(digits) == Some(&b';'));
+        }
+    }
+}
+
+/// A number of at most 8 digits: value and how many digits.
+fn number(text: &[u8], radix: u32) -> Option<(u32, usize)> {
+    let digits = text.iter().take(8).take_while(|byte| char::from(**byte).is_digit(radix)).count();
+    let value = text[..digits].iter().fold(0_u32, |value, byte| {
+        value.wrapping_mul(radix).wrapping_add(char::from(*byte).to_digit(radix).unwrap_or(0))
+    });
+    (digits > 0).then_some((value, digits))
+}
+
+/// `\xHH`, `\uHHHH`, `\u{H}`. What else a backslash may stand for is left: it is also the separator of Windows' paths.
+fn escapes(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut at = 0;
+    while at < text.len() {
+        let found = match text[at..] {
+            [b'\\', b'x' | b'X', ..] => hex_at(text, at + 2, 2).map(|code| (code, 4)),
+            [b'\\', b'u' | b'U', b'{', ..] => number(&text[at + 3..], 16)
+                .filter(|(_, digits)| text.get(at + 3 + digits) == Some(&b'}'))
+                .map(|(code, digits)| (code, digits + 4)),
+            [b'\\', b'u' | b'U', ..] => hex_at(text, at + 2, 4).map(|code| (code, 6)),
+            _ => None,
+        };
+        if let Some((code, step)) = found {
+            push(out, code);
+            at += step;
+        } else {
+            out.push(text[at]);
+            at += 1;
+        }
+    }
+}
+
+/// Overlong forms and full-width characters as ASCII; anything else stays.
+fn utf8(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let low = |byte: u8| u32::from(byte & 0x3f);
+    let mut at = 0;
+    while at < text.len() {
+        let (code, step) = match text[at..] {
+            [a @ (0xc0 | 0xc1), b @ 0x80..=0xbf, ..] => (u32::from(a & 1) << 6 | low(b), 2),
+            [0xe0, b @ 0x80..=0x9f, c @ 0x80..=0xbf, ..] => (low(b) << 6 | low(c), 3),
+            [0xc2, 0xa0, ..] => (0xa0, 2),
+            [a @ (0xe2 | 0xe3 | 0xef), b @ 0x80..=0xbf, c @ 0x80..=0xbf, ..] => {
+                (u32::from(a & 0xf) << 12 | low(b) << 6 | low(c), 3)
+            }
+            _ => (0, 0),
+        };
+        if step == 0 {
+            out.push(text[at]);
+            at += 1;
+        } else {
+            push(out, code);
+            at += step;
+        }
+    }
+}
+
+/// SQL's comments as spaces, `/*! … */` as what is in it. False when there is none.
+pub(crate) fn comments(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let mut changed = false;
+    let mut at = 0;
+    while at < text.len() {
+        if text[at..].starts_with(b"/*!") {
+            at += 3;
+            while text.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+        } else if text[at..].starts_with(b"/*") {
+            let end = text[at + 2..].windows(2).position(|pair| pair == b"*/");
+            at = end.map_or(text.len(), |end| at + 2 + end + 2);
+        } else if text[at..].starts_with(b"*/") {
+            at += 2;
+        } else {
+            out.push(text[at]);
+            at += 1;
+            continue;
+        }
+        changed = true;
+        out.push(b' ');
+    }
+    changed
+}
+
+/// What a shell makes of it: quotes, backslashes, carets and empty expansions inside of words gone, `$IFS` and braces as
+/// spaces. False when nothing changed.
+pub(crate) fn command(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        let (with, step): (&[u8], usize) = match rest {
+            [b'$', b'{', b'i', b'f', b's', ..] => {
+                (b" ", rest.iter().position(|byte| *byte == b'}').map_or(rest.len(), |end| end + 1))
+            }
+            [b'$', b'i', b'f', b's', b'$', b'0'..=b'9', ..] => (b" ", 6),
+            [b'$', b'i', b'f', b's', ..] => (b" ", 4),
+            [b'$', b'@' | b'*' | b'0'..=b'9' | b'!', ..] => (b"", 2),
+            [b'$', b'(', b')', ..] => (b"", 3),
+            [b'`', b'`', ..] => (b"", 2),
+            [b'\\', b'\n', ..] => (b"", 2),
+            [b'\'' | b'"' | b'\\' | b'^', ..] => (b"", 1),
+            [b'{' | b',' | b'}', ..] if text.contains(&b'{') => (b" ", 1),
+            _ => (&rest[..1], 1),
+        };
+        out.extend_from_slice(with);
+        at += step;
+    }
+    out != text
+}
+
+/// Slashes of one kind, without empty and `.` parts, `..;` as `..`. False when nothing changed.
+pub(crate) fn path(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let mut at = 0;
+    while at < text.len() {
+        let byte = if text[at] == b'\\' { b'/' } else { text[at] };
+        let slash = out.last() == Some(&b'/');
+        // `://` stays: it is no path's.
+        let scheme = out.len() >= 2 && out[out.len() - 2] == b':';
+        match (byte, text.get(at + 1)) {
+            (b'/', _) if slash && !scheme => at += 1,
+            (b'.', Some(b'/' | b'\\')) if slash => at += 2,
+            (b';', Some(b'/' | b'\\')) if out.ends_with(b"..") => at += 1,
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out != text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(value: &str) -> String {
+        made_of(value.as_bytes())
+    }
+
+    fn made_of(value: &[u8]) -> String {
+        let mut text_form = Vec::new();
+        lower(value, &mut text_form);
+        text(&mut text_form, classes(value), &mut Vec::new());
+        String::from_utf8_lossy(&text_form).into_owned()
+    }
+
+    #[test]
+    fn encodings_are_undone() {
+        for (value, plain) in [
+            ("Plain Text, 100% & more", "plain text, 100% & more"),
+            ("%253Cscript%253e", "<script>"),
+            ("%u003cscript%uff1e", "<script>"),
+            ("&lt;a&#x3E;&#62b &unknown;", "<a>>b &unknown;"),
+            (r"\x3cimg\u003E\u{3d}\users", r"<img>=\users"),
+            ("\u{ff1c}x\u{ff1e}\u{a0}y", "<x> y"),
+            ("un\0ion", "union"),
+            ("caf\u{e9} \u{4f60}\u{597d}", "caf\u{e9} \u{4f60}\u{597d}"),
+            ("&#38;lt;", "&lt;"),
+        ] {
+            assert_eq!(made(value), plain);
+        }
+        assert_eq!(made_of(b"..\xc0\xaf..\xe0\x80\xaf"), "../../");
+    }
+
+    #[test]
+    fn forms_for_sql_shells_and_paths() {
+        let mut out = Vec::new();
+        assert!(comments(b"1/**/union/*x*/all/*!50000 select*/ 2 /*", &mut out));
+        assert_eq!(out, b"1 union all  select  2  ");
+        assert!(!comments(b"1 - 2 / 3", &mut out));
+        for (value, plain) in [
+            (&br#"c'a't${ifs}/e"tc"/pa\sswd"#[..], &b"cat /etc/passwd"[..]),
+            (b"wh$@oami", b"whoami"),
+            (b"p^ing", b"ping"),
+            (b"{cat,/etc/passwd}", b" cat /etc/passwd "),
+        ] {
+            assert!(command(value, &mut out));
+            assert_eq!(out, plain);
+        }
+        assert!(!command(b"ls, -l", &mut out));
+        for (value, plain) in [
+            (&br"\windows\\system32"[..], &b"/windows/system32"[..]),
+            (b"/a/./b//..;/c", b"/a/b/../c"),
+            (b"http://h/x", b"http://h/x"),
+        ] {
+            path(value, &mut out);
+            assert_eq!(out, plain);
+        }
+    }
+
+    #[test]
+    fn forms() {
+        let mut out = Vec::new();
+        percent(b"a+b%20c%zz%4", true, &mut out);
+        assert_eq!(out, b"a b c%zz%4");
+    }
+}
