@@ -17,6 +17,8 @@ pub enum Verdict {
     /// Nothing speaks against it.
     #[default]
     Pass,
+    /// A pass rule matched: nothing of its flow is inspected any more.
+    PassFlow,
     /// It is dropped.
     Drop,
     /// It and all that comes of its flow is dropped.
@@ -124,7 +126,7 @@ pub fn decide(
         }
         let verdict = match rule.header.action {
             // What was dropped by an earlier rule stays dropped.
-            Action::Pass if decision.verdict != Verdict::Pass => continue,
+            Action::Pass if decision.verdict != Verdict::Pass => break,
             Action::Pass => {
                 decision.pass_flow |= found.of_flow;
                 if rule.alert && decision.alerts.len() < most {

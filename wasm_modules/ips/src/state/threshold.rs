@@ -62,7 +62,7 @@ impl Thresholds {
         };
         let (count, _) = self.0.get_or(Key { rule, first, second, flow }, || Count { since: now, count: 0 });
         let window = u64::from(threshold.seconds) * 1_000_000_000;
-        if now.saturating_sub(count.since) >= window && count.count > 0 {
+        if now.saturating_sub(count.since) >= window {
             *count = Count { since: now, count: 0 };
         }
         count.count = count.count.saturating_add(1);

@@ -494,7 +494,7 @@ impl Http {
             _ => data.len(),
         };
         let (part, rest) = data.split_at(take);
-        self.keep_body(side, part);
+        self.keep_body(side, part, false);
         let taken = part.len() as u64;
         match framing {
             Framing::Length(left) if left == taken => self.complete(side),
@@ -508,9 +508,9 @@ impl Http {
         rest
     }
 
-    fn keep_body(&mut self, side: usize, part: &[u8]) {
+    fn keep_body(&mut self, side: usize, part: &[u8], last: bool) {
         let (id, keep) = (self.sides[side].tx, self.keep);
-        if keep == 0 || part.is_empty() {
+        if keep == 0 || (part.is_empty() && !last) {
             return;
         }
         let mut decoder = core::mem::take(&mut self.sides[side].decoder);
@@ -520,7 +520,7 @@ impl Http {
             return;
         }
         let before = message.body.len();
-        decoder.feed(part, &mut message.body, keep);
+        decoder.feed(part, last, &mut message.body, keep);
         message.body_ended = message.body.len() >= keep;
         let grown = message.body.len() > before;
         self.sides[side].decoder = decoder;
@@ -530,6 +530,9 @@ impl Http {
     }
 
     fn complete(&mut self, side: usize) {
+        if !self.sides[side].decoder.is_identity() {
+            self.keep_body(side, &[], true);
+        }
         let id = self.sides[side].tx;
         if let Some(tx) = self.tx_mut(id) {
             tx.sides[side].progress = Progress::Complete;
