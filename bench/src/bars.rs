@@ -49,6 +49,11 @@ impl Bar {
         Self::new(name.into(), String::new(), measured, limit, Side::Most, unit)
     }
 
+    /// `measured` has to be at least `limit`.
+    pub(crate) fn least(name: impl Into<String>, measured: f64, limit: f64, unit: &'static str) -> Self {
+        Self::new(name.into(), String::new(), measured, limit, Side::Least, unit)
+    }
+
     /// `ours` has to be at least `limit` times `theirs`, both in millions of packets a second.
     pub(crate) fn rate(name: impl Into<String>, ours: f64, peer: &str, theirs: f64, limit: f64) -> Self {
         let figures = format!("secuxflow {ours:.2} Mpps, {peer} {theirs:.2} Mpps");

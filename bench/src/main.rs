@@ -7,6 +7,7 @@ mod bpf;
 mod classifier;
 mod control;
 mod daemon;
+mod detect;
 mod generator;
 mod inspect;
 mod lab;
@@ -45,6 +46,8 @@ enum Command {
     Classifier(classifier::Options),
     /// How long the commands of a user take, and what memory the daemon.
     Control(control::Options),
+    /// How much of what they should find modules find, and how much that is none, on corpora of other projects. Needs no root.
+    Detect(detect::Options),
     /// What a module costs a packet in place, beside the same code outside of any guest.
     Inspect(inspect::Options),
     /// What is forwarded, lost and how late, beside DPDK, the kernel's bridge and raw XDP, on the same two cores.
@@ -65,9 +68,17 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<u8> {
+    if let Command::Detect(options) = command
+        && options.json
+    {
+        // The bars are part of the answer.
+        let bars = detect::run(options)?;
+        return Ok(if options.check && !bars.iter().all(Bar::is_met) { MISSED } else { 0 });
+    }
     let (bars, check) = match command {
         Command::Classifier(options) => (classifier::run(options)?, options.check),
         Command::Control(options) => (control::run(options)?, options.check),
+        Command::Detect(options) => (detect::run(options)?, options.check),
         Command::Inspect(options) => (inspect::run(options)?, options.check),
         Command::Path(options) => (path::run(options)?, options.check),
     };

@@ -2,20 +2,23 @@
 //! are only read, never part of this one.
 
 mod benign;
+mod command;
 mod payloads;
 mod report;
 mod requests;
+mod suricata;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use waf::{Config, Connection, Decision, Waf};
 
-pub use report::Report;
+pub(crate) use command::{Options, run};
+pub(crate) use report::Report;
 
 /// What a request should come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub(crate) enum Expected {
     /// An attack, or a breach of the protocol: something must be found.
     Flagged,
     /// Nothing must be found.
@@ -24,33 +27,33 @@ pub enum Expected {
 
 /// A request, and the response where the case is about one.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// The row of the report: corpus and class.
-    pub class: String,
+    pub(crate) class: String,
     /// What tells the case from others, for people.
-    pub name: String,
+    pub(crate) name: String,
     /// What it should come to.
-    pub expected: Expected,
+    pub(crate) expected: Expected,
     /// What the client sends.
-    pub request: Vec<u8>,
+    pub(crate) request: Vec<u8>,
     /// What the server answers; empty where the case is not about it.
-    pub response: Vec<u8>,
+    pub(crate) response: Vec<u8>,
 }
 
 /// What became of a case.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Numbers of the checks that found something.
-    pub checks: Vec<u32>,
+    pub(crate) checks: Vec<u32>,
     /// Whether the anomaly score reached the threshold.
-    pub blocked: bool,
+    pub(crate) blocked: bool,
 }
 
 /// The cases of whatever corpora are there, with our own ordinary requests.
 ///
 /// # Errors
 /// A corpus cannot be read, or none is there.
-pub fn cases(corpora: &Path, level: u8) -> Result<Vec<Case>> {
+pub(crate) fn cases(corpora: &Path, level: u8) -> Result<Vec<Case>> {
     let mut cases = requests::read(&corpora.join("coreruleset/tests/regression"), level)?;
     cases.extend(payloads::read(&corpora.join("libinjection/data"))?);
     anyhow::ensure!(!cases.is_empty(), "{}: neither coreruleset nor libinjection is there", corpora.display());
@@ -62,7 +65,7 @@ pub fn cases(corpora: &Path, level: u8) -> Result<Vec<Case>> {
 ///
 /// # Errors
 /// As [`cases`].
-pub fn score_waf(corpora: &Path, level: u8) -> Result<Report> {
+pub(crate) fn score_waf(corpora: &Path, level: u8) -> Result<Report> {
     let config = Config { paranoia_level: level, ..Config::default() };
     let mut waf = Waf::new(&config).map_err(anyhow::Error::msg).context("checks of the module waf")?;
     let mut report = Report::default();
@@ -74,7 +77,7 @@ pub fn score_waf(corpora: &Path, level: u8) -> Result<Report> {
 
 /// Run one case as a connection of its own.
 #[must_use]
-pub fn inspect(waf: &mut Waf, case: &Case) -> Outcome {
+pub(crate) fn inspect(waf: &mut Waf, case: &Case) -> Outcome {
     let mut outcome = Outcome::default();
     let mut connection = Connection::default();
     let mut out = |finding: waf::Finding<'_>| outcome.checks.push(finding.id);

@@ -5,16 +5,19 @@ use std::{
     io::{self, Write},
 };
 
+use serde_json::{Value, json};
+
 use super::{Case, Expected, Outcome};
+use crate::bars::Bar;
 
 /// Least share of the attacks of a class that must be flagged.
-pub const LEAST_FLAGGED: f64 = 0.90;
+pub(crate) const LEAST_FLAGGED: f64 = 0.90;
 /// Share of ordinary requests that must not be reached by those flagged.
-pub const MOST_WRONG: f64 = 0.005;
+pub(crate) const MOST_WRONG: f64 = 0.005;
 
 /// Counts of one class.
 #[derive(Debug, Default)]
-pub struct Class {
+pub(crate) struct Class {
     attacks: Counts,
     ordinary: Counts,
     missed: Vec<String>,
@@ -37,13 +40,13 @@ impl Counts {
 
 /// All classes.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     classes: BTreeMap<String, Class>,
 }
 
 impl Report {
     /// Count a case.
-    pub fn add(&mut self, case: &Case, outcome: &Outcome) {
+    pub(crate) fn add(&mut self, case: &Case, outcome: &Outcome) {
         let class = self.classes.entry(case.class.clone()).or_default();
         let flagged = !outcome.checks.is_empty();
         let counts = match case.expected {
@@ -60,29 +63,43 @@ impl Report {
         }
     }
 
-    /// Classes that do not reach the aims: their names and what they reach.
-    #[must_use]
-    pub fn below_aims(&self) -> Vec<String> {
-        let mut below = Vec::new();
+    /// How each class stands to its aims.
+    pub(crate) fn bars(&self) -> Vec<Bar> {
+        let mut bars = Vec::new();
         for (name, class) in &self.classes {
-            if let Some(share) = class.attacks.share().filter(|share| *share < LEAST_FLAGGED) {
-                below.push(format!("{name}: {:.1} % of the attacks flagged", share * 100.0));
+            if let Some(share) = class.attacks.share() {
+                bars.push(Bar::least(format!("{name}, attacks flagged"), share * 100.0, LEAST_FLAGGED * 100.0, "%"));
             }
             // The core rules' requests that must pass are attacks in all but one respect, each: no ordinary ones.
-            let ordinary = class.ordinary.share().filter(|_| !name.starts_with("crs"));
-            if let Some(share) = ordinary.filter(|share| *share >= MOST_WRONG) {
-                below.push(format!("{name}: {:.1} % of what is ordinary flagged", share * 100.0));
+            if let Some(share) = class.ordinary.share().filter(|_| !name.starts_with("crs")) {
+                bars.push(Bar::most(format!("{name}, ordinary flagged"), share * 100.0, MOST_WRONG * 100.0, "%"));
             }
         }
-        below
+        bars
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        let counts = |counts: &Counts| json!({"all": counts.all, "flagged": counts.flagged, "blocked": counts.blocked});
+        let class = |(name, class): (&String, &Class)| {
+            let Class { attacks, ordinary, missed, wrong } = class;
+            let told =
+                json!({"attacks": counts(attacks), "ordinary": counts(ordinary), "missed": missed, "wrong": wrong});
+            (name.clone(), told)
+        };
+        self.classes.iter().map(class).collect::<serde_json::Map<_, _>>().into()
     }
 
     /// The table, and with `details` what was missed and what was wrong.
     ///
     /// # Errors
     /// Writing fails.
-    pub fn write(&self, out: &mut impl Write, details: bool) -> io::Result<()> {
-        writeln!(out, "{:<28} {:>7} {:>8} {:>8}   {:>8} {:>8} {:>8}", "class", "attacks", "flagged", "blocked", "ordinary", "flagged", "blocked")?;
+    pub(crate) fn write(&self, out: &mut impl Write, details: bool) -> io::Result<()> {
+        writeln!(
+            out,
+            "{:<28} {:>7} {:>8} {:>8}   {:>8} {:>8} {:>8}",
+            "class", "attacks", "flagged", "blocked", "ordinary", "flagged", "blocked"
+        )?;
         for (name, class) in &self.classes {
             let percent = |counts: &Counts, of: usize| match counts.all {
                 0 => "-".to_owned(),

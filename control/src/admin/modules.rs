@@ -54,7 +54,7 @@ impl Admin {
             state.inspection.put_module(module);
             Ok(())
         })?;
-        self.module(name)
+        self.loaded(name)
     }
 
     /// Load a module anew: another file, other settings, or both.
@@ -95,7 +95,7 @@ impl Admin {
             state.inspection.put_module(module);
             Ok(())
         })?;
-        self.module(name)
+        self.loaded(name)
     }
 
     fn reset_module(&self, name: &str) -> Answer<ModuleInfo> {
@@ -106,7 +106,7 @@ impl Admin {
             state.inspection.put_module(module);
             Ok(())
         })?;
-        self.module(name)
+        self.loaded(name)
     }
 
     /// Unload a module.
@@ -133,6 +133,13 @@ impl Admin {
             }
             Ok(1)
         })
+    }
+
+    /// A module that was just loaded; which file that was goes to the log.
+    fn loaded(&self, name: &str) -> Answer<ModuleInfo> {
+        let info = self.module(name)?;
+        tracing::info!(module = name, sha256 = info.status.sha256, signed_by = info.signed_by, "module is live");
+        Ok(info)
     }
 
     /// `before` with this code and what the request says.

@@ -95,7 +95,7 @@ pub(super) fn write(flags: &NewFlags, out: Output) -> Result<(), Failure> {
         write_new(&path, &text, 0o644)?;
         written.push(path.display().to_string());
     }
-    out.answer(&Written { written, next: next(flags.language, name, &folder) })
+    out.answer(&Written { written, next: next(flags.language, name, &folder, sdk.as_deref()) })
 }
 
 /// A name that a crate, a C file and a module may have alike.
@@ -127,13 +127,15 @@ fn sdk(named: Option<&Path>, parent: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// How it goes on.
-fn next(language: Language, name: &str, folder: &Path) -> Vec<String> {
+fn next(language: Language, name: &str, folder: &Path, sdk: Option<&Path>) -> Vec<String> {
     let cd = format!("cd {}", folder.display());
     let (build, file) = match language {
-        Language::Rust => (
-            vec!["cargo test".to_owned(), "cargo build --release --target wasm32-unknown-unknown".to_owned()],
-            format!("target/wasm32-unknown-unknown/release/{name}.wasm"),
-        ),
+        Language::Rust => {
+            // Beside wasm_modules/, where the SDK is.
+            let scripts = sdk.and_then(|sdk| sdk.ancestors().nth(2)).unwrap_or(Path::new("")).join("scripts");
+            let build = format!("{}/compile_wasm.sh --out . .", scripts.display());
+            (vec!["cargo test".to_owned(), build], format!("{name}.wasm"))
+        }
         Language::C => (
             vec![format!(
                 "clang --target=wasm32 -nostdlib -ffreestanding -fno-builtin -mno-bulk-memory -O2 -std=c11 -I . \

@@ -98,8 +98,8 @@ impl Server {
         );
         let text = tokio::task::spawn_blocking(move || {
             let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
-            stream.write_all(head.as_bytes()).unwrap();
-            stream.write_all(body.as_bytes()).unwrap();
+            // At once: a refusal that does not wait for the body closes the connection.
+            stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).unwrap();
             text

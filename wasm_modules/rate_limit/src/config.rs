@@ -61,15 +61,16 @@ impl Default for Config {
 
 impl Config {
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.packets.is_none() && self.bytes.is_none() && self.connections.is_none() {
-            return Err("no limit is given: packets, bytes, connections or several of them are expected".into());
-        }
         if self.on_excess == Action::Ignore {
             return Err("on_excess: ignore, it must be alert, drop or reject".into());
         }
         check_range("prefix_v4", &self.prefix_v4, &(1..=32))?;
         check_range("prefix_v6", &self.prefix_v6, &(1..=128))?;
         check_range("block_seconds", &self.block_seconds, &(0..=86_400))?;
-        check_range("sources", &self.sources, &(16..=4_000_000))
+        check_range("sources", &self.sources, &(16..=4_000_000))?;
+        if self.packets.is_none() && self.bytes.is_none() && self.connections.is_none() {
+            return Err("no limit is given: packets, bytes, connections or several of them are expected".into());
+        }
+        Ok(())
     }
 }

@@ -20,7 +20,7 @@ pub enum Flaw {
     Record,
     /// The first message is another one.
     NotHello,
-    /// It is longer than [`MAX_HELLO`].
+    /// It is longer than 16 KiB.
     TooLong,
     /// A field ends outside of what it is in, or is empty where it must not be.
     Structure,

@@ -119,7 +119,8 @@ mod tests {
     fn options() {
         assert_eq!(parse(b"").unwrap(), Config::default());
         assert_eq!(parse(b"{}").unwrap(), Config::default());
-        let config = parse(br#"{"paranoia_level": 2, "exclusions": [{"parameter": "sql", "category": "sqli"}]}"#).unwrap();
+        let config =
+            parse(br#"{"paranoia_level": 2, "exclusions": [{"parameter": "sql", "category": "sqli"}]}"#).unwrap();
         assert_eq!(config.paranoia_level, 2);
         assert_eq!(config.exclusions[0].category, Some(Category::Sqli));
         for (bad, why) in [

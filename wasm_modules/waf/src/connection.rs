@@ -71,7 +71,12 @@ enum Line {
 }
 
 /// Feed `bytes` of a direction that carries requests.
-pub(crate) fn requests(engine: &mut Engine, side: &mut Side, mut bytes: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> Decision {
+pub(crate) fn requests(
+    engine: &mut Engine,
+    side: &mut Side,
+    mut bytes: &[u8],
+    out: &mut dyn FnMut(Finding<'_>),
+) -> Decision {
     let mut decision = Decision::Continue;
     while !bytes.is_empty() {
         match side {
@@ -192,7 +197,8 @@ fn begin(engine: &mut Engine, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> 
         Framing::ToEnd => Left::Bytes(0),
     };
     let tunnel = head.method == b"CONNECT";
-    let mut open = Open { verdict, left, body: Body::new(head.get("content-type")), inflate, room: engine.config.max_body };
+    let mut open =
+        Open { verdict, left, body: Body::new(head.get("content-type")), inflate, room: engine.config.max_body };
     let decision = open.decision(engine);
     if tunnel {
         return (Side::Lost(decision), decision);
@@ -339,9 +345,9 @@ impl Open {
                     }
                     self.report(engine, &rules::CHUNK_EXTENSION, line, out);
                 }
-                let size = line[..digits].iter().fold(0, |size, byte| {
-                    size << 4 | u64::from(crate::normalise::hex(*byte).unwrap_or(0))
-                });
+                let size = line[..digits]
+                    .iter()
+                    .fold(0, |size, byte| size << 4 | u64::from(crate::normalise::hex(*byte).unwrap_or(0)));
                 Some(if size == 0 { Left::Line(Line::Trailer, Vec::new()) } else { Left::Chunk(size) })
             }
             Line::Trailer if line.is_empty() => Some(Left::Bytes(0)),

@@ -128,7 +128,9 @@ fn concat(parts: &[Hir]) -> Known {
     for part in parts {
         // `x+` begins with an `x` and ends with one.
         let repeated = match part.kind() {
-            HirKind::Repetition(repetition) if repetition.min >= 1 && repetition.max != Some(1) => Some(&repetition.sub),
+            HirKind::Repetition(repetition) if repetition.min >= 1 && repetition.max != Some(1) => {
+                Some(&repetition.sub)
+            }
             _ => None,
         };
         let known = analyse(repeated.map_or(part, |sub| sub));

@@ -166,9 +166,8 @@ impl Tls {
 
 /// The first handshake message, when it is whole.
 fn message(handshake: &[u8]) -> Option<&[u8]> {
-    let length = usize::from(*handshake.get(1)?) << 16
-        | usize::from(*handshake.get(2)?) << 8
-        | usize::from(*handshake.get(3)?);
+    let length =
+        usize::from(*handshake.get(1)?) << 16 | usize::from(*handshake.get(2)?) << 8 | usize::from(*handshake.get(3)?);
     handshake.get(..4 + length)
 }
 
@@ -268,7 +267,9 @@ impl Parts<'_> {
     /// First and last character of the first protocol offered.
     fn alpn_ends(&self) -> String {
         match self.alpn {
-            Some([first, .., last]) | Some([first @ last]) if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() => {
+            Some([first, .., last]) | Some([first @ last])
+                if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() =>
+            {
                 String::from_iter([*first as char, *last as char])
             }
             Some([first, .., last]) | Some([first @ last]) => {

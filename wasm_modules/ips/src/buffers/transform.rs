@@ -114,7 +114,11 @@ pub fn base64(data: &[u8], mode: Base64Mode) -> Vec<u8> {
 /// Bytes as hexadecimal digits in lower case.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
 }
 
 #[cfg(test)]
@@ -134,7 +138,7 @@ mod tests {
             (Transform::FromBase64 { bytes: 4, offset: 0, mode: Base64Mode::Rfc4648 }, "dGV4dA==", b"tex"),
             (Transform::FromBase64 { bytes: 0, offset: 0, mode: Base64Mode::Rfc2045 }, "dG V4\r\ndA", b"text"),
         ] {
-            assert_eq!(apply(&[transform.clone()], data.as_bytes()).as_ref(), result, "{transform:?}");
+            assert_eq!(apply(core::slice::from_ref(&transform), data.as_bytes()).as_ref(), result, "{transform:?}");
         }
         let hashed = apply(&[Transform::ToUppercase, Transform::ToMd5], b"abc").into_owned();
         assert_eq!(hex(&hashed), "902fbdd2b1df0c4f70b4a5d23525e932");

@@ -284,7 +284,11 @@ mod tests {
             (r#"content:"|3a|"; byte_test:2,>,10,0,relative,string,dec;"#, ":09 :11", ":10"),
             (r#"byte_extract:1,0,n,string,dec; content:"x"; offset:n; depth:1;"#, "3..x", "3.x."),
             (r#"byte_jump:1,0,string,dec; content:"x"; within:1;"#, "2..x", "2.x"),
-            (r#"content:"b="; base64_decode:relative; base64_data; content:"text"; startswith;"#, "b=dGV4dA==", "b=dGV4"),
+            (
+                r#"content:"b="; base64_decode:relative; base64_data; content:"text"; startswith;"#,
+                "b=dGV4dA==",
+                "b=dGV4",
+            ),
             (r#"content:"x"; content:"y"; distance:1; content:"z"; distance:1;"#, "xxyyyzz.z", "xyz"),
         ] {
             assert!(matches(options, yes.as_bytes()), "{options} on {yes}");

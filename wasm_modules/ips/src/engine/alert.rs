@@ -17,6 +17,8 @@ pub enum Verdict {
     /// Nothing speaks against it.
     #[default]
     Pass,
+    /// A pass rule matched: nothing of its flow is inspected any more.
+    PassFlow,
     /// It is dropped.
     Drop,
     /// It and all that comes of its flow is dropped.
@@ -105,7 +107,12 @@ pub struct Decision {
 }
 
 /// Go through `matches` in the order of their rules; at most `most` alerts are raised.
-pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], most: usize, mut count: impl FnMut(&Match, &Rule) -> Outcome) -> Decision {
+pub fn decide(
+    matches: &mut Vec<Match>,
+    rules: &[Rule],
+    most: usize,
+    mut count: impl FnMut(&Match, &Rule) -> Outcome,
+) -> Decision {
     matches.sort_by_key(|found| (found.rule, found.tx));
     let mut decision = Decision::default();
     for found in matches.drain(..) {
@@ -119,7 +126,7 @@ pub fn decide(matches: &mut Vec<Match>, rules: &[Rule], most: usize, mut count: 
         }
         let verdict = match rule.header.action {
             // What was dropped by an earlier rule stays dropped.
-            Action::Pass if decision.verdict != Verdict::Pass => continue,
+            Action::Pass if decision.verdict != Verdict::Pass => break,
             Action::Pass => {
                 decision.pass_flow |= found.of_flow;
                 if rule.alert && decision.alerts.len() < most {

@@ -22,10 +22,44 @@ enum Guess {
 }
 
 const METHODS: &[&str] = &[
-    "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL",
-    "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "REPORT", "CHECKOUT", "CHECKIN", "UNCHECKOUT", "MKWORKSPACE",
-    "UPDATE", "LABEL", "MERGE", "BASELINE-CONTROL", "MKACTIVITY", "SEARCH", "ACL", "BCOPY", "BMOVE", "BDELETE",
-    "BPROPFIND", "BPROPPATCH", "SUBSCRIBE", "UNSUBSCRIBE", "NOTIFY", "POLL",
+    "GET",
+    "POST",
+    "PUT",
+    "HEAD",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+    "PATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "VERSION-CONTROL",
+    "REPORT",
+    "CHECKOUT",
+    "CHECKIN",
+    "UNCHECKOUT",
+    "MKWORKSPACE",
+    "UPDATE",
+    "LABEL",
+    "MERGE",
+    "BASELINE-CONTROL",
+    "MKACTIVITY",
+    "SEARCH",
+    "ACL",
+    "BCOPY",
+    "BMOVE",
+    "BDELETE",
+    "BPROPFIND",
+    "BPROPPATCH",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "NOTIFY",
+    "POLL",
 ];
 
 /// Whether `head` begins with `what`, or may still come to.
@@ -130,7 +164,9 @@ impl super::Scene<'_> {
             Guess::Is(app) => {
                 flow.app = Some(app);
                 flow.parser = match app {
-                    AppProto::Http => Parser::Http(Box::new(Http::new(if self.plan.bodies { self.keep_body } else { 0 }))),
+                    AppProto::Http => {
+                        Parser::Http(Box::new(Http::new(if self.plan.bodies { self.keep_body } else { 0 })))
+                    }
                     AppProto::Tls => Parser::Tls(Box::default()),
                     AppProto::Dns => Parser::Dns(Box::default()),
                     AppProto::Ssh => Parser::Ssh(Box::default()),

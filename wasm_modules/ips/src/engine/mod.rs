@@ -25,11 +25,7 @@ use crate::{
     rule::{
         header::Arrow,
         model::Rule,
-        options::{
-            bits::Track,
-            bytes::MOST_VARS,
-            meta::Classes,
-        },
+        options::{bits::Track, bytes::MOST_VARS, meta::Classes},
         vars::Vars as Names,
     },
     state::{
@@ -205,7 +201,8 @@ impl Engine {
 
     fn fate_of(&mut self, flow: u64) -> Verdict {
         match self.flows.get(&flow).map(|flow| flow.fate) {
-            Some(Fate::Drop) => Verdict::Drop,
+            Some(Fate::Drop) => Verdict::DropFlow,
+            Some(Fate::Pass) => Verdict::PassFlow,
             _ => Verdict::Pass,
         }
     }
@@ -222,8 +219,8 @@ impl Engine {
         }
         match flow.fate {
             Fate::Open => {}
-            Fate::Pass => return Verdict::Pass,
-            Fate::Drop => return Verdict::Drop,
+            Fate::Pass => return Verdict::PassFlow,
+            Fate::Drop => return Verdict::DropFlow,
         }
         let mut scene = Scene {
             plan: &self.plan,
@@ -255,6 +252,7 @@ impl Engine {
                 flow.fate = Fate::Drop;
             } else if decision.pass_flow {
                 flow.fate = Fate::Pass;
+                verdict = Verdict::PassFlow;
             }
             if flow.fate != Fate::Open {
                 // Nothing more of it is looked at.
@@ -319,7 +317,7 @@ fn no_vars() -> Vars {
 impl core::fmt::Display for Verdict {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Pass => "pass",
+            Self::Pass | Self::PassFlow => "pass",
             Self::Drop | Self::DropFlow => "drop",
             Self::Reject(_) | Self::RejectFlow(_) => "reject",
         })

@@ -193,7 +193,8 @@ impl Plan {
     fn place_tx(&mut self, rule: &Rule, number: u32, making: &mut Making) {
         let Some(app) = rule.app else { return };
         let fast = rule.fast.as_ref().filter(|fast| {
-            matches!(rule.sections[fast.section].buffer.scope(), Scope::Tx(_)) && rule.header.arrow != Arrow::Transaction
+            matches!(rule.sections[fast.section].buffer.scope(), Scope::Tx(_))
+                && rule.header.arrow != Arrow::Transaction
         });
         let Some(fast) = fast else {
             for at in each_side(rule.sides) {
@@ -203,9 +204,8 @@ impl Plan {
         };
         let section = &rule.sections[fast.section];
         debug_assert!(section.absent == Absent::No);
-        let known = self.keys.iter().position(|key| {
-            key.buffer == section.buffer && key.transforms == section.transforms
-        });
+        let known =
+            self.keys.iter().position(|key| key.buffer == section.buffer && key.transforms == section.transforms);
         let key = known.unwrap_or_else(|| {
             self.keys.push(TxKey {
                 app,
@@ -237,8 +237,7 @@ fn late_rules(rules: &[Rule], all: bool) -> Vec<bool> {
         let before = set.len();
         for (rule, late) in rules.iter().zip(&mut late) {
             let tests = rule.bits.iter().filter(|bit| bit.op.is_test()).flat_map(|bit| bit.bits.iter().copied());
-            *late = *late
-                || tests.chain(rule.ints.iter().map(|int| int.int)).any(|number| set.contains(&number));
+            *late = *late || tests.chain(rule.ints.iter().map(|int| int.int)).any(|number| set.contains(&number));
             if *late {
                 set.extend(rule.bits.iter().filter(|bit| !bit.op.is_test()).flat_map(|bit| bit.bits.iter().copied()));
                 set.extend(rule.ints.iter().map(|int| int.int));
@@ -294,6 +293,12 @@ pub fn header_matches(rule: &Rule, packet: &PacketView<'_>, swapped: bool) -> bo
     match header.arrow {
         Arrow::To => forward(),
         Arrow::Both => forward() || backward(),
-        Arrow::Transaction => if swapped { backward() } else { forward() },
+        Arrow::Transaction => {
+            if swapped {
+                backward()
+            } else {
+                forward()
+            }
+        }
     }
 }

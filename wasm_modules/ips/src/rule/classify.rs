@@ -126,18 +126,17 @@ fn place_payload(rule: &mut Rule) {
         return;
     }
     let packet_headers = rule.sections.iter().any(|section| section.buffer.scope() == Scope::Packet);
-    let packet = !rule.packet.is_empty()
-        || packet_headers
-        || rule.header.part == TcpPart::Packet
-        || rule.flow.no_stream;
+    let packet =
+        !rule.packet.is_empty() || packet_headers || rule.header.part == TcpPart::Packet || rule.flow.no_stream;
     let stream = rule.header.part == TcpPart::Stream || rule.flow.only_stream;
     rule.on_packets = packet;
     rule.on_stream = stream;
     if !packet && !stream {
         rule.on_stream = true;
-        rule.on_packets = rule.sections[section].tests.iter().any(
-            |test| matches!(test, Test::Content(content) if content.offset.is_some() || content.depth.is_some()),
-        );
+        rule.on_packets = rule.sections[section]
+            .tests
+            .iter()
+            .any(|test| matches!(test, Test::Content(content) if content.offset.is_some() || content.depth.is_some()));
     }
 }
 
@@ -158,7 +157,11 @@ fn kind(rule: &Rule, is_tx: bool) -> Kind {
     } else if rule.header.app.is_some() {
         Kind::AppLayer
     } else if !rule.protocols.is_empty() {
-        if rule.bits.iter().any(|bit| bit.op != BitOp::Set) || rule.flow.stateless { Kind::Packet } else { Kind::ProtocolOnly }
+        if rule.bits.iter().any(|bit| bit.op != BitOp::Set) || rule.flow.stateless {
+            Kind::Packet
+        } else {
+            Kind::ProtocolOnly
+        }
     } else if !rule.flow.given
         && rule.header.src_ports.is_any()
         && rule.header.dst_ports.is_any()
@@ -230,8 +233,6 @@ fn strongest_part(bytes: &[u8]) -> core::ops::Range<usize> {
     if bytes.len() <= LONGEST_FAST {
         return 0..bytes.len();
     }
-    let start = (0..=bytes.len() - LONGEST_FAST)
-        .max_by_key(|at| strength(&bytes[*at..at + LONGEST_FAST]))
-        .unwrap_or(0);
+    let start = (0..=bytes.len() - LONGEST_FAST).max_by_key(|at| strength(&bytes[*at..at + LONGEST_FAST])).unwrap_or(0);
     start..start + LONGEST_FAST
 }

@@ -1,6 +1,6 @@
 //! The part of a rule before its parenthesis: action, protocol, addresses, ports, direction.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::{
     address::{Addresses, Ports},
@@ -187,7 +187,7 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn next(&mut self, what: &str) -> Result<(usize, &'a str), RuleError> {
-        self.rest().ok_or_else(|| RuleError::invalid(self.text.len(), String::from("missing ") + &what.to_string()))
+        self.rest().ok_or_else(|| RuleError::invalid(self.text.len(), String::from("missing ") + what))
     }
 
     fn rest(&mut self) -> Option<(usize, &'a str)> {
@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn headers() {
-        let header = parse("drop http [10.0.0.0/8, !10.1.1.1] any -> $EXTERNAL_NET [80, 8080]", &Vars::default()).unwrap();
+        let header =
+            parse("drop http [10.0.0.0/8, !10.1.1.1] any -> $EXTERNAL_NET [80, 8080]", &Vars::default()).unwrap();
         assert_eq!(header.action, Action::Drop);
         assert_eq!(header.app, Some(AppProto::Http));
         assert!(header.src.contains("10.2.2.2".parse().unwrap()) && !header.src.contains("10.1.1.1".parse().unwrap()));

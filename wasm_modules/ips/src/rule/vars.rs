@@ -115,7 +115,9 @@ impl Vars {
             return Ok(());
         }
         if text.contains(',') {
-            return split_list(text)?.into_iter().try_for_each(|item| self.item(item, leaf, depth + 1, sum, any_negated));
+            return split_list(text)?
+                .into_iter()
+                .try_for_each(|item| self.item(item, leaf, depth + 1, sum, any_negated));
         }
         if let Some(name) = text.strip_prefix('$') {
             let Some(value) = self.0.get(name) else { return invalid!("unknown variable ${name}") };

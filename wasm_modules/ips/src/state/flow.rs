@@ -228,8 +228,7 @@ mod tests {
         assert!(flow.test_bit(&is));
 
         let mut int = |text: &str| flowint(text, &mut symbols).unwrap();
-        let (add, over, unset, copy, same) =
-            (int("n,+,2"), int("n,>,3"), int("n,notset"), int("m,=,n"), int("m,==,n"));
+        let (add, over, unset, copy, same) = (int("n,+,2"), int("n,>,3"), int("n,notset"), int("m,=,n"), int("m,==,n"));
         assert!(flow.test_int(&unset) && !flow.test_int(&over));
         flow.apply_int(&add);
         assert!(!flow.test_int(&over));

@@ -43,7 +43,15 @@ impl Thresholds {
     }
 
     /// Count a match of rule number `rule` at `now` (nanoseconds).
-    pub fn count(&mut self, rule: u32, threshold: &Threshold, src: IpAddr, dst: IpAddr, flow: u64, now: u64) -> Outcome {
+    pub fn count(
+        &mut self,
+        rule: u32,
+        threshold: &Threshold,
+        src: IpAddr,
+        dst: IpAddr,
+        flow: u64,
+        now: u64,
+    ) -> Outcome {
         let (first, second, flow) = match threshold.by {
             By::Source => (Some(src), None, 0),
             By::Destination => (None, Some(dst), 0),
@@ -54,7 +62,7 @@ impl Thresholds {
         };
         let (count, _) = self.0.get_or(Key { rule, first, second, flow }, || Count { since: now, count: 0 });
         let window = u64::from(threshold.seconds) * 1_000_000_000;
-        if now.saturating_sub(count.since) >= window && count.count > 0 {
+        if now.saturating_sub(count.since) >= window {
             *count = Count { since: now, count: 0 };
         }
         count.count = count.count.saturating_add(1);

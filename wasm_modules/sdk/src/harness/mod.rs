@@ -2,8 +2,8 @@
 //!
 //! What the host promises a guest, the harness does too: descriptors of frames, flows with their direction, TCP streams in
 //! order, the checks on what a module calls. It is no copy of the daemon: it does not put segments in order (one that comes
-//! early is told as a gap, one that comes again is left out), nor fragments together, and nothing that a module asks for has
-//! an effect on later frames. `secuxflow inspect --pcap` runs a built module with all that.
+//! early is told as a gap, one that comes again is left out), nor fragments together, and neither a verdict nor what a module
+//! asks for has an effect on later frames. `secuxflow inspect --pcap` runs a built module with all that.
 
 mod capture;
 mod flows;
@@ -228,10 +228,11 @@ impl<M: Exports> Harness<M> {
     }
 }
 
-/// Whether the schema's `default`s are those of the module: a configuration of all of them must be equal to `{}`.
+/// Whether the schema says what the module does: a configuration of all its `default`s is equal to `{}`, unknown options are
+/// refused, and the module refuses whole numbers outside of `minimum` and `maximum`, naming the option, and none of these two.
 ///
 /// # Panics
-/// They are not; the message says what differs. The schema is not JSON, or has no `properties`.
+/// It does not; the message says what differs. The schema is not JSON, or has no `properties`.
 pub fn check_schema<M: Exports>()
 where
     M::Config: PartialEq + fmt::Debug,
@@ -246,6 +247,17 @@ where
     let parse = |json: &str| crate::parse_config::<M::Config>(json.as_bytes());
     let json = serde_json::Value::from(defaults).to_string();
     assert_eq!(parse(&json), parse("{}"), "the defaults of the schema, and those of the module");
+    for (name, property) in properties.iter().filter(|(_, property)| property["type"] == "integer") {
+        let start = |value: i64| Harness::<M>::new(&serde_json::json!({ name: value }).to_string());
+        let names = |error: &str| error.contains(&format!("{name}: "));
+        for (bound, beyond) in [("minimum", -1), ("maximum", 1)] {
+            let Some(bound) = property[bound].as_i64() else { continue };
+            let refused = start(bound + beyond).err().unwrap_or_default();
+            assert!(names(&refused), "{name} is {}: {refused}", bound + beyond);
+            let error = start(bound).err().unwrap_or_default();
+            assert!(!names(&error), "{name} is {bound}: {error}");
+        }
+    }
 }
 
 #[cfg(test)]

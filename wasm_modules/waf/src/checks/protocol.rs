@@ -147,7 +147,8 @@ fn check_line(head: &Head<'_>, to: &mut Inspector<'_>) {
     plain.make_ascii_lowercase();
     let file = plain.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let restricted = config.restricted_extensions.iter().any(|extension| file.ends_with(extension.as_bytes()));
-    let backup = plain.split(|byte| *byte == b'/').any(|part| part.len() > 1 && part.ends_with(b"~") && part.contains(&b'.'));
+    let backup =
+        plain.split(|byte| *byte == b'/').any(|part| part.len() > 1 && part.ends_with(b"~") && part.contains(&b'.'));
     if !method_allowed {
         to.report(&METHOD, LINE, head.method);
     }
@@ -216,7 +217,18 @@ fn check_agents(head: &Head<'_>, to: &mut Inspector<'_>) {
         let known = |coding: &[u8]| {
             let name = coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             let all: [&[u8]; 12] = [
-                b"", b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"identity", b"*", b"dcb", b"dcz",
+                b"",
+                b"gzip",
+                b"x-gzip",
+                b"deflate",
+                b"br",
+                b"zstd",
+                b"compress",
+                b"x-compress",
+                b"identity",
+                b"*",
+                b"dcb",
+                b"dcz",
             ];
             all.iter().any(|known| name.eq_ignore_ascii_case(known))
         };
@@ -225,7 +237,9 @@ fn check_agents(head: &Head<'_>, to: &mut Inspector<'_>) {
         }
     }
     if let Some(value) = head.get("connection") {
-        let has = |word: &[u8]| value.split(|byte| *byte == b',').filter(|part| part.trim_ascii().eq_ignore_ascii_case(word)).count();
+        let has = |word: &[u8]| {
+            value.split(|byte| *byte == b',').filter(|part| part.trim_ascii().eq_ignore_ascii_case(word)).count()
+        };
         if has(b"keep-alive") + has(b"close") > 1 {
             to.report(&CONNECTION, header("Connection"), value);
         }
@@ -259,7 +273,8 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     let lower = value.to_ascii_lowercase();
     let media = lower.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let word = |part: &[u8]| !part.is_empty() && part.iter().all(|byte| crate::head::token(*byte));
-    let regular = media.iter().position(|byte| *byte == b'/').is_some_and(|at| word(&media[..at]) && word(&media[at + 1..]));
+    let regular =
+        media.iter().position(|byte| *byte == b'/').is_some_and(|at| word(&media[..at]) && word(&media[at + 1..]));
     let rest = &lower[lower.len().min(media.len())..];
     let parameters_regular = rest.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte == b'\t');
     if !regular || !parameters_regular {
@@ -277,14 +292,22 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     if body::parameter(value, b"charset").is_some_and(|charset| !charset_allowed(&charset)) {
         to.report(&CHARSET, place, value);
     }
-    let slash_outside = |text: &[u8]| text.split(|byte| *byte == b';').any(|parameter| {
-        let equals = parameter.iter().position(|byte| *byte == b'=').map_or(parameter, |at| &parameter[at + 1..]);
-        let inner = equals.trim_ascii().trim_ascii();
-        let inner: Vec<u8> = inner.iter().copied().filter(|byte| *byte != b'"').collect();
-        let mut parts = inner.split(|byte| *byte == b'/');
-        parts.clone().count() == 2 && parts.all(|part| !part.is_empty() && part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(byte)))
-    });
-    if slash_outside(rest) && !rest.windows(5).any(|window| window == b"type=") && !rest.windows(8).any(|window| window == b"profile=") {
+    let slash_outside = |text: &[u8]| {
+        text.split(|byte| *byte == b';').any(|parameter| {
+            let equals = parameter.iter().position(|byte| *byte == b'=').map_or(parameter, |at| &parameter[at + 1..]);
+            let inner = equals.trim_ascii().trim_ascii();
+            let inner: Vec<u8> = inner.iter().copied().filter(|byte| *byte != b'"').collect();
+            let mut parts = inner.split(|byte| *byte == b'/');
+            parts.clone().count() == 2
+                && parts.all(|part| {
+                    !part.is_empty() && part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(byte))
+                })
+        })
+    };
+    if slash_outside(rest)
+        && !rest.windows(5).any(|window| window == b"type=")
+        && !rest.windows(8).any(|window| window == b"profile=")
+    {
         to.report(&TYPE_IN_PARAMETER, place, value);
     }
 }
@@ -340,8 +363,11 @@ pub(crate) fn check_encoding(name: &[u8], value: &[u8], to: &mut Inspector<'_>) 
     }
     if value.windows(2).any(|window| matches!(window, b"%u" | b"%U")) {
         let full = |window: &[u8]| {
-            window[0] == b'%' && window[1].eq_ignore_ascii_case(&b'u') && window[2..4].eq_ignore_ascii_case(b"ff")
-                && hex(window[4]).is_some() && hex(window[5]).is_some()
+            window[0] == b'%'
+                && window[1].eq_ignore_ascii_case(&b'u')
+                && window[2..4].eq_ignore_ascii_case(b"ff")
+                && hex(window[4]).is_some()
+                && hex(window[5]).is_some()
         };
         if value.windows(6).any(full) {
             to.report(&FULL_WIDTH, place, value);
@@ -416,11 +442,38 @@ pub(crate) fn check_value(part: Part, name: &[u8], value: &[u8], to: &mut Inspec
 /// Whether a parameter of this name carries a session.
 fn session(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 32] = [
-        b"jsessionid", b"jservsession", b"jwsession", b"phpsessid", b"phpsession", b"asp.net_sessionid", b"sessionid",
-        b"session-id", b"session_id", b"_session_id", b"sessid", b"zend_session_id", b"laravel_session", b"ci_session",
-        b"cakephp", b"cfid", b"cftoken", b"cfsid", b"connect.sid", b"koa.sess", b"koa:sess", b"koa.sid", b"sails.sid",
-        b"rack.session", b"play_session", b"meteor_login_token", b"next-auth.session-token", b"shiny-token",
-        b"weblogicsession", b"viewstate", b"__host-next-auth.session-token", b"__secure-next-auth.session-token",
+        b"jsessionid",
+        b"jservsession",
+        b"jwsession",
+        b"phpsessid",
+        b"phpsession",
+        b"asp.net_sessionid",
+        b"sessionid",
+        b"session-id",
+        b"session_id",
+        b"_session_id",
+        b"sessid",
+        b"zend_session_id",
+        b"laravel_session",
+        b"ci_session",
+        b"cakephp",
+        b"cfid",
+        b"cftoken",
+        b"cfsid",
+        b"connect.sid",
+        b"koa.sess",
+        b"koa:sess",
+        b"koa.sid",
+        b"sails.sid",
+        b"rack.session",
+        b"play_session",
+        b"meteor_login_token",
+        b"next-auth.session-token",
+        b"shiny-token",
+        b"weblogicsession",
+        b"viewstate",
+        b"__host-next-auth.session-token",
+        b"__secure-next-auth.session-token",
     ];
     let name = name.to_ascii_lowercase();
     NAMES.contains(&&name[..])
@@ -439,7 +492,11 @@ fn broken_utf8(text: &[u8]) -> bool {
                 let bad = &rest[error.valid_up_to()..];
                 // A piece of a longer value may begin or end within a character.
                 let cut = text.len() >= body::PIECE;
-                if matches!(bad, [0xc0 | 0xc1 | 0xf5..=0xff, 0x80..=0xbf, ..] | [0xe0, 0x80..=0x9f, ..] | [0xf0, 0x80..=0x8f, ..]) || !cut {
+                if matches!(
+                    bad,
+                    [0xc0 | 0xc1 | 0xf5..=0xff, 0x80..=0xbf, ..] | [0xe0, 0x80..=0x9f, ..] | [0xf0, 0x80..=0x8f, ..]
+                ) || !cut
+                {
                     return true;
                 }
                 rest = &bad[1..];
@@ -450,7 +507,8 @@ fn broken_utf8(text: &[u8]) -> bool {
 
 /// Letters as `\uXXXX` in a form, where nothing decodes them but a script.
 pub(crate) fn check_escapes(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
-    let escape = |window: &[u8]| window[..2].eq_ignore_ascii_case(b"\\u") && window[2..].iter().all(|byte| hex(*byte).is_some());
+    let escape =
+        |window: &[u8]| window[..2].eq_ignore_ascii_case(b"\\u") && window[2..].iter().all(|byte| hex(*byte).is_some());
     if value.windows(6).any(escape) {
         to.report(&ESCAPED_LETTER, Place { part: Part::Arg, name }, value);
     }
@@ -480,6 +538,8 @@ fn entity(name: &[u8]) -> bool {
     ];
     let letter = name.first().is_some_and(u8::is_ascii_alphabetic) && name.len() > 1;
     letter && accents.iter().any(|accent| &name[1..] == *accent)
-        || name.eq_ignore_ascii_case(b"amp") || name == b"nbsp" || name == b"apos"
+        || name.eq_ignore_ascii_case(b"amp")
+        || name == b"nbsp"
+        || name == b"apos"
         || name.starts_with(b"#") && name[1..].iter().all(|byte| byte.is_ascii_alphanumeric())
 }

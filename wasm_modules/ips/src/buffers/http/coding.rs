@@ -9,6 +9,10 @@ use miniz_oxide::{
 
 /// Most codings on top of one another.
 const MOST_LAYERS: usize = 3;
+/// Bytes after which a layer's frame is known, or there is none.
+const MOST_PROBE: usize = 1024;
+/// So many printable bytes are not compressed.
+const TEXT: usize = 16;
 /// Bytes that are made at a time.
 const STEP: usize = 4096;
 
@@ -43,15 +47,15 @@ impl Decoder {
         self.layers.is_empty()
     }
 
-    /// Decode `data` onto `out`, which holds at most `limit` bytes afterwards.
-    pub fn feed(&mut self, data: &[u8], out: &mut Vec<u8>, limit: usize) {
+    /// Decode `data` onto `out`, which holds at most `limit` bytes afterwards. `last`: nothing follows.
+    pub fn feed(&mut self, data: &[u8], last: bool, out: &mut Vec<u8>, limit: usize) {
         let mut current: Vec<u8> = Vec::new();
         let count = self.layers.len();
         for (number, layer) in self.layers.iter_mut().enumerate() {
             let input = if number == 0 { data } else { &current[..] };
             let mut made = Vec::new();
             let room = if number + 1 == count { limit.saturating_sub(out.len()) } else { limit };
-            layer.feed(input, &mut made, room);
+            layer.feed(input, last, &mut made, room);
             current = made;
         }
         if count == 0 {
@@ -103,19 +107,23 @@ impl Layer {
         Self { state: State::Probe(Vec::new()), gzip, made: 0 }
     }
 
-    fn feed(&mut self, data: &[u8], out: &mut Vec<u8>, limit: usize) {
+    fn feed(&mut self, data: &[u8], last: bool, out: &mut Vec<u8>, limit: usize) {
         match &mut self.state {
             State::Probe(seen) => {
                 seen.extend_from_slice(data);
+                let text = || seen.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
                 let (skip, format) = match frame(seen) {
-                    Frame::NeedMore if seen.len() < 1024 => return,
-                    Frame::NeedMore => {
+                    Frame::Gzip(skip) => (skip, DataFormat::Raw),
+                    Frame::Zlib => (0, DataFormat::Zlib),
+                    Frame::NeedMore if !last && seen.len() < MOST_PROBE => return,
+                    // Deflate without a frame hardly ever looks like text for long.
+                    Frame::Raw if !last && text() && seen.len() < TEXT => return,
+                    Frame::Raw if !text() => (0, DataFormat::Raw),
+                    Frame::NeedMore | Frame::Raw => {
+                        out.extend_from_slice(&seen[..seen.len().min(limit)]);
                         self.state = State::Pass;
                         return;
                     }
-                    Frame::Gzip(skip) => (skip, DataFormat::Raw),
-                    Frame::Zlib => (0, DataFormat::Zlib),
-                    Frame::Raw => (0, DataFormat::Raw),
                 };
                 let seen = core::mem::take(seen);
                 let (framed, before) = (skip > 0 || format == DataFormat::Zlib, out.len());
@@ -175,7 +183,9 @@ fn frame(data: &[u8]) -> Frame {
         [0x1f, 0x8b, ..] => gzip_header(data),
         [first, ..] if first & 15 != 8 || first >> 4 > 7 => Frame::Raw,
         [_] => Frame::NeedMore,
-        [first, second, ..] if (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 && second & 0x20 == 0 => Frame::Zlib,
+        [first, second, ..] if (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 && second & 0x20 == 0 => {
+            Frame::Zlib
+        }
         _ => Frame::Raw,
     }
 }
@@ -219,8 +229,9 @@ mod tests {
     fn decode(value: &str, data: &[u8], step: usize) -> Vec<u8> {
         let (mut decoder, mut out) = (Decoder::new(value.as_bytes()), Vec::new());
         for part in data.chunks(step) {
-            decoder.feed(part, &mut out, 1 << 16);
+            decoder.feed(part, false, &mut out, 1 << 16);
         }
+        decoder.feed(&[], true, &mut out, 1 << 16);
         out
     }
 
@@ -247,7 +258,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let bomb = compress_to_vec(&vec![0; 1 << 20], 9);
         let (mut decoder, mut out) = (Decoder::new(b"deflate"), Vec::new());
-        decoder.feed(&bomb, &mut out, 1000);
+        decoder.feed(&bomb, true, &mut out, 1000);
         assert_eq!(out.len(), 1000);
     }
 }

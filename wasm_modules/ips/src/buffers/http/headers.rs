@@ -124,7 +124,10 @@ impl Headers {
     /// out of names and values.
     pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
         let plain = |text: &[u8]| text.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>();
-        self.fields.iter().find(|field| plain(field.name()).eq_ignore_ascii_case(name)).map(|field| plain(field.value()))
+        self.fields
+            .iter()
+            .find(|field| plain(field.name()).eq_ignore_ascii_case(name))
+            .map(|field| plain(field.value()))
     }
 
     /// Field number `nth`.

@@ -305,7 +305,8 @@ impl Http {
             None => {
                 // Not chunked after all: clients show it as it is.
                 let id = self.sides[side].tx;
-                let length = self.tx(id).and_then(|tx| content_length(tx.sides[side].headers.value(b"content-length")?));
+                let length =
+                    self.tx(id).and_then(|tx| content_length(tx.sides[side].headers.value(b"content-length")?));
                 let framing = length.map_or(Framing::UntilClose, Framing::Length);
                 self.sides[side].state = State::Body(framing);
                 let rest = self.body(side, framing, line);
@@ -493,7 +494,7 @@ impl Http {
             _ => data.len(),
         };
         let (part, rest) = data.split_at(take);
-        self.keep_body(side, part);
+        self.keep_body(side, part, false);
         let taken = part.len() as u64;
         match framing {
             Framing::Length(left) if left == taken => self.complete(side),
@@ -507,9 +508,9 @@ impl Http {
         rest
     }
 
-    fn keep_body(&mut self, side: usize, part: &[u8]) {
+    fn keep_body(&mut self, side: usize, part: &[u8], last: bool) {
         let (id, keep) = (self.sides[side].tx, self.keep);
-        if keep == 0 || part.is_empty() {
+        if keep == 0 || (part.is_empty() && !last) {
             return;
         }
         let mut decoder = core::mem::take(&mut self.sides[side].decoder);
@@ -519,7 +520,7 @@ impl Http {
             return;
         }
         let before = message.body.len();
-        decoder.feed(part, &mut message.body, keep);
+        decoder.feed(part, last, &mut message.body, keep);
         message.body_ended = message.body.len() >= keep;
         let grown = message.body.len() > before;
         self.sides[side].decoder = decoder;
@@ -529,6 +530,9 @@ impl Http {
     }
 
     fn complete(&mut self, side: usize) {
+        if !self.sides[side].decoder.is_identity() {
+            self.keep_body(side, &[], true);
+        }
         let id = self.sides[side].tx;
         if let Some(tx) = self.tx_mut(id) {
             tx.sides[side].progress = Progress::Complete;
@@ -567,7 +571,8 @@ mod tests {
 
     const REQUEST: &[u8] = b"POST /a/../b%41?q=%41 HTTP/1.1\r\nHost: X.org:80\r\nCookie: c=1\r\nUser-Agent: ua\r\n\
         Content-Length: 4\r\n\r\nbodyGET /2 HTTP/1.1\r\n\r\n";
-    const RESPONSE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Fine\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n\
+    const RESPONSE: &[u8] =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Fine\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n\
         4\r\nwiki\r\n5;x\r\npedia\r\n0\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno";
 
     #[test]

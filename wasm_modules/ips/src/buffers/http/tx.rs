@@ -123,6 +123,9 @@ impl Tx {
     /// Bytes that it takes, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.sides.iter().map(|message| message.body.capacity() + message.headers.memory() + 2 * message.line.len()).sum()
+        self.sides
+            .iter()
+            .map(|message| message.body.capacity() + message.headers.memory() + 2 * message.line.len())
+            .sum()
     }
 }

@@ -14,7 +14,8 @@ pub fn normalise(raw: &[u8]) -> Vec<u8> {
 
 /// The authority of an absolute URI, and what follows it.
 pub fn split_authority(raw: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let scheme = raw.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')).count();
+    let scheme =
+        raw.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')).count();
     if scheme == 0 || !raw[scheme..].starts_with(b"://") {
         return (None, raw);
     }

@@ -360,9 +360,11 @@ impl Translator<'_> {
         self.at += 1;
         if byte == b'[' && matches!(self.peek(0), Some(b':')) {
             let rest = &self.bytes[self.at..];
-            if let Some(end) = rest.windows(2).position(|pair| pair == b":]").filter(|end| {
-                rest[1..*end].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'^')
-            }) {
+            if let Some(end) = rest
+                .windows(2)
+                .position(|pair| pair == b":]")
+                .filter(|end| rest[1..*end].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'^'))
+            {
                 self.out.push('[');
                 self.out.extend(rest[..end + 2].iter().map(|byte| *byte as char));
                 self.at += end + 2;

@@ -66,8 +66,15 @@ pub fn parse(keyword: &str, value: &str) -> Option<OptionResult<Transform>> {
         "dotprefix" => Transform::DotPrefix,
         "xor" => return Some(xor(value)),
         "from_base64" => return Some(from_base64(value)),
-        "pcrexform" | "strip_pseudo_headers" | "header_lowercase" | "domain" | "tld" | "gunzip" | "zlib_deflate"
-        | "luaxform" | "subslice" => {
+        "pcrexform"
+        | "strip_pseudo_headers"
+        | "header_lowercase"
+        | "domain"
+        | "tld"
+        | "gunzip"
+        | "zlib_deflate"
+        | "luaxform"
+        | "subslice" => {
             return Some(unsupported!(keyword, "transformation `{keyword}` is not supported"));
         }
         _ => return None,
