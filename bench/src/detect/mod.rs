@@ -22,7 +22,7 @@ pub enum Expected {
     Passed,
 }
 
-/// A request, and the response where the case is about one.
+/// A request.
 #[derive(Debug)]
 pub struct Case {
     /// The row of the report: corpus and class.
@@ -33,8 +33,6 @@ pub struct Case {
     pub expected: Expected,
     /// What the client sends.
     pub request: Vec<u8>,
-    /// What the server answers; empty where the case is not about it.
-    pub response: Vec<u8>,
 }
 
 /// What became of a case.
@@ -79,9 +77,6 @@ pub fn inspect(waf: &mut Waf, case: &Case) -> Outcome {
     let mut connection = Connection::default();
     let mut out = |finding: waf::Finding<'_>| outcome.checks.push(finding.id);
     let mut decisions = vec![waf.request_bytes(&mut connection, &case.request, &mut out)];
-    if !case.response.is_empty() {
-        decisions.push(waf.response_bytes(&mut connection, &case.response, &mut out));
-    }
     decisions.push(waf.end(&mut connection, &mut out));
     outcome.blocked = decisions.contains(&Decision::Block);
     outcome

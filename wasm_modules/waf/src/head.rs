@@ -28,7 +28,10 @@ pub(crate) struct Head<'a> {
 impl<'a> Head<'a> {
     /// Values of all headers of this name, in their order.
     pub(crate) fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
-        self.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes())).map(|header| header.value)
+        self.headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|header| header.value)
     }
 
     /// Value of the first header of this name.
@@ -63,7 +66,11 @@ pub(crate) fn parse(text: &[u8]) -> Head<'_> {
         if line.is_empty() {
             break;
         }
-        if core::mem::replace(&mut first, false) { request_line(line, &mut head) } else { header(line, text, &mut head) }
+        if core::mem::replace(&mut first, false) {
+            request_line(line, &mut head)
+        } else {
+            header(line, text, &mut head)
+        }
     }
     head
 }
@@ -74,7 +81,8 @@ fn request_line<'a>(line: &'a [u8], head: &mut Head<'a>) {
     head.method = parts.next().unwrap_or_default();
     head.target = parts.next().unwrap_or_default();
     head.version = parts.next().unwrap_or_default();
-    let version = matches!(head.version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] | b"HTTP/2" | b"HTTP/3");
+    let version =
+        matches!(head.version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] | b"HTTP/2" | b"HTTP/3");
     let target = match head.target {
         [b'/', ..] => true,
         b"*" => head.method == b"OPTIONS",
@@ -151,7 +159,11 @@ pub(crate) fn framing(head: &Head<'_>, mut doubt: impl FnMut(&'static Rule, &[u8
     }
     let mut length = None;
     for value in head.all("content-length") {
-        let number = value.iter().all(u8::is_ascii_digit).then(|| core::str::from_utf8(value).ok()?.parse::<u64>().ok()).flatten();
+        let number = value
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| core::str::from_utf8(value).ok()?.parse::<u64>().ok())
+            .flatten();
         match number {
             None => doubt(&rules::CONTENT_LENGTH, value),
             Some(_) if length.is_some() => doubt(&rules::TWO_LENGTHS, value),

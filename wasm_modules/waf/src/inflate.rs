@@ -107,7 +107,9 @@ fn gzip_frame(text: &[u8]) -> Frame {
     }
     for flag in [8, 16] {
         if flags & flag != 0 {
-            let Some(end) = text.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0)) else { return Frame::Open };
+            let Some(end) = text.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0)) else {
+                return Frame::Open;
+            };
             at += end + 1;
         }
     }

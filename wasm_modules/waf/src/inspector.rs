@@ -29,7 +29,8 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(config: Config) -> Result<Self, String> {
-        let checks: Vec<Check> = checks::all().filter(|check| check.rule.level <= config.paranoia_level).copied().collect();
+        let checks: Vec<Check> =
+            checks::all().filter(|check| check.rule.level <= config.paranoia_level).copied().collect();
         let numbered = || (0..).zip(&checks);
         let of_lines = |check: &Check| check.forms == form::LINES;
         let patterns = Patterns::new(numbered().filter(|(_, check)| !of_lines(check)).map(pattern), true)?;
@@ -196,14 +197,18 @@ fn report(
     place: Place<'_>,
     data: &[u8],
 ) {
-    if rule.level > config.paranoia_level || verdict.reported.len() >= MOST_FINDINGS || verdict.reported.contains(&rule.id) {
+    if rule.level > config.paranoia_level
+        || verdict.reported.len() >= MOST_FINDINGS
+        || verdict.reported.contains(&rule.id)
+    {
         return;
     }
-    let excluded = verdict.excluded.iter().filter_map(|number| config.exclusions.get(usize::from(*number))).any(|exclusion| {
-        exclusion.check.is_none_or(|id| id == rule.id)
-            && exclusion.category.is_none_or(|category| category == rule.category)
-            && exclusion.parameter.as_ref().is_none_or(|name| name.as_bytes() == place.name)
-    });
+    let excluded =
+        verdict.excluded.iter().filter_map(|number| config.exclusions.get(usize::from(*number))).any(|exclusion| {
+            exclusion.check.is_none_or(|id| id == rule.id)
+                && exclusion.category.is_none_or(|category| category == rule.category)
+                && exclusion.parameter.as_ref().is_none_or(|name| name.as_bytes() == place.name)
+        });
     if excluded {
         return;
     }

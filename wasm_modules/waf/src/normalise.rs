@@ -92,7 +92,11 @@ pub(crate) fn percent(text: &[u8], plus: bool, out: &mut Vec<u8>) {
             b'+' if plus => (u32::from(b' '), 1),
             byte => (u32::from(byte), 1),
         };
-        if step == 6 { push(out, byte) } else { out.push(byte.to_le_bytes()[0]) }
+        if step == 6 {
+            push(out, byte)
+        } else {
+            out.push(byte.to_le_bytes()[0])
+        }
         at += step;
     }
 }
@@ -197,7 +201,9 @@ fn entities(text: &[u8], out: &mut Vec<u8>) {
             [b'#', more @ ..] => number(more, 10).map_or((0, 0), |(code, digits)| (code, digits + 1)),
             _ => NAMED
                 .iter()
-                .find(|(name, _)| rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name) && rest[name.len()] == b';')
+                .find(|(name, _)| {
+                    rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name) && rest[name.len()] == b';'
+                })
                 .map_or((0, 0), |(name, byte)| (u32::from(*byte), name.len())),
         };
         if digits == 0 {

@@ -167,7 +167,9 @@ fn one_space(hir: Hir) -> Hir {
         HirKind::Class(Class::Bytes(class)) => {
             let inside = |byte: u8| matches!(byte, b'\t'..=b'\r' | b' ');
             let mut ranges = class.ranges().iter().peekable();
-            ranges.peek().is_some() && ranges.all(|range| inside(range.start()) && inside(range.end())) && class.ranges().iter().any(|range| range.end() == b' ')
+            ranges.peek().is_some()
+                && ranges.all(|range| inside(range.start()) && inside(range.end()))
+                && class.ranges().iter().any(|range| range.end() == b' ')
         }
         _ => false,
     };
@@ -205,7 +207,9 @@ fn alternatives(hir: Hir) -> Vec<Hir> {
 fn distribute(parts: Vec<Hir>) -> Vec<Hir> {
     let wide = |part: &Hir| match part.kind() {
         HirKind::Alternation(parts) => (2..=12).contains(&parts.len()),
-        HirKind::Capture(capture) => matches!(capture.sub.kind(), HirKind::Alternation(parts) if (2..=12).contains(&parts.len())),
+        HirKind::Capture(capture) => {
+            matches!(capture.sub.kind(), HirKind::Alternation(parts) if (2..=12).contains(&parts.len()))
+        }
         _ => false,
     };
     let Some(at) = parts.iter().rposition(wide) else { return vec![Hir::concat(parts)] };
@@ -262,9 +266,10 @@ mod tests {
 
     #[test]
     fn patterns_are_found_by_their_literals_and_then_themselves() {
-        let mut patterns = Patterns::new([(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(), true).unwrap();
+        let mut patterns =
+            Patterns::new([(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(), true).unwrap();
         assert_eq!(found(&mut patterns, "1 union all select 2 ../ xz"), [0, 1, 2]);
-        assert_eq!(found(&mut patterns, "select union xa"), []);
+        assert!(found(&mut patterns, "select union xa").is_empty());
         assert_eq!(found(&mut patterns, "../"), [1]);
         assert!(Patterns::new([(0, ".*")].into_iter(), true).unwrap_err().contains("no literal"));
     }

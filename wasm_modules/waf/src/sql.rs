@@ -43,7 +43,7 @@ fn bare(print: &[u8]) -> bool {
     match print {
         // 1 and 1=1, 1 or sleep(5), 1 and (select …
         [b'1' | b's' | b'n' | b'v' | b'f', b'&', b'T' | b'f' | b'E', ..] => true,
-        [b'1' | b's' | b'v' | b'f', b'&', b'L', ..] => true,
+        [b'1' | b'v' | b'f', b'&', b'L', ..] => true,
         // 1 or 1 --
         [b'1' | b'n' | b's', b'&', b'1' | b's' | b'v' | b'n', b'c', ..] => true,
         [b'1', b'&', b'1' | b's' | b'v', b'&', b'1' | b's' | b'v' | b'T', ..] => true,
@@ -74,12 +74,19 @@ fn quoted(print: &[u8]) -> bool {
     let [b's', rest @ ..] = print else { return false };
     match rest {
         [b'&', b'T' | b'L' | b'f' | b'E' | b'v', ..] => true,
-        [b'&', b'1' | b's', tail @ ..] => matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u' | b'?', ..]),
+        [b'&', b'1' | b's', tail @ ..] => {
+            matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u' | b'?', ..])
+        }
         [b'&', b'n', tail @ ..] => matches!(tail, [b'c' | b'=' | b'o' | b';' | b'k' | b'&', ..]),
         [b'&', b'&', ..] => true,
         // ' = ', '|'b
-        [b'=' | b'o', b's' | b'v', tail @ ..] => matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u', ..]),
-        [b'=' | b'o', b'1', tail @ ..] => matches!(tail, [b'c' | b'&' | b'=' | b'o' | b';' | b'u', ..] | []) && rest[0] == b'=' || matches!(tail, [b'c' | b'&' | b'o', ..]),
+        [b'=' | b'o', b's' | b'v', tail @ ..] => {
+            matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u', ..])
+        }
+        [b'=' | b'o', b'1', tail @ ..] => {
+            matches!(tail, [b'c' | b'&' | b'=' | b'o' | b';' | b'u', ..] | []) && rest[0] == b'='
+                || matches!(tail, [b'c' | b'&' | b'o', ..])
+        }
         [b'=' | b'o', b'f' | b'E', ..] => true,
         [b'o', b'n', b'o', b's' | b'T' | b'L', ..] | [b'o', b'n', b'&', ..] => true,
         [b'o', b'n', b'o', b'1', b'o' | b'=' | b'&' | b'c', ..] => true,
@@ -158,7 +165,9 @@ fn push<'a>(tokens: &mut Vec<Token<'a>>, token: Token<'a>) {
         b's' if before == b's' && tokens.len() > 1 => {}
         b'&' if token.text == b"not" || token.text == b"!" => {}
         // A sign after an operator or at the start is part of what follows.
-        b'o' if matches!(token.text, b"-" | b"+" | b"~" | b"!" | b"@") && !matches!(before, b'1' | b's' | b'n' | b'v' | b'f' | b')') && before != 0 => {}
+        b'o' if matches!(token.text, b"-" | b"+" | b"~" | b"!" | b"@")
+            && !matches!(before, b'1' | b's' | b'n' | b'v' | b'f' | b')')
+            && before != 0 => {}
         b'o' if before == 0 && matches!(token.text, b"-" | b"+" | b"~" | b"!") => {}
         b'o' if before == b'o' || before == b'=' => {}
         b'=' if before == b'=' => {}
@@ -267,7 +276,11 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
         [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => {
             let end = run(0, |byte| byte.is_ascii_digit() || byte == b'.');
             let exponent = matches!(text.get(end..), Some([b'e', b'0'..=b'9' | b'+' | b'-', ..]));
-            let end = if exponent { end + 2 + text[end + 2..].iter().take_while(|byte| byte.is_ascii_digit()).count() } else { end };
+            let end = if exponent {
+                end + 2 + text[end + 2..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+            } else {
+                end
+            };
             // 3abc is no number of SQL, but a word; 1or 1 is read by some databases.
             let tail = text[end..].iter().take_while(|byte| word(**byte)).count();
             if tail == 0 || starts_keyword(&text[end..end + tail]) { (b'1', end) } else { (b'n', end + tail) }
@@ -295,7 +308,9 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
 }
 
 fn starts_keyword(text: &[u8]) -> bool {
-    [&b"or"[..], b"and", b"union", b"xor", b"div", b"like", b"from", b"between"].iter().any(|known| text.starts_with(known))
+    [&b"or"[..], b"and", b"union", b"xor", b"div", b"like", b"from", b"between"]
+        .iter()
+        .any(|known| text.starts_with(known))
 }
 
 /// The letter of a word, by what follows it.
@@ -303,7 +318,9 @@ fn keyword(name: &[u8], rest: &[u8]) -> u8 {
     let then = |word: &[u8]| rest.trim_ascii_start().starts_with(word);
     match name {
         b"and" | b"or" | b"xor" | b"not" => b'&',
-        b"like" | b"rlike" | b"regexp" | b"between" | b"is" | b"in" | b"sounds" | b"glob" | b"ilike" | b"similar" => b'=',
+        b"like" | b"rlike" | b"regexp" | b"between" | b"is" | b"in" | b"sounds" | b"glob" | b"ilike" | b"similar" => {
+            b'='
+        }
         b"binary" => b' ',
         b"div" | b"mod" | b"collate" | b"escape" => b'o',
         b"union" | b"intersect" | b"except" | b"minus" => b'u',
@@ -315,7 +332,9 @@ fn keyword(name: &[u8], rest: &[u8]) -> u8 {
         b"by" => b' ',
         b"having" | b"limit" | b"offset" | b"procedure" => b'b',
         b"from" | b"where" | b"into" | b"values" | b"table" | b"database" | b"set" | b"case" | b"when" | b"then"
-        | b"else" | b"end" | b"as" | b"join" | b"outfile" | b"dumpfile" | b"using" | b"exists" | b"any" | b"cast" => b'k',
+        | b"else" | b"end" | b"as" | b"join" | b"outfile" | b"dumpfile" | b"using" | b"exists" | b"any" | b"cast" => {
+            b'k'
+        }
         b"null" | b"true" | b"false" => b'1',
         b"current_user" | b"user" | b"current_timestamp" | b"session_user" if then(b"(") => b'n',
         _ => b'n',
@@ -324,23 +343,194 @@ fn keyword(name: &[u8], rest: &[u8]) -> u8 {
 
 /// Functions, sorted.
 const FUNCTIONS: &[&[u8]] = &[
-    b"abs", b"aes_decrypt", b"aes_encrypt", b"ascii", b"asciistr", b"avg", b"benchmark", b"bin", b"bit_and", b"bit_count", b"bit_length",
-    b"bit_or", b"cast", b"ceil", b"char", b"char_length", b"character_length", b"charindex", b"chr", b"coalesce", b"col_length",
-    b"col_name", b"compress", b"concat", b"concat_ws", b"connection_id", b"conv", b"convert", b"count", b"crc32",
-    b"ctxsys.drithsx.sn", b"curdate", b"current_database", b"current_schema", b"current_setting", b"current_user", b"curtime", b"database", b"date_add",
-    b"datediff", b"dayname", b"db_id", b"db_name", b"dbms_lock", b"dbms_pipe", b"decode", b"des_encrypt", b"elt", b"encode", b"encrypt",
-    b"exp", b"export_set", b"extractvalue", b"field", b"find_in_set", b"floor", b"format", b"found_rows", b"generate_series",
-    b"geometrycollection", b"greatest", b"group_concat", b"hex", b"host_name", b"if", b"ifnull", b"iif", b"in", b"inet_aton", b"inet_ntoa", b"insert",
-    b"instr", b"is_srvrolemember", b"isnull", b"json_extract", b"json_keys", b"last_insert_id", b"lcase", b"least", b"left", b"len", b"length",
-    b"linestring", b"ln", b"load_extension", b"load_file", b"locate", b"log", b"lower", b"lpad", b"ltrim", b"make_set", b"master_pos_wait",
-    b"max", b"md5", b"mid", b"min", b"mod", b"multipoint", b"multipolygon", b"name_const", b"newid", b"now", b"nullif", b"nvl", b"object_id", b"object_name",
-    b"octet_length", b"openquery", b"openrowset", b"ord", b"password", b"patindex", b"pg_ls_dir", b"pg_read_file", b"pg_sleep", b"pi", b"polygon",
-    b"pow", b"power", b"quarter", b"quote", b"quotename", b"rand", b"random", b"randomblob", b"receive_message", b"regexp_replace", b"regexp_substring",
-    b"repeat", b"replace", b"replicate", b"reverse", b"right", b"round", b"row", b"row_count", b"rpad", b"rtrim", b"schema", b"schema_name", b"session_user",
-    b"sha", b"sha1", b"sha2", b"sign", b"sleep", b"soundex", b"space", b"sqlite_version", b"sqrt", b"std", b"str", b"strcmp", b"string_agg", b"strpos",
-    b"stuff", b"substr", b"substring", b"substring_index", b"sum", b"suser_name", b"sysdate", b"system_user", b"to_base64", b"to_char", b"to_number", b"translate",
-    b"trim", b"truncate", b"typeof", b"ucase", b"unhex", b"unicode", b"updatexml", b"upper", b"user", b"user_id", b"user_name", b"utl_http",
-    b"utl_inaddr", b"uuid", b"version", b"weekday", b"xmltype", b"xp_cmdshell", b"year", b"zeroblob",
+    b"abs",
+    b"aes_decrypt",
+    b"aes_encrypt",
+    b"ascii",
+    b"asciistr",
+    b"avg",
+    b"benchmark",
+    b"bin",
+    b"bit_and",
+    b"bit_count",
+    b"bit_length",
+    b"bit_or",
+    b"cast",
+    b"ceil",
+    b"char",
+    b"char_length",
+    b"character_length",
+    b"charindex",
+    b"chr",
+    b"coalesce",
+    b"col_length",
+    b"col_name",
+    b"compress",
+    b"concat",
+    b"concat_ws",
+    b"connection_id",
+    b"conv",
+    b"convert",
+    b"count",
+    b"crc32",
+    b"ctxsys.drithsx.sn",
+    b"curdate",
+    b"current_database",
+    b"current_schema",
+    b"current_setting",
+    b"current_user",
+    b"curtime",
+    b"database",
+    b"date_add",
+    b"datediff",
+    b"dayname",
+    b"db_id",
+    b"db_name",
+    b"dbms_lock",
+    b"dbms_pipe",
+    b"decode",
+    b"des_encrypt",
+    b"elt",
+    b"encode",
+    b"encrypt",
+    b"exp",
+    b"export_set",
+    b"extractvalue",
+    b"field",
+    b"find_in_set",
+    b"floor",
+    b"format",
+    b"found_rows",
+    b"generate_series",
+    b"geometrycollection",
+    b"greatest",
+    b"group_concat",
+    b"hex",
+    b"host_name",
+    b"if",
+    b"ifnull",
+    b"iif",
+    b"in",
+    b"inet_aton",
+    b"inet_ntoa",
+    b"insert",
+    b"instr",
+    b"is_srvrolemember",
+    b"isnull",
+    b"json_extract",
+    b"json_keys",
+    b"last_insert_id",
+    b"lcase",
+    b"least",
+    b"left",
+    b"len",
+    b"length",
+    b"linestring",
+    b"ln",
+    b"load_extension",
+    b"load_file",
+    b"locate",
+    b"log",
+    b"lower",
+    b"lpad",
+    b"ltrim",
+    b"make_set",
+    b"master_pos_wait",
+    b"max",
+    b"md5",
+    b"mid",
+    b"min",
+    b"mod",
+    b"multipoint",
+    b"multipolygon",
+    b"name_const",
+    b"newid",
+    b"now",
+    b"nullif",
+    b"nvl",
+    b"object_id",
+    b"object_name",
+    b"octet_length",
+    b"openquery",
+    b"openrowset",
+    b"ord",
+    b"password",
+    b"patindex",
+    b"pg_ls_dir",
+    b"pg_read_file",
+    b"pg_sleep",
+    b"pi",
+    b"polygon",
+    b"pow",
+    b"power",
+    b"quarter",
+    b"quote",
+    b"quotename",
+    b"rand",
+    b"random",
+    b"randomblob",
+    b"receive_message",
+    b"regexp_replace",
+    b"regexp_substring",
+    b"repeat",
+    b"replace",
+    b"replicate",
+    b"reverse",
+    b"right",
+    b"round",
+    b"row",
+    b"row_count",
+    b"rpad",
+    b"rtrim",
+    b"schema",
+    b"schema_name",
+    b"session_user",
+    b"sha",
+    b"sha1",
+    b"sha2",
+    b"sign",
+    b"sleep",
+    b"soundex",
+    b"space",
+    b"sqlite_version",
+    b"sqrt",
+    b"std",
+    b"str",
+    b"strcmp",
+    b"string_agg",
+    b"strpos",
+    b"stuff",
+    b"substr",
+    b"substring",
+    b"substring_index",
+    b"sum",
+    b"suser_name",
+    b"sysdate",
+    b"system_user",
+    b"to_base64",
+    b"to_char",
+    b"to_number",
+    b"translate",
+    b"trim",
+    b"truncate",
+    b"typeof",
+    b"ucase",
+    b"unhex",
+    b"unicode",
+    b"updatexml",
+    b"upper",
+    b"user",
+    b"user_id",
+    b"user_name",
+    b"utl_http",
+    b"utl_inaddr",
+    b"uuid",
+    b"version",
+    b"weekday",
+    b"xmltype",
+    b"xp_cmdshell",
+    b"year",
+    b"zeroblob",
 ];
 
 #[cfg(test)]
@@ -355,16 +545,53 @@ mod tests {
     #[test]
     fn injections_and_prose() {
         for text in [
-            "1 or 1=1", "1' or '1'='1", "x' or 1=1 -- ", "admin'--", "admin' #", "1 and sleep(5)", "1) or (1=1", "-1' union select 1,2",
-            "1 order by 10", "' or ''='", "a' = 'b", "1 and (select count(*) from users) > 0", "x\" or \"a\"=\"a", "1'; drop table users",
-            "' having 1=1--", "1/**/or/**/1=1", "1 or 2>1", "1-(select 1)", "(select load_file(0x61))", "' || 'x'='x",
+            "1 or 1=1",
+            "1' or '1'='1",
+            "x' or 1=1 -- ",
+            "admin'--",
+            "admin' #",
+            "1 and sleep(5)",
+            "1) or (1=1",
+            "-1' union select 1,2",
+            "1 order by 10",
+            "' or ''='",
+            "a' = 'b",
+            "1 and (select count(*) from users) > 0",
+            "x\" or \"a\"=\"a",
+            "1'; drop table users",
+            "' having 1=1--",
+            "1/**/or/**/1=1",
+            "1 or 2>1",
+            "1-(select 1)",
+            "(select load_file(0x61))",
+            "' || 'x'='x",
         ] {
-            assert!(injection(text.as_bytes()).is_some(), "{text}: {:?}", fingerprint(text.as_bytes(), None).escape_ascii().to_string());
+            assert!(
+                injection(text.as_bytes()).is_some(),
+                "{text}: {:?}",
+                fingerprint(text.as_bytes(), None).escape_ascii().to_string()
+            );
         }
         for text in [
-            "salt and pepper", "2 or 4 metal buttons", "it's a dog's life", "rock 'n' roll", "the boys' and girls' room", "o'neil",
-            "5' - 6' tall", "jack-o'-lantern?", "1-1/8 plugs", "c# and f#", "select one of them", "x = y and z", "7 and a half",
-            "\"quoted\" and \"again\"", "don't order by phone", "what's new?", "tel: +1 (917) 555-0100", "a, b; c", "hello -- world",
+            "salt and pepper",
+            "2 or 4 metal buttons",
+            "it's a dog's life",
+            "rock 'n' roll",
+            "the boys' and girls' room",
+            "o'neil",
+            "5' - 6' tall",
+            "jack-o'-lantern?",
+            "1-1/8 plugs",
+            "c# and f#",
+            "select one of them",
+            "x = y and z",
+            "7 and a half",
+            "\"quoted\" and \"again\"",
+            "don't order by phone",
+            "what's new?",
+            "tel: +1 (917) 555-0100",
+            "a, b; c",
+            "hello -- world",
         ] {
             assert!(injection(text.as_bytes()).is_none(), "{text}");
         }

@@ -49,7 +49,10 @@ impl Body {
         match &media[..] {
             b"" => Self::Unknown,
             b"application/x-www-form-urlencoded" => Self::Form(form::Form::default()),
-            b"application/octet-stream" | b"application/pdf" | b"application/zip" | b"application/x-protobuf"
+            b"application/octet-stream"
+            | b"application/pdf"
+            | b"application/zip"
+            | b"application/x-protobuf"
             | b"application/grpc-web" => Self::Opaque,
             _ if media.starts_with(b"multipart/") => {
                 multipart::Multipart::new(content_type).map_or(Self::Plain(plain::Plain::default()), Self::Multipart)

@@ -1,6 +1,9 @@
 //! Traversal, files of the system, remote inclusion, forged requests.
 
-use super::{Check, HEADERS, LINE, PATH, VALUES, check, form::{ALL, PATH as PATHS, RAW, TEXT}};
+use super::{
+    Check, HEADERS, LINE, PATH, VALUES, check,
+    form::{ALL, PATH as PATHS, RAW, TEXT},
+};
 use crate::finding::Part;
 
 /// Files and folders of systems and applications that a value has no business to name; behind a `/`.
@@ -51,27 +54,99 @@ macro_rules! secret_values {
 }
 
 pub(super) const CHECKS: &[Check] = &[
-    check!(93001, 1, Traversal, VALUES | LINE | HEADERS, RAW | TEXT | PATHS, "path goes up", concat!(
-        r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']|[/\\](?:\.|%2e){2,3}(?:[/\\]|$|%2f|%5c)|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
-        r"(?:^|[/\\])\.{2}[/\\]|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]")),
-    check!(93002, 1, Traversal, VALUES | HEADERS, ALL, "file of the system", concat!(r"(?:^|[/\\=\s'\x22<>|:;(,@]|\.\.?[/\\])", system_files!())),
+    check!(
+        93001,
+        1,
+        Traversal,
+        VALUES | LINE | HEADERS,
+        RAW | TEXT | PATHS,
+        "path goes up",
+        concat!(
+            r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']|[/\\](?:\.|%2e){2,3}(?:[/\\]|$|%2f|%5c)|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
+            r"(?:^|[/\\])\.{2}[/\\]|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]"
+        )
+    ),
+    check!(
+        93002,
+        1,
+        Traversal,
+        VALUES | HEADERS,
+        ALL,
+        "file of the system",
+        concat!(r"(?:^|[/\\=\s'\x22<>|:;(,@]|\.\.?[/\\])", system_files!())
+    ),
     check!(93003, 1, Traversal, VALUES, TEXT | PATHS, "secret file", secret_values!()),
     check!(93004, 1, Traversal, PATH, TEXT | PATHS, "path of the system", concat!(r"/+(?:@fs/.*)?", system_files!())),
-    check!(93005, 1, Traversal, PATH, TEXT | PATHS, "path of a secret file", concat!(r"(?:^|/)(?:@fs/+)?", secret_files!())),
+    check!(
+        93005,
+        1,
+        Traversal,
+        PATH,
+        TEXT | PATHS,
+        "path of a secret file",
+        concat!(r"(?:^|/)(?:@fs/+)?", secret_files!())
+    ),
     check!(93006, 1, Traversal, PATH, TEXT, "path of a development server", r"/@(?:fs|id|vite)/"),
-    check!(93101, 1, Inclusion, VALUES | LINE, ALL, "URL with an address for a host",
-        r"(?:^|[=\s'\x22(])(?:url:)?(?:https?|ftps?|file|gopher|dict|tftp|ldap|php|data|sftp|ssh2|phar|zlib|glob|expect|rar|ogg)://(?:\d{1,3}\.){3}\d{1,3}"),
-    check!(93102, 1, Inclusion, VALUES | LINE, ALL, "code included from a URL",
-        r"(?:\binclude\s*\([^)]*|mosconfig_absolute_path|_conf\[path\]|_server\[document_root\]|galix_?admin|dir_root|path\[docroot\]|appserv_root|config\[root_dir\]|install_dir|gallery_basedir|base_dir|root_path)\s*=?\s*\[?\W?(?:https?|ftps?|file)://"),
-    check!(93103, 1, Inclusion, Part::Arg.bit(), ALL, "URL that ends in a question mark",
-        r"^(?:https?|ftps?|file)(?:://[^?]*)?\?+$"),
-    check!(93104, 1, Inclusion, VALUES | LINE, ALL, "stream of the language", concat!(
-        r"(?:^|[=\s'\x22(/;,\[])(?:php://(?:filter|input|output|fd|memory|temp|stdin)|phar:(?://|/)|expect://|zlib://|compress\.(?:zlib|bzip2)://|glob://|ssh2\.?[a-z]*://|ogg://|rar://|zip://[^\s]|data://|data:text/plain(?:[;,]|$)|data:[a-z/+-]*;base64,pd9waha|",
-        r"gopher://|dict://|jar:(?:https?|file)|netdoc:|ldaps?://|rmi://|file:/{2,3}|local_file:|tftp://|jndi:)")),
-    check!(93105, 1, Inclusion, PATH, TEXT, "URL in the path", r"/(?:https?|ftps?|file|gopher|ldap|php|data|phar|jar|dict):/{1,2}[a-z0-9.%/]"),
-    check!(93106, 1, Inclusion, VALUES | LINE, ALL, "address of a cloud's metadata or of the machine itself", concat!(
-        r"169\.254\.(?:169\.25[34]|170\.2)\b|\bmetadata\.(?:google\.internal|tencentyun\.com|packet\.net|oraclecloud)|100\.100\.100\.200|192\.0\.0\.192|/latest/(?:meta-data|user-data|dynamic/instance-identity)|/computemetadata/v1|/metadata/(?:instance|identity|v1)|",
-        r"fd00:ec2::254|::ffff:(?:a9fe|169\.254|127\.)|instance-data\b|/opc/v[12]/instance|",
-        r"(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|localhost(?:[:/]|$)|10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
-        r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//(?:localhost|127\.0\.0\.1)[:/]")),
+    check!(
+        93101,
+        1,
+        Inclusion,
+        VALUES | LINE,
+        ALL,
+        "URL with an address for a host",
+        r"(?:^|[=\s'\x22(])(?:url:)?(?:https?|ftps?|file|gopher|dict|tftp|ldap|php|data|sftp|ssh2|phar|zlib|glob|expect|rar|ogg)://(?:\d{1,3}\.){3}\d{1,3}"
+    ),
+    check!(
+        93102,
+        1,
+        Inclusion,
+        VALUES | LINE,
+        ALL,
+        "code included from a URL",
+        r"(?:\binclude\s*\([^)]*|mosconfig_absolute_path|_conf\[path\]|_server\[document_root\]|galix_?admin|dir_root|path\[docroot\]|appserv_root|config\[root_dir\]|install_dir|gallery_basedir|base_dir|root_path)\s*=?\s*\[?\W?(?:https?|ftps?|file)://"
+    ),
+    check!(
+        93103,
+        1,
+        Inclusion,
+        Part::Arg.bit(),
+        ALL,
+        "URL that ends in a question mark",
+        r"^(?:https?|ftps?|file)(?:://[^?]*)?\?+$"
+    ),
+    check!(
+        93104,
+        1,
+        Inclusion,
+        VALUES | LINE,
+        ALL,
+        "stream of the language",
+        concat!(
+            r"(?:^|[=\s'\x22(/;,\[])(?:php://(?:filter|input|output|fd|memory|temp|stdin)|phar:(?://|/)|expect://|zlib://|compress\.(?:zlib|bzip2)://|glob://|ssh2\.?[a-z]*://|ogg://|rar://|zip://[^\s]|data://|data:text/plain(?:[;,]|$)|data:[a-z/+-]*;base64,pd9waha|",
+            r"gopher://|dict://|jar:(?:https?|file)|netdoc:|ldaps?://|rmi://|file:/{2,3}|local_file:|tftp://|jndi:)"
+        )
+    ),
+    check!(
+        93105,
+        1,
+        Inclusion,
+        PATH,
+        TEXT,
+        "URL in the path",
+        r"/(?:https?|ftps?|file|gopher|ldap|php|data|phar|jar|dict):/{1,2}[a-z0-9.%/]"
+    ),
+    check!(
+        93106,
+        1,
+        Inclusion,
+        VALUES | LINE,
+        ALL,
+        "address of a cloud's metadata or of the machine itself",
+        concat!(
+            r"169\.254\.(?:169\.25[34]|170\.2)\b|\bmetadata\.(?:google\.internal|tencentyun\.com|packet\.net|oraclecloud)|100\.100\.100\.200|192\.0\.0\.192|/latest/(?:meta-data|user-data|dynamic/instance-identity)|/computemetadata/v1|/metadata/(?:instance|identity|v1)|",
+            r"fd00:ec2::254|::ffff:(?:a9fe|169\.254|127\.)|instance-data\b|/opc/v[12]/instance|",
+            r"(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|localhost(?:[:/]|$)|10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
+            r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//(?:localhost|127\.0\.0\.1)[:/]"
+        )
+    ),
 ];

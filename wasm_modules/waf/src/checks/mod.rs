@@ -41,8 +41,6 @@ pub(crate) const VALUES: u16 = Part::Arg.bit()
     | Part::CookieName.bit()
     | Part::FileName.bit()
     | Part::Body.bit();
-/// Parameters only.
-pub(crate) const ARGS: u16 = Part::Arg.bit() | Part::ArgName.bit() | Part::Body.bit();
 pub(crate) const AGENT: u16 = Part::UserAgent.bit() | Part::Referer.bit();
 pub(crate) const HEADERS: u16 = AGENT | Part::Header.bit();
 pub(crate) const PATH: u16 = Part::Path.bit();
@@ -77,6 +75,11 @@ macro_rules! check {
     };
 }
 pub(crate) use check;
+
+/// Every check: its number, severity, paranoia level, family and what it finds.
+pub(crate) fn list() -> impl Iterator<Item = &'static Rule> {
+    all().map(|check| &check.rule).chain(CODED).chain(protocol::ALL)
+}
 
 /// All patterns.
 pub(crate) fn all() -> impl Iterator<Item = &'static Check> {

@@ -38,7 +38,6 @@ rules! {
     RANGES = 92008, Warning, 1, Protocol, "Range with many parts";
     CONNECTION = 92009, Warning, 1, Protocol, "Connection contradicts itself";
     PERCENT = 92010, Warning, 1, Protocol, "percent encoding is not valid";
-    DOUBLE_PERCENT = 92011, Warning, 2, Protocol, "percent encoding twice over";
     UTF8 = 92012, Warning, 1, Protocol, "UTF-8 is overlong or not valid";
     FULL_WIDTH = 92013, Warning, 1, Protocol, "full-width letters by %u";
     NUL_VALUE = 92014, Critical, 1, Protocol, "NUL in a value";
@@ -94,7 +93,6 @@ rules! {
     TRAILER = 92113, Critical, 1, Smuggling, "trailer that only a header may be";
     OLD_COOKIE = 92114, Critical, 1, Smuggling, "cookie of the old version 1";
     TYPE_IN_PARAMETER = 92115, Critical, 1, Protocol, "media type in a parameter of Content-Type";
-    POLLUTION = 92116, Critical, 3, Protocol, "parameter is there twice";
     ARRAY_NAME = 92117, Critical, 4, Protocol, "parameter's name is an array's";
     RANGE_HEADER = 92118, Warning, 3, Protocol, "Range is there";
     SESSION = 94303, Critical, 1, Session, "session in a parameter, and no page of this site led here";
@@ -126,14 +124,10 @@ pub(crate) fn check_head(head: &Head<'_>, framing: Framing, to: &mut Inspector<'
     check_type(head, framing, to);
     check_body(head, framing, to);
     check_ranges(head, to);
-    for (number, restricted) in (0..to.engine.config.restricted_headers.len()).map(|number| (number, ())) {
-        let () = restricted;
-        let found = head
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(to.engine.config.restricted_headers[number].as_bytes()));
-        if let Some(found) = found {
-            to.report(&HEADER, Place { part: Part::Header, name: found.name }, found.value);
+    for header in &head.headers {
+        let restricted = &to.engine.config.restricted_headers;
+        if restricted.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes())) {
+            to.report(&HEADER, Place { part: Part::Header, name: header.name }, header.value);
         }
     }
 }
@@ -147,7 +141,8 @@ fn check_line(head: &Head<'_>, to: &mut Inspector<'_>) {
     plain.make_ascii_lowercase();
     let file = plain.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let restricted = config.restricted_extensions.iter().any(|extension| file.ends_with(extension.as_bytes()));
-    let backup = plain.split(|byte| *byte == b'/').any(|part| part.len() > 1 && part.ends_with(b"~") && part.contains(&b'.'));
+    let backup =
+        plain.split(|byte| *byte == b'/').any(|part| part.len() > 1 && part.ends_with(b"~") && part.contains(&b'.'));
     if !method_allowed {
         to.report(&METHOD, LINE, head.method);
     }
@@ -216,7 +211,18 @@ fn check_agents(head: &Head<'_>, to: &mut Inspector<'_>) {
         let known = |coding: &[u8]| {
             let name = coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             let all: [&[u8]; 12] = [
-                b"", b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"identity", b"*", b"dcb", b"dcz",
+                b"",
+                b"gzip",
+                b"x-gzip",
+                b"deflate",
+                b"br",
+                b"zstd",
+                b"compress",
+                b"x-compress",
+                b"identity",
+                b"*",
+                b"dcb",
+                b"dcz",
             ];
             all.iter().any(|known| name.eq_ignore_ascii_case(known))
         };
@@ -225,7 +231,9 @@ fn check_agents(head: &Head<'_>, to: &mut Inspector<'_>) {
         }
     }
     if let Some(value) = head.get("connection") {
-        let has = |word: &[u8]| value.split(|byte| *byte == b',').filter(|part| part.trim_ascii().eq_ignore_ascii_case(word)).count();
+        let has = |word: &[u8]| {
+            value.split(|byte| *byte == b',').filter(|part| part.trim_ascii().eq_ignore_ascii_case(word)).count()
+        };
         if has(b"keep-alive") + has(b"close") > 1 {
             to.report(&CONNECTION, header("Connection"), value);
         }
@@ -259,7 +267,8 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     let lower = value.to_ascii_lowercase();
     let media = lower.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let word = |part: &[u8]| !part.is_empty() && part.iter().all(|byte| crate::head::token(*byte));
-    let regular = media.iter().position(|byte| *byte == b'/').is_some_and(|at| word(&media[..at]) && word(&media[at + 1..]));
+    let regular =
+        media.iter().position(|byte| *byte == b'/').is_some_and(|at| word(&media[..at]) && word(&media[at + 1..]));
     let rest = &lower[lower.len().min(media.len())..];
     let parameters_regular = rest.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte == b'\t');
     if !regular || !parameters_regular {
@@ -277,14 +286,21 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     if body::parameter(value, b"charset").is_some_and(|charset| !charset_allowed(&charset)) {
         to.report(&CHARSET, place, value);
     }
-    let slash_outside = |text: &[u8]| text.split(|byte| *byte == b';').any(|parameter| {
-        let equals = parameter.iter().position(|byte| *byte == b'=').map_or(parameter, |at| &parameter[at + 1..]);
-        let inner = equals.trim_ascii().trim_ascii();
-        let inner: Vec<u8> = inner.iter().copied().filter(|byte| *byte != b'"').collect();
-        let mut parts = inner.split(|byte| *byte == b'/');
-        parts.clone().count() == 2 && parts.all(|part| !part.is_empty() && part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(byte)))
-    });
-    if slash_outside(rest) && !rest.windows(5).any(|window| window == b"type=") && !rest.windows(8).any(|window| window == b"profile=") {
+    let slash_outside = |text: &[u8]| {
+        text.split(|byte| *byte == b';').any(|parameter| {
+            let equals = parameter.iter().position(|byte| *byte == b'=').map_or(parameter, |at| &parameter[at + 1..]);
+            let inner: Vec<u8> = equals.trim_ascii().iter().copied().filter(|byte| *byte != b'"').collect();
+            let mut parts = inner.split(|byte| *byte == b'/');
+            parts.clone().count() == 2
+                && parts.all(|part| {
+                    !part.is_empty() && part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(byte))
+                })
+        })
+    };
+    if slash_outside(rest)
+        && !rest.windows(5).any(|window| window == b"type=")
+        && !rest.windows(8).any(|window| window == b"profile=")
+    {
         to.report(&TYPE_IN_PARAMETER, place, value);
     }
 }
@@ -340,8 +356,11 @@ pub(crate) fn check_encoding(name: &[u8], value: &[u8], to: &mut Inspector<'_>) 
     }
     if value.windows(2).any(|window| matches!(window, b"%u" | b"%U")) {
         let full = |window: &[u8]| {
-            window[0] == b'%' && window[1].eq_ignore_ascii_case(&b'u') && window[2..4].eq_ignore_ascii_case(b"ff")
-                && hex(window[4]).is_some() && hex(window[5]).is_some()
+            window[0] == b'%'
+                && window[1].eq_ignore_ascii_case(&b'u')
+                && window[2..4].eq_ignore_ascii_case(b"ff")
+                && hex(window[4]).is_some()
+                && hex(window[5]).is_some()
         };
         if value.windows(6).any(full) {
             to.report(&FULL_WIDTH, place, value);
@@ -353,18 +372,17 @@ pub(crate) fn check_encoding(name: &[u8], value: &[u8], to: &mut Inspector<'_>) 
 /// `100% sure`, is none.
 fn invalid_percent(text: &[u8]) -> bool {
     let mut at = 0;
-    let (mut valid, mut invalid) = (false, false);
+    let mut invalid = false;
     while let Some(found) = text[at..].iter().position(|byte| *byte == b'%') {
         at += found + 1;
         let digits = text[at..].iter().take(2).filter(|byte| hex(**byte).is_some()).count();
         let letter = text.get(at).is_some_and(u8::is_ascii_alphanumeric);
         match digits {
-            2 => valid = true,
+            2 => {}
             _ if text.get(at).is_some_and(|byte| byte.eq_ignore_ascii_case(&b'u')) => {}
             _ => invalid |= letter,
         }
     }
-    let _ = valid;
     invalid
 }
 
@@ -416,11 +434,38 @@ pub(crate) fn check_value(part: Part, name: &[u8], value: &[u8], to: &mut Inspec
 /// Whether a parameter of this name carries a session.
 fn session(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 32] = [
-        b"jsessionid", b"jservsession", b"jwsession", b"phpsessid", b"phpsession", b"asp.net_sessionid", b"sessionid",
-        b"session-id", b"session_id", b"_session_id", b"sessid", b"zend_session_id", b"laravel_session", b"ci_session",
-        b"cakephp", b"cfid", b"cftoken", b"cfsid", b"connect.sid", b"koa.sess", b"koa:sess", b"koa.sid", b"sails.sid",
-        b"rack.session", b"play_session", b"meteor_login_token", b"next-auth.session-token", b"shiny-token",
-        b"weblogicsession", b"viewstate", b"__host-next-auth.session-token", b"__secure-next-auth.session-token",
+        b"jsessionid",
+        b"jservsession",
+        b"jwsession",
+        b"phpsessid",
+        b"phpsession",
+        b"asp.net_sessionid",
+        b"sessionid",
+        b"session-id",
+        b"session_id",
+        b"_session_id",
+        b"sessid",
+        b"zend_session_id",
+        b"laravel_session",
+        b"ci_session",
+        b"cakephp",
+        b"cfid",
+        b"cftoken",
+        b"cfsid",
+        b"connect.sid",
+        b"koa.sess",
+        b"koa:sess",
+        b"koa.sid",
+        b"sails.sid",
+        b"rack.session",
+        b"play_session",
+        b"meteor_login_token",
+        b"next-auth.session-token",
+        b"shiny-token",
+        b"weblogicsession",
+        b"viewstate",
+        b"__host-next-auth.session-token",
+        b"__secure-next-auth.session-token",
     ];
     let name = name.to_ascii_lowercase();
     NAMES.contains(&&name[..])
@@ -439,7 +484,11 @@ fn broken_utf8(text: &[u8]) -> bool {
                 let bad = &rest[error.valid_up_to()..];
                 // A piece of a longer value may begin or end within a character.
                 let cut = text.len() >= body::PIECE;
-                if matches!(bad, [0xc0 | 0xc1 | 0xf5..=0xff, 0x80..=0xbf, ..] | [0xe0, 0x80..=0x9f, ..] | [0xf0, 0x80..=0x8f, ..]) || !cut {
+                if matches!(
+                    bad,
+                    [0xc0 | 0xc1 | 0xf5..=0xff, 0x80..=0xbf, ..] | [0xe0, 0x80..=0x9f, ..] | [0xf0, 0x80..=0x8f, ..]
+                ) || !cut
+                {
                     return true;
                 }
                 rest = &bad[1..];
@@ -450,7 +499,12 @@ fn broken_utf8(text: &[u8]) -> bool {
 
 /// Letters as `\uXXXX` in a form, where nothing decodes them but a script.
 pub(crate) fn check_escapes(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
-    let escape = |window: &[u8]| window[..2].eq_ignore_ascii_case(b"\\u") && window[2..].iter().all(|byte| hex(*byte).is_some());
+    // Of ASCII only: others are written so where a page's charset lacks them.
+    let escape = |window: &[u8]| {
+        window[..4].eq_ignore_ascii_case(b"\\u00")
+            && hex(window[4]).is_some_and(|digit| digit < 8)
+            && hex(window[5]).is_some()
+    };
     if value.windows(6).any(escape) {
         to.report(&ESCAPED_LETTER, Place { part: Part::Arg, name }, value);
     }
@@ -480,6 +534,8 @@ fn entity(name: &[u8]) -> bool {
     ];
     let letter = name.first().is_some_and(u8::is_ascii_alphabetic) && name.len() > 1;
     letter && accents.iter().any(|accent| &name[1..] == *accent)
-        || name.eq_ignore_ascii_case(b"amp") || name == b"nbsp" || name == b"apos"
+        || name.eq_ignore_ascii_case(b"amp")
+        || name == b"nbsp"
+        || name == b"apos"
         || name.starts_with(b"#") && name[1..].iter().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,6 +1,9 @@
 //! Scripts outside of tags: handlers in attributes, URLs, calls, tricks. What is in tags is `html`'s.
 
-use super::{AGENT, Check, PATH, VALUES, check, form::{ALL, RAW, TEXT}};
+use super::{
+    AGENT, Check, PATH, VALUES, check,
+    form::{ALL, RAW, TEXT},
+};
 
 const ON: u16 = VALUES | AGENT;
 
@@ -12,15 +15,81 @@ macro_rules! events {
 }
 
 pub(super) const CHECKS: &[Check] = &[
-    check!(94105, 1, Xss, ON, RAW | TEXT, "handler of an event in an attribute", concat!(r"(?:^|[\s'\x22`;/0-9=,(\x0b\x0c<&])on", events!(), r"[\s\x00]*=[\s\x00]*[^=\s]")),
-    check!(94106, 1, Xss, ON | PATH, RAW | TEXT, "URL that runs", r"(?:javascript|vbscript|livescript|jscript)\s*:\s*(?:[\w.$@]+\s*[(=\[`/&]|[/%\\&'\x22`(\[{!+~-]|[a-z]+\.[a-z]|void\b|//|\d+[;,/])|j\s+avascript\s*:|ja\s+vascript\s*:|jav\s+ascript\s*:|java[\s\x00-\x1f]*[\t\n\r\x01-\x1f][\s\x00-\x1f]*script\s*:|javas\s+cript\s*:|javasc\s+ript\s*:|javascri\s+pt\s*:|javascrip\s+t\s*:|url\s*\(\s*['\x22]?\s*(?:javascript|vbscript)|data:\s*(?:text/(?:html|xml|javascript)|application/(?:x-)?(?:javascript|xhtml|xml)|image/svg)[^,]*,|data:[^,]{0,40};base64,(?:phn2zy|phnjcmlwd|pgh0bw|pcfk)|@import\b|-moz-binding|behaviou?r\s*:\s*url|x-javascript|\bfeed:\s*(?:javascript|data)"),
-    check!(94107, 1, Xss, ON, ALL, "script that reaches the page", concat!(
-        r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:window|top|self|parent|frames|this|globalthis)\s*(?:\.|\[\s*)\s*['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*['\x22`a-z])|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)")),
-    check!(94108, 1, Xss, ON, ALL, "call of a script's function", concat!(
-        r"\b(?:alert|confirm|prompt|eval|settimeout|setinterval|unescape|atob|fetch|msgbox|execscript|fromcharcode)\s*(?:\(|`|&lpar;|\x5c?\x60)\s*(?:['\x22`/\d(!\[{]|document|window|location|this|self|top|string|unescape|atob|name|xss|cookie|origin|\)|eval|[a-z]+\s*\(|[a-z]\s*\)|&)|\b(?:alert|confirm|prompt|eval)\s*\(|(?:^|[=,\[(.\s;])(?:alert|confirm|prompt|eval)\s*[)\]`]|\bthrow\s*(?:onerror|[\w'\x22]+\s*\})|[\[.]\s*(?:map|find|every|filter|foreach|some|call|apply|bind|constructor|concat)\s*['\x22\]]*\s*\(\s*(?:alert|confirm|prompt|eval|['\x22])|\btop\s*\[|\bself\s*\[|\bwindow\s*\[|\breflect\.(?:construct|apply)|\bset\.constructor|\bfunction\s*\(\s*['\x22`]|new\s+function\s*[(`]|=\s*(?:alert|confirm|prompt|eval)\b|//\s*['\x22]?\s*;?\s*(?:alert|confirm|prompt)\b")),
-    check!(94109, 1, Xss, ON, ALL, "script of few characters", r"(?:\[\]|!\[\]|\(!?\[\]|\+!!?\[)\s*[\[+(]\s*(?:!|\+|\[|\()\s*[\[+!]|!!?\[\]\s*\+|\[\s*\]\s*\[\s*['\x22(!+]|\(\s*\[\s*\]\s*\[|\+\s*\{\s*\}\s*[\[)]|\$\s*=\s*~\s*\[|゚ω゚"),
-    check!(94110, 1, Xss, ON, ALL, "expression of a framework in the page", r"\{\{.*?(?:constructor|\$on|\$eval|\balert\b|prototype|\.call\(|\[\[|tostring\(|charat|\bconfirm\b|\bprompt\b|_c\.|\$emit|template|document\.|window\.|\bthis\b).*?\}\}|\bng-(?:app|init|click|bind|include|src|csp|focus|mouseover)\b|\bv-(?:on|bind|html)\s*[:=]|\bx-(?:on|data|init|html)\s*[:=]|\bdata-ng-\w+\s*=|\bhx-(?:on|get|post|trigger)\s*[:=]|\bfscommand\b|\bseeksegmenttime\b"),
-    check!(94111, 1, Xss, ON, RAW | TEXT, "markup of a browser of old", r"[\s'\x22`]style\s*=[^>]*(?:expression|behaviou?r|javascript|-moz-binding|url\s*\(\s*['\x22]?\s*(?:javascript|data:text))|\bexpression\s*(?:/\*.*?\*/)?\s*\(\s*(?:alert|document|window|this|eval|open|function|[a-z]+\s*\()|\+adw-|\+ad4-|\xbc(?:script|img|svg|/?[a-z]+)[^\xbe]*\xbe|<[^>]{0,80}=\s*['\x22]?\s*(?:j|&#|\\0*6a)[^>]*(?:&#|\\)|<\?import|<!\[cdata\[|<\w+[^>]*\bformaction\b|<[?/]?import|&#x?0*(?:6a|4a|106|74)[;&]|\\(?:75|165|u0{0,2}75)\b|(?:^|[\s'\x22`])(?:src|href|formaction|xlink:href|srcdoc|action)\s*=\s*['\x22`]?\s*(?:javascript|vbscript|data:text)"),
-    check!(94112, 1, Xss, ON, RAW | TEXT, "end of an attribute and a tag", r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|['\x22]\s*/?>\s*<\s*(?:script|img|svg|iframe|body|a|div|input|details|video|audio|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"),
+    check!(
+        94105,
+        1,
+        Xss,
+        ON,
+        RAW | TEXT,
+        "handler of an event in an attribute",
+        concat!(r"(?:^|[\s'\x22`;/0-9=,(\x0b\x0c<&])on", events!(), r"[\s\x00]*=[\s\x00]*[^=\s]")
+    ),
+    check!(
+        94106,
+        1,
+        Xss,
+        ON | PATH,
+        RAW | TEXT,
+        "URL that runs",
+        r"(?:javascript|vbscript|livescript|jscript)\s*:\s*(?:[\w.$@]+\s*[(=\[`/&]|[/%\\&'\x22`(\[{!+~-]|[a-z]+\.[a-z]|void\b|//|\d+[;,/])|j\s+avascript\s*:|ja\s+vascript\s*:|jav\s+ascript\s*:|java[\s\x00-\x1f]*[\t\n\r\x01-\x1f][\s\x00-\x1f]*script\s*:|javas\s+cript\s*:|javasc\s+ript\s*:|javascri\s+pt\s*:|javascrip\s+t\s*:|url\s*\(\s*['\x22]?\s*(?:javascript|vbscript)|data:\s*(?:text/(?:html|xml|javascript)|application/(?:x-)?(?:javascript|xhtml|xml)|image/svg)[^,]*,|data:[^,]{0,40};base64,(?:phn2zy|phnjcmlwd|pgh0bw|pcfk)|@import\b|-moz-binding|behaviou?r\s*:\s*url|x-javascript|\bfeed:\s*(?:javascript|data)"
+    ),
+    check!(
+        94107,
+        1,
+        Xss,
+        ON,
+        ALL,
+        "script that reaches the page",
+        concat!(
+            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:window|top|self|parent|frames|this|globalthis)\s*(?:\.|\[\s*)\s*['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*['\x22`a-z])|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
+        )
+    ),
+    check!(
+        94108,
+        1,
+        Xss,
+        ON,
+        ALL,
+        "call of a script's function",
+        concat!(
+            r"\b(?:alert|confirm|prompt|eval|settimeout|setinterval|unescape|atob|fetch|msgbox|execscript|fromcharcode)\s*(?:\(|`|&lpar;|\x5c?\x60)\s*(?:['\x22`/\d(!\[{]|document|window|location|this|self|top|string|unescape|atob|name|xss|cookie|origin|\)|eval|[a-z]+\s*\(|[a-z]\s*\)|&)|\b(?:alert|confirm|prompt|eval)\s*\(|(?:^|[=,\[(.\s;])(?:alert|confirm|prompt|eval)\s*[)\]`]|\bthrow\s*(?:onerror|[\w'\x22]+\s*\})|[\[.]\s*(?:map|find|every|filter|foreach|some|call|apply|bind|constructor|concat)\s*['\x22\]]*\s*\(\s*(?:alert|confirm|prompt|eval|['\x22])|\btop\s*\[|\bself\s*\[|\bwindow\s*\[|\breflect\.(?:construct|apply)|\bset\.constructor|\bfunction\s*\(\s*['\x22`]|new\s+function\s*[(`]|=\s*(?:alert|confirm|prompt|eval)\b|//\s*['\x22]?\s*;?\s*(?:alert|confirm|prompt)\b"
+        )
+    ),
+    check!(
+        94109,
+        1,
+        Xss,
+        ON,
+        ALL,
+        "script of few characters",
+        r"(?:\[\]|!\[\]|\(!?\[\]|\+!!?\[)\s*[\[+(]\s*(?:!|\+|\[|\()\s*[\[+!]|!!?\[\]\s*\+|\[\s*\]\s*\[\s*['\x22(!+]|\(\s*\[\s*\]\s*\[|\+\s*\{\s*\}\s*[\[)]|\$\s*=\s*~\s*\[|゚ω゚"
+    ),
+    check!(
+        94110,
+        1,
+        Xss,
+        ON,
+        ALL,
+        "expression of a framework in the page",
+        r"\{\{.*?(?:constructor|\$on|\$eval|\balert\b|prototype|\.call\(|\[\[|tostring\(|charat|\bconfirm\b|\bprompt\b|_c\.|\$emit|template|document\.|window\.|\bthis\b).*?\}\}|\bng-(?:app|init|click|bind|include|src|csp|focus|mouseover)\b|\bv-(?:on|bind|html)\s*[:=]|\bx-(?:on|data|init|html)\s*[:=]|\bdata-ng-\w+\s*=|\bhx-(?:on|get|post|trigger)\s*[:=]|\bfscommand\b|\bseeksegmenttime\b"
+    ),
+    check!(
+        94111,
+        1,
+        Xss,
+        ON,
+        RAW | TEXT,
+        "markup of a browser of old",
+        r"[\s'\x22`]style\s*=[^>]*(?:expression|behaviou?r|javascript|-moz-binding|url\s*\(\s*['\x22]?\s*(?:javascript|data:text))|\bexpression\s*(?:/\*.*?\*/)?\s*\(\s*(?:alert|document|window|this|eval|open|function|[a-z]+\s*\()|\+adw-|\+ad4-|\xbc(?:script|img|svg|/?[a-z]+)[^\xbe]*\xbe|<[^>]{0,80}=\s*['\x22]?\s*(?:j|&#|\\0*6a)[^>]*(?:&#|\\)|<\?import|<!\[cdata\[|<\w+[^>]*\bformaction\b|<[?/]?import|&#x?0*(?:6a|4a|106|74)[;&]|\\(?:75|165|u0{0,2}75)\b|(?:^|[\s'\x22`])(?:src|href|formaction|xlink:href|srcdoc|action)\s*=\s*['\x22`]?\s*(?:javascript|vbscript|data:text)"
+    ),
+    check!(
+        94112,
+        1,
+        Xss,
+        ON,
+        RAW | TEXT,
+        "end of an attribute and a tag",
+        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|['\x22]\s*/?>\s*<\s*(?:script|img|svg|iframe|body|a|div|input|details|video|audio|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
+    ),
     check!(94113, 2, Xss, ON, TEXT, "HTML tag", r"<[/?!]?[a-z][^>]*(?:>|$)"),
 ];
