@@ -15,7 +15,8 @@ pub fn read(folder: &Path) -> Result<Vec<Case>> {
     if !folder.is_dir() {
         return Ok(cases);
     }
-    let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?.iter().map(fs::DirEntry::path).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?.iter().map(fs::DirEntry::path).collect();
     files.sort();
     for path in files {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

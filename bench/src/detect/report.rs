@@ -82,7 +82,11 @@ impl Report {
     /// # Errors
     /// Writing fails.
     pub fn write(&self, out: &mut impl Write, details: bool) -> io::Result<()> {
-        writeln!(out, "{:<28} {:>7} {:>8} {:>8}   {:>8} {:>8} {:>8}", "class", "attacks", "flagged", "blocked", "ordinary", "flagged", "blocked")?;
+        writeln!(
+            out,
+            "{:<28} {:>7} {:>8} {:>8}   {:>8} {:>8} {:>8}",
+            "class", "attacks", "flagged", "blocked", "ordinary", "flagged", "blocked"
+        )?;
         for (name, class) in &self.classes {
             let percent = |counts: &Counts, of: usize| match counts.all {
                 0 => "-".to_owned(),

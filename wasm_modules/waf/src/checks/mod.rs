@@ -1,5 +1,8 @@
 //! The checks, by family. A pattern sees normal forms in small letters; `.` is any byte.
 
+// Long patterns are written as parts, be there several or one.
+#![allow(clippy::useless_concat)]
+
 pub(crate) mod lists;
 pub(crate) mod protocol;
 

@@ -334,10 +334,8 @@ fn check_ranges(head: &Head<'_>, to: &mut Inspector<'_>) {
             parts += 1;
             let dash = part.iter().position(|byte| *byte == b'-').unwrap_or(part.len());
             let ends = (number(&part[..dash]), part.get(dash + 1..).and_then(number));
-            if let (Some(from), Some(end)) = ends {
-                if end < from {
-                    to.report(&RANGE, header("Range"), part);
-                }
+            if matches!(ends, (Some(from), Some(end)) if end < from) {
+                to.report(&RANGE, header("Range"), part);
             }
         }
         // Readers of documents fetch many pieces at once.
