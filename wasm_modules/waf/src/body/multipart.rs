@@ -129,7 +129,7 @@ impl Multipart {
     }
 
     fn content(&mut self, bytes: &[u8], to: &mut Inspector<'_>) {
-        if self.at != At::Content || self.file {
+        if self.at != At::Content || self.file || bytes.is_empty() {
             return;
         }
         let name = &self.name;
