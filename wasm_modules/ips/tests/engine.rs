@@ -199,7 +199,9 @@ fn ten_thousand_rules_load_and_run() {
         rules += &match sid % 4 {
             0 => format!("alert tcp any any -> any any (content:\"pattern-{sid:05}-x\"; sid:{sid};)\n"),
             1 => format!("alert http any any -> any any (http.uri; content:\"/path{sid:05}\"; sid:{sid};)\n"),
-            2 => format!("alert dns any any -> any any (dns.query; content:\"host{sid:05}.example\"; nocase; sid:{sid};)\n"),
+            2 => format!(
+                "alert dns any any -> any any (dns.query; content:\"host{sid:05}.example\"; nocase; sid:{sid};)\n"
+            ),
             _ => format!("alert tcp any any -> any {} (content:\"deep-{sid:05}\"; depth:64; sid:{sid};)\n", sid),
         };
     }
