@@ -110,7 +110,7 @@ alert dns any any -> any any (dns.opcode:2; sid:2;)"#,
     flow.packet(&mut engine, false, 17, 0, query, false);
     flow.packet(&mut engine, false, 17, 0, b"not dns", false);
     assert_eq!(flow.sids(), [1]);
-    let mut flow = Flow::open(ends, &mut engine);
+    let mut flow = Flow::open(Ends { client: ([192, 168, 1, 2], 40001), ..ends }, &mut engine);
     let mut wire = (query.len() as u16).to_be_bytes().to_vec();
     wire.extend(query);
     wire.iter().for_each(|byte| flow.data(&mut engine, false, &[*byte]));
