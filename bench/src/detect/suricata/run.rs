@@ -8,7 +8,7 @@ use secuxflow::{
     offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     rules::{Action, Ruleset},
-    stream::{Checksum, StreamConfig},
+    stream::{Checksum, Midstream, StreamConfig},
 };
 use serde_json::json;
 
@@ -74,8 +74,11 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
         fail_policy: FailPolicy::Open,
         monitor: !case.inline,
         flows: FlowConfig::default(),
-        // As Suricata's own tests are run: with `-k none`.
-        streams: StreamConfig { checksum: Checksum::Ignore, ..StreamConfig::default() },
+        streams: StreamConfig {
+            midstream: if case.settings.midstream { Midstream::Pickup } else { Midstream::Pass },
+            checksum: if case.settings.ignore_checksums { Checksum::Ignore } else { Checksum::Verify },
+            ..StreamConfig::default()
+        },
         batch: DEFAULT_BATCH,
     })?;
     let name = || case.pcap.display().to_string();
