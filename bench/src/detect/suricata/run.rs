@@ -92,9 +92,8 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
     loop {
         match reader.next_packet() {
             Ok(Some(packet)) => replay.push(&packet, &mut tell)?,
-            Ok(None) => break,
-            // As far as it goes, as Suricata does.
-            Err(secuxflow::offline::CaptureError::CutShort { .. }) => break,
+            // A capture that is cut short is read as far as it goes, as Suricata does.
+            Ok(None) | Err(secuxflow::offline::CaptureError::CutShort { .. }) => break,
             Err(error) => return Err(error).with_context(name),
         }
     }
