@@ -131,6 +131,7 @@ fn ending(directory: &Path, end: &str) -> Vec<PathBuf> {
 
 fn pcap(directory: &Path, test: &Value) -> Result<PathBuf, Skipped> {
     match test.get("pcap") {
+        Some(Value::String(name)) if !directory.join(name).is_file() => skip("its capture is not there", name.as_str()),
         Some(Value::String(name)) => Ok(directory.join(name)),
         Some(Value::Bool(false) | Value::Null) => skip("it has no capture", ""),
         _ => {

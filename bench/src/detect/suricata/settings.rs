@@ -24,11 +24,12 @@ pub(super) struct Settings {
 }
 
 /// Settings that change how much is logged, or that ours has no need of.
-const HARMLESS: [&str; 9] = [
+const HARMLESS: [&str; 10] = [
     "outputs",
     "logging",
     "stats",
     "default-rule-path",
+    "detect.prefilter",
     "stream.reassembly.depth",
     "stream.checksum-validation",
     "app-layer.protocols",
