@@ -18,6 +18,7 @@ pub mod plane;
 pub mod process;
 pub mod rules;
 pub mod service;
+pub mod stream;
 pub mod wire;
 pub mod worker;
 pub mod xsk;

@@ -249,6 +249,7 @@ pub(crate) fn full_status() -> PlaneStatus {
         interfaces: vec![interface],
         generation: 7,
         memory: TableMemory { rules: 2_200_000, sets: 600_000, shared: 1_300_000 },
+        stream_memory: 33_554_432,
         actions: named("drop"),
         events: number("neighbour"),
         rules: vec![RuleCount { id: secuxflow::rules::RuleId(1), count }],
@@ -260,6 +261,8 @@ pub(crate) fn full_status() -> PlaneStatus {
             frames: number("free"),
             replies: Replies { sent: 41, lost: 42, held_back: 43 },
             flows: FlowTableStatus { flows: 21, entered: 22, expired: 23, evicted: 24, cleared: 25, granted: 26 },
+            streams: ["streams", "blocks", "datagrams", "gaps"].into_iter().flat_map(number).collect(),
+            refused: number("conflict"),
             latency,
             ..WorkerStatus::default()
         }],

@@ -31,5 +31,5 @@ mod tests;
 pub use error::InspectError;
 pub use examine::{ModuleReport, examine};
 pub use inspector::{Inspector, Loadout};
-pub use region::{Region, SharedMemory};
+pub use region::{ArenaPages, Region, SharedMemory};
 pub use runner::{Outcome, Runner};

@@ -1,7 +1,7 @@
 //! Packet memory: the UMEM as inspection sees it, and a stand-in for it where there is no UMEM.
 #![expect(unsafe_code, reason = "shared mappings are made and unmade by hand")]
 
-use std::{io, marker::PhantomData, ptr::NonNull};
+use std::{io, marker::PhantomData, ptr::NonNull, sync::Arc};
 
 use super::InspectError;
 use crate::xsk::Umem;
@@ -9,14 +9,15 @@ use crate::xsk::Umem;
 /// Most bytes that fit between the window's guest address and the end of the 32-bit address space.
 const MAX_LEN: usize = (1 << 32) - secuxflow_abi::WINDOW as usize;
 
-/// A shared memory mapping whose frames the guests may read: base, and length in bytes.
+/// Shared memory whose bytes the guests may read: a mapping, and another one behind it where the host keeps bytes aside.
 ///
-/// Invariants: `base` is page-aligned; `0 < len <= 2 GiB`, a multiple of the page size; `base..base + len` is one live
-/// `MAP_SHARED` mapping (not of huge pages) for as long as the value's lifetime says.
+/// Invariants: each base is page-aligned, each length a multiple of the page size; `0 < len + arena.len <= 2 GiB`; each
+/// `base..base + len` is one live `MAP_SHARED` mapping (not of huge pages) for as long as the value's lifetime says.
 #[derive(Debug, Clone, Copy)]
 pub struct Region<'a> {
     base: NonNull<u8>,
     len: usize,
+    arena: Option<(NonNull<u8>, usize)>,
     mapping: PhantomData<&'a [u8]>,
 }
 
@@ -47,7 +48,7 @@ impl<'a> Region<'a> {
         if !len.is_multiple_of(page) || !base.addr().get().is_multiple_of(page) {
             return refuse(format!("address and length must be multiples of the page size, {page}"));
         }
-        Ok(Self { base, len, mapping: PhantomData })
+        Ok(Self { base, len, arena: None, mapping: PhantomData })
     }
 
     /// The pages of a UMEM.
@@ -60,16 +61,29 @@ impl<'a> Region<'a> {
         unsafe { Self::new(base.as_ptr(), len) }
     }
 
-    /// First byte.
-    #[must_use]
-    pub fn base(&self) -> *mut u8 {
-        self.base.as_ptr()
+    /// The same, with a worker's arena right behind it.
+    ///
+    /// # Errors
+    /// [`InspectError::Region`] when both together are above 2 GiB.
+    pub fn with_arena(self, arena: &'a ArenaPages) -> Result<Self, InspectError> {
+        let Mapping { base, len } = *arena.0;
+        if self.len + len > MAX_LEN {
+            let problem =
+                format!("with {len} bytes for streams it is above {MAX_LEN}; lower umem.frames or streams.memory_mib");
+            return Err(InspectError::Region { len: self.len, problem });
+        }
+        Ok(Self { arena: Some((base, len)), ..self })
     }
 
-    /// Length in bytes.
+    /// First byte and length in bytes of each mapping, in their order.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (*mut u8, usize)> {
+        [Some((self.base, self.len)), self.arena].into_iter().flatten().map(|(base, len)| (base.as_ptr(), len))
+    }
+
+    /// Length in bytes of all of it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.len + self.arena.map_or(0, |(_, len)| len)
     }
 
     /// Never: a region holds a page at least.
@@ -79,19 +93,52 @@ impl<'a> Region<'a> {
     }
 }
 
-/// Shared anonymous memory that stands in for a UMEM: for test inspection of a made-up packet, and for tests.
+/// A shared anonymous mapping; it goes with the last who holds it.
 #[derive(Debug)]
-pub struct SharedMemory {
+struct Mapping {
     base: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the mapping is owned by this value alone; writing takes `&mut self`, so threads cannot race through it. Whoever
-// reads the same pages through a mapping of its own (guests, the host's alias) does so by machine loads or volatile
-// reads and holds no reference, so a write meanwhile changes a byte and nothing else.
-unsafe impl Send for SharedMemory {}
-// SAFETY: as for Send; `&self` gives out no reference to the memory.
-unsafe impl Sync for SharedMemory {}
+// SAFETY: the mapping is reached through `SharedMemory` alone, of which there is one for each mapping: it writes by
+// `&mut self`, so threads cannot race through it. Whoever reads the same pages through a mapping of its own (guests, the
+// host's alias) does so by machine loads or volatile reads and holds no reference, so a write meanwhile changes a byte and
+// nothing else.
+unsafe impl Send for Mapping {}
+// SAFETY: as for Send; by `&self` nothing is written.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `SharedMemory::new` with this length and is unmapped only here. Windows onto the
+        // same pages are mappings of their own and stay valid.
+        let result = unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+        debug_assert_eq!(result, 0, "munmap of an own mapping");
+    }
+}
+
+/// The pages of a worker's arena, for windows onto them; they stay mapped as long as this is held.
+#[derive(Debug, Clone)]
+pub struct ArenaPages(Arc<Mapping>);
+
+impl ArenaPages {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// Shared anonymous memory that the host writes and guests read: what is kept aside of streams, and a stand-in for a UMEM in
+/// test inspection and tests.
+#[derive(Debug)]
+pub struct SharedMemory(Arc<Mapping>);
 
 impl SharedMemory {
     /// `len` zero bytes, rounded up to whole pages.
@@ -110,37 +157,64 @@ impl SharedMemory {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mmap returned null"))?;
-        Ok(Self { base, len })
+        Ok(Self(Arc::new(Mapping { base, len })))
     }
 
-    /// Put a frame at `offset`.
+    /// The memory behind `pages`, for a test that reads as a guest does while nobody writes.
+    #[cfg(test)]
+    pub(crate) fn of(pages: &ArenaPages) -> Self {
+        Self(Arc::clone(&pages.0))
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Put bytes at `offset`.
     ///
     /// # Errors
-    /// `InvalidInput` when it does not fit.
+    /// `InvalidInput` when they do not fit.
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        if offset.checked_add(bytes.len()).is_none_or(|end| end > self.len) {
-            let text = format!("{} bytes at {offset} do not fit into {}", bytes.len(), self.len);
+        let Mapping { base, len } = *self.0;
+        if offset.checked_add(bytes.len()).is_none_or(|end| end > len) {
+            let text = format!("{} bytes at {offset} do not fit into {len}", bytes.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        // SAFETY: `offset + bytes.len() <= len` was checked, the mapping is writable and owned by self, and `bytes`
-        // cannot overlap it because no reference into the mapping is ever given out.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len()) };
+        // SAFETY: `offset + bytes.len() <= len` was checked, the mapping is writable, and this value is the only way to
+        // write it; `bytes` cannot overlap it, because a reference into it borrows this value.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), base.as_ptr().add(offset), bytes.len()) };
         Ok(())
+    }
+
+    /// `len` bytes at `offset`; none where they are not inside.
+    #[must_use]
+    pub fn read(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        if offset.checked_add(len)? > self.0.len {
+            return None;
+        }
+        // SAFETY: the range is inside the mapping, which lives as long as the borrow of this value, initialised (the kernel
+        // zeroed it), and written through `&mut self` only, which the borrow excludes.
+        Some(unsafe { std::slice::from_raw_parts(self.0.base.as_ptr().add(offset), len) })
     }
 
     /// The region that runners read.
     #[must_use]
     pub fn region(&self) -> Region<'_> {
-        Region { base: self.base, len: self.len, mapping: PhantomData }
+        Region { base: self.0.base, len: self.0.len, arena: None, mapping: PhantomData }
     }
-}
 
-impl Drop for SharedMemory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` with this length and is unmapped only here. Windows onto the same pages
-        // are mappings of their own and stay valid.
-        let result = unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
-        debug_assert_eq!(result, 0, "munmap of an own mapping");
+    /// The pages, to lie behind another region.
+    #[must_use]
+    pub fn pages(&self) -> ArenaPages {
+        ArenaPages(Arc::clone(&self.0))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! memory base                + 1 GiB              + 2 GiB = WINDOW          + 4 GiB     + 6 GiB
-//!   | heap, grows to its limit | no access           | UMEM, read-only | …    | guard       |
-//!   '---- the pool's business -'                     '---- ours -------'
+//!   | heap, grows to its limit | no access           | UMEM, arena, read-only | … | guard   |
+//!   '---- the pool's business -'                     '---- ours --------------'
 //! ```
 //!
 //! # Why this is safe
@@ -34,15 +34,21 @@
 
 use std::{io, ptr::NonNull};
 
+use arrayvec::ArrayVec;
 use secuxflow_abi::WINDOW;
 
 use super::{InspectError, Region};
+
+/// Most mappings of a region: the UMEM, and the arena behind it.
+const PIECES: usize = 2;
 
 /// A read-only second mapping of a region's pages, from which windows are made, and through which the host reads.
 #[derive(Debug)]
 pub(super) struct Alias {
     base: NonNull<u8>,
     len: usize,
+    /// Lengths of the region's mappings, which lie one behind the other; a call of mremap takes one of them.
+    pieces: ArrayVec<usize, PIECES>,
 }
 
 // SAFETY: the mapping belongs to this value alone and is read-only: moving it to another thread moves two numbers.
@@ -53,25 +59,38 @@ impl Alias {
     pub(super) fn new(region: &Region<'_>) -> Result<Self, InspectError> {
         let len = region.len();
         let failed = |what: &str, e: io::Error| InspectError::Region { len, problem: format!("{what}: {e}") };
-        // SAFETY: Region's invariant: base..base + len lies in a live MAP_SHARED mapping. An old length of 0 leaves it as
-        // it is and maps the same pages at an address of the kernel's choice.
-        let base = unsafe { libc::mremap(region.base().cast(), 0, len, libc::MREMAP_MAYMOVE) };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
-            let e = io::Error::last_os_error();
-            return Err(failed("mremap (the memory must be a MAP_SHARED mapping without huge pages)", e));
+            return Err(failed("mmap", io::Error::last_os_error()));
         }
-        let Some(base) = NonNull::new(base.cast()) else {
-            return Err(failed("mremap", io::Error::other("null address")));
+        let Some(base) = NonNull::new(base.cast::<u8>()) else {
+            return Err(failed("mmap", io::Error::other("null address")));
         };
-        let alias = Self { base, len };
-        // SAFETY: the range is the mapping just made, owned by `alias`; nothing holds a reference into it yet.
-        if unsafe { libc::mprotect(base.as_ptr().cast(), len, libc::PROT_READ) } != 0 {
-            return Err(failed("mprotect", io::Error::last_os_error()));
+        let mut alias = Self { base, len, pieces: ArrayVec::new() };
+        let mut at = base.as_ptr();
+        for (from, len) in region.pieces() {
+            let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+            // SAFETY: Region's invariant: from..from + len lies in a live MAP_SHARED mapping, and an old length of 0 leaves it
+            // as it is; the target is inside the range that was just reserved for it, because the lengths add up to it.
+            let got = unsafe { libc::mremap(from.cast(), 0, len, flags, at) };
+            if got == libc::MAP_FAILED {
+                let e = io::Error::last_os_error();
+                return Err(failed("mremap (the memory must be a MAP_SHARED mapping without huge pages)", e));
+            }
+            // SAFETY: the range is the mapping just made, owned by `alias`; nothing holds a reference into it yet.
+            if unsafe { libc::mprotect(at.cast(), len, libc::PROT_READ) } != 0 {
+                return Err(failed("mprotect", io::Error::last_os_error()));
+            }
+            alias.pieces.push(len);
+            // SAFETY: at + len is inside the reserved range, or its end.
+            at = unsafe { at.add(len) };
         }
         Ok(alias)
     }
 
-    /// Copy of a frame at UMEM offset `offset`, as much of it as `to` holds; `None` when it is not inside the region.
+    /// Copy of a frame at offset `offset` of the region, as much of it as `to` holds; `None` when it is not inside the region.
     ///
     /// A copy by volatile reads, not a slice: nothing in the types keeps the UMEM's owner from writing meanwhile, and
     /// then a wrong byte in an alert is all that may come of it. For the cold path.
@@ -90,7 +109,7 @@ impl Alias {
 
 impl Drop for Alias {
     fn drop(&mut self) {
-        // SAFETY: the mapping was made in `new` with this length; no reference into it is given out.
+        // SAFETY: the range was mapped in `new` with this length; no reference into it is given out.
         let result = unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
         debug_assert_eq!(result, 0, "munmap of an own mapping");
     }
@@ -101,6 +120,8 @@ impl Drop for Alias {
 pub(super) struct Window {
     at: NonNull<u8>,
     len: usize,
+    /// Of that, the UMEM's part.
+    frames: usize,
 }
 
 // SAFETY: Window is the right to a range of one store's memory and moves together with that store, which is Send.
@@ -115,26 +136,33 @@ impl Window {
     pub(super) unsafe fn map(alias: &Alias, memory_base: *mut u8) -> io::Result<Self> {
         // SAFETY: the reservation behind memory_base is 4 GiB (the caller's promise), more than WINDOW.
         let at = unsafe { memory_base.add(WINDOW as usize) };
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        // SAFETY: the target lies wholly in the reservation, because Region::new bounds the length to 4 GiB - WINDOW; it
-        // is above the pool's part of the slot, so nothing of the allocator is replaced. The source is a shared mapping
-        // and stays as it is.
-        let got = unsafe { libc::mremap(alias.base.as_ptr().cast(), 0, alias.len, flags, at) };
-        if got == libc::MAP_FAILED {
-            let error = io::Error::last_os_error();
-            // SAFETY: the range is the window's place in a slot that is allocated to the caller's store.
-            unsafe { seal(at, alias.len) };
-            return Err(error);
-        }
         let at = NonNull::new(at).ok_or_else(|| io::Error::other("null memory base"))?;
-        Ok(Self { at, len: alias.len })
+        // What is mapped so far; dropped, and so made inaccessible again, when a later piece fails.
+        let mut window = Self { at, len: 0, frames: alias.pieces.first().copied().unwrap_or(0) };
+        for &len in &alias.pieces {
+            let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+            // SAFETY: the pieces lie one behind the other in the alias and so in the window; their sum, the alias' length, is
+            // bounded by Region to 4 GiB - WINDOW.
+            let (from, to) = unsafe { (alias.base.as_ptr().add(window.len), at.as_ptr().add(window.len)) };
+            // SAFETY: the target lies wholly in the reservation (see above); it is above the pool's part of the slot, so
+            // nothing of the allocator is replaced. The source is one shared mapping and stays as it is.
+            let got = unsafe { libc::mremap(from.cast(), 0, len, flags, to) };
+            if got == libc::MAP_FAILED {
+                let error = io::Error::last_os_error();
+                // SAFETY: the range is the window's place in a slot that is allocated to the caller's store.
+                unsafe { seal(to, len) };
+                return Err(error);
+            }
+            window.len += len;
+        }
+        Ok(window)
     }
 
-    /// Enter every page into the page table now, so that a first read of a frame does not fault. Best effort: kernels
-    /// before 5.14 do not know it, and then each page faults once.
+    /// Enter every page of frames into the page table now, so that a first read of a frame does not fault. Best effort:
+    /// kernels before 5.14 do not know it, and then each page faults once. The arena takes memory as it is used.
     pub(super) fn populate(&self) {
         // SAFETY: the range is this window's own mapping; populating for reading changes no content.
-        let result = unsafe { libc::madvise(self.at.as_ptr().cast(), self.len, libc::MADV_POPULATE_READ) };
+        let result = unsafe { libc::madvise(self.at.as_ptr().cast(), self.frames, libc::MADV_POPULATE_READ) };
         if result != 0 {
             tracing::debug!("window pages not populated: {}", io::Error::last_os_error());
         }
@@ -143,6 +171,9 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
+        if self.len == 0 {
+            return;
+        }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
         // SAFETY: the range is this window's own mapping inside a slot that is still allocated to its store (promise of
         // `map`'s caller); replacing it restores what the pool made there.

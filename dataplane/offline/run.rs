@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, io, net::IpAddr, sync::Arc};
 
-use secuxflow_abi::MAX_BATCH;
+use secuxflow_abi::{MAX_BATCH, WINDOW};
 
 use super::{
     Captured, MAX_CAPTURED, to_ethernet,
@@ -15,8 +15,9 @@ use crate::{
     flow::{FastHash, FlowKey, FlowTuple, HashKey, Order, OrderQueue, Tracker},
     inspect::{InspectError, Inspector, Runner, SharedMemory},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig, ModuleStatus},
-    process::{DropReason, Frames, Outcome, Processor, Snapshot},
+    process::{DropReason, Frames, Outcome, Processor, Snapshot, Streaming},
     rules::{self, Classifier, RuleError, Ruleset},
+    stream::{StreamConfig, Streams},
     wire::{self, Frame},
 };
 
@@ -51,6 +52,8 @@ pub struct ReplayOptions {
     pub monitor: bool,
     /// The flow table, and what modules may decide of flows and sources.
     pub flows: FlowConfig,
+    /// How TCP streams are followed and datagrams put together.
+    pub streams: StreamConfig,
     /// Packets that are processed at once, 1 to [`MAX_BATCH`]. With 1 each packet meets everything that those before it
     /// have brought about, as in a worker that has time.
     pub batch: usize,
@@ -116,7 +119,7 @@ impl Replay {
     /// # Errors
     /// The first thing that is wrong.
     pub fn new(options: ReplayOptions) -> Result<Self, ReplayError> {
-        let ReplayOptions { rules, modules, chains, fail_policy, monitor, flows, batch } = options;
+        let ReplayOptions { rules, modules, chains, fail_policy, monitor, flows, streams, batch } = options;
         if !(1..=MAX_BATCH).contains(&batch) {
             return Err(ReplayError::Batch(batch));
         }
@@ -125,7 +128,11 @@ impl Replay {
         let inspector = Inspector::new(&modules, &chains, 1)?;
         let frames = Arena::new().map_err(ReplayError::Memory)?;
         let alerts = Arc::new(AlertQueue::new(ALERTS));
-        let runner = inspector.runner(&frames.memory.region(), Arc::clone(&alerts))?;
+        let kept = SharedMemory::new(streams.memory).map_err(ReplayError::Memory)?;
+        let address = WINDOW + u32::try_from(frames.memory.len()).unwrap_or(0);
+        let streaming = Streaming::new(Streams::new(&streams, kept, address, HashKey::random()), Arc::clone(&alerts));
+        let pages = streaming.pages();
+        let runner = inspector.runner(&frames.memory.region().with_arena(&pages)?, Arc::clone(&alerts))?;
         let orders = Arc::new(OrderQueue::new(MAX_BATCH * 2));
         let tracker = Tracker::new(flows.tracker(flows.offload.then(|| Arc::clone(&orders))));
         let snapshot = Snapshot {
@@ -141,7 +148,7 @@ impl Replay {
         Ok(Self {
             classifier,
             snapshot,
-            processor: Processor::new(HashKey::random()).with_tracker(tracker),
+            processor: Processor::new(HashKey::random()).with_tracker(tracker).with_streaming(streaming),
             runner,
             inspector,
             alerts,

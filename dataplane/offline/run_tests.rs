@@ -13,6 +13,7 @@ use crate::{
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     process::DropReason,
     rules::{Action, Matcher, PortRange, Protocol, Rule, RuleId, Ruleset},
+    stream::StreamConfig,
     wire::testing,
 };
 
@@ -77,6 +78,7 @@ fn options(rules: Ruleset, modules: Vec<ModuleConfig>) -> ReplayOptions {
         fail_policy: FailPolicy::Open,
         monitor: false,
         flows: FlowConfig::default(),
+        streams: StreamConfig::default(),
         batch: 1,
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     flow::{Lifetimes, OrderQueue, TrackerOptions},
     rules::Action,
+    stream::StreamConfig,
 };
 
 /// How frames get from the driver into the UMEM.
@@ -206,6 +207,8 @@ pub struct PlaneConfig {
     pub set_gro: bool,
     /// Flows, and what modules may decide of them.
     pub flows: FlowConfig,
+    /// Streams and datagrams, per worker.
+    pub streams: StreamConfig,
     /// Capacity of the alert queue.
     pub alert_queue: u32,
     /// Directory for the bpf file system in which the XDP links are pinned; mounted there when it is none yet.

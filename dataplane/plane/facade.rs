@@ -9,6 +9,7 @@ use super::{
     offload::Offloader,
     registry::Registry,
     running::{Parts, Running, snapshot},
+    streams,
     tester::{Names, Tester},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     inspect::{Inspector, Loadout, Region},
     numa,
     plane::InterfaceStatus,
-    process::Snapshot,
+    process::{Snapshot, Streaming},
     rules::{Classifier, Ruleset},
     service::{Netlink, Service, ServiceStatus},
     worker::{Idle, Inspecting, MAX_SERVICES, Options, Workers},
@@ -64,8 +65,14 @@ impl Plane {
         let node = numa::choose(config.numa, &nodes)?;
         let umem = numa::with_memory_of(node, || Umem::create(&config.umem, count))?;
         let region = Region::of_umem(&umem)?;
-        let runners = (0..count)
-            .map(|_| Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Inspecting))
+        let streaming = numa::with_memory_of(node, || streams::streaming(&config.streams, &region, count, &alerts))?;
+        let arenas: Vec<_> = streaming.iter().map(Streaming::pages).collect();
+        let runners = arenas
+            .iter()
+            .map(|arena| {
+                let region = region.with_arena(arena)?;
+                Ok(Box::new(inspector.runner(&region, Arc::clone(&alerts))?) as Inspecting)
+            })
             .collect::<Result<Vec<_>, PlaneError>>()?;
         let mut egresses = Egresses::new(config, count)?;
         let offload = offload(&config.flows, &loadout);
@@ -83,6 +90,7 @@ impl Plane {
             batch: config.batch,
             idle: Idle { busy_poll: config.busy_poll, spin: config.spin, prefer_busy_poll: config.prefer_busy_poll },
             flows: Some(config.flows.tracker(orders.clone())),
+            streaming,
         };
         let first = snapshot(&interfaces, &classifier, filter.stamp(), &chains, config.fail_policy, rules.monitor);
         let started = Self::attach(config, &mut filter, &mut interfaces, options, first, runners);
@@ -212,6 +220,7 @@ impl Plane {
             interfaces: running.interfaces.iter().map(|interface| interface_status(&running, interface)).collect(),
             generation: running.filter.generation(),
             memory: running.filter.memory(),
+            stream_memory: running.workers.arenas().iter().map(|arena| arena.len() as u64).sum(),
             actions: running.filter.actions()?,
             events: running.filter.events()?,
             rules: running.filter.rule_counts().into_iter().filter(|rule| live(rule.id)).collect(),

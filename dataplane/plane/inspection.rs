@@ -35,14 +35,16 @@ impl Plane {
 
     /// A runner by `loadout` for each worker that lives. Starting instances takes its time, in which all else goes on.
     fn successors(&self, loadout: &Loadout) -> Result<Vec<(u32, Inspecting)>, PlaneError> {
-        let (umem, workers) = {
+        let (umem, arenas, workers) = {
             let running = self.lock();
             let dead = running.workers.dead();
             let live = (0..running.workers.count()).filter(|worker| !dead.contains(worker));
-            (running.workers.umem().clone(), live.collect::<Vec<_>>())
+            (running.workers.umem().clone(), running.workers.arenas().to_vec(), live.collect::<Vec<_>>())
         };
         let region = Region::of_umem(&umem)?;
-        let runner = |worker| {
+        let runner = |worker: u32| {
+            let arena = arenas.get(worker as usize);
+            let region = arena.map_or(Ok(region), |arena| region.with_arena(arena))?;
             let runner = self.inspector.successor(loadout, &region, Arc::clone(&self.alerts))?;
             Ok((worker, Box::new(runner) as Inspecting))
         };

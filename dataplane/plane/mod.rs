@@ -14,6 +14,7 @@ mod probe;
 mod registry;
 mod running;
 mod status;
+mod streams;
 mod tester;
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::{
     process::Inspect,
     rules::{Action, Ruleset},
     service::{Mac, Service, ServiceState, WayOut, set_queues},
+    stream::StreamConfig,
     wire::testing::tcp4,
     xsk::{self, PortId, PortSpec, Umem},
 };
@@ -77,6 +78,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         egress: EgressRequest::Auto,
         set_gro: false,
         flows: super::FlowConfig::default(),
+        streams: StreamConfig::default(),
         alert_queue: 64,
         bpffs: bpffs.to_owned(),
     }

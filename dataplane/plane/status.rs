@@ -133,6 +133,12 @@ pub struct WorkerStatus {
     pub frames: Vec<Named<u64>>,
     /// Flows that it remembers.
     pub flows: FlowTableStatus,
+    /// What happened to streams and datagrams; `streams`, `blocks` and `datagrams` are those of now.
+    #[serde(default)]
+    pub streams: Vec<Named<u64>>,
+    /// Packets that were refused for their stream or datagram, by why.
+    #[serde(default)]
+    pub refused: Vec<Named<u64>>,
     /// Time from the batch's arrival in user space to its submission to a TX ring, or to the call that injects it.
     pub latency: Latency,
 }
@@ -288,6 +294,9 @@ pub struct PlaneStatus {
     pub generation: u64,
     /// Memory of the tables that it looks packets up in.
     pub memory: TableMemory,
+    /// Bytes that are set aside for what is kept of streams and datagrams, of all workers. Memory is taken as it is used.
+    #[serde(default)]
+    pub stream_memory: u64,
     /// Packets by what XDP did: `pass`, `drop`, `inspect`, `forward` (a cleared flow's, straight to its service).
     pub actions: Vec<Named<Count>>,
     /// Packets by the odd things XDP met: `neighbour`, `non_ip`, `undecidable`, `later_fragment`, `no_service`,

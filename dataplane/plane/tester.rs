@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use secuxflow_abi::{Chunk, Packet};
+use secuxflow_abi::{Chunk, Packet, WINDOW};
 
 use super::{FailPolicy, ModuleSaid, PlaneError, Probe, ProbeAlert, ProbeReport, packet, registry::Registry};
 use crate::{
@@ -11,8 +11,9 @@ use crate::{
     bpf::Metadata,
     flow::HashKey,
     inspect::{self, Inspector, Runner, SharedMemory},
-    process::{DropReason, Frames, Inspect, Outcome, Processor, Snapshot},
+    process::{DropReason, Frames, Inspect, Outcome, Processor, Snapshot, Streaming},
     rules::{self, Classifier, Decision, Monitored},
+    stream::{Checksum, MIN_MEMORY, MIN_STREAMS, StreamConfig, Streams},
     wire,
 };
 
@@ -93,6 +94,7 @@ impl Tester {
         while self.alerts.pop().is_some() {}
         let rule = decision.rule.map_or(0, |rule| rule.0);
         let mut frames = One { bytes, metadata: Some(Metadata::of(chain, rule)) };
+        self.processor = Processor::new(HashKey::random()).with_streaming(streaming(&self.alerts)?);
         let mut listening = Listening { runner: &mut self.runner, said: Vec::new() };
         self.processor.run(snapshot, &mut frames, &mut listening);
         let said = listening.said;
@@ -103,6 +105,18 @@ impl Tester {
         report.modules = said.into_iter().map(|outcome| module_said(outcome, &alerts)).collect();
         Ok(self.processor.outcomes().first().copied().unwrap_or(Outcome::Drop(DropReason::Malformed)))
     }
+}
+
+/// Streams for one packet, of which nothing is kept that a module would see.
+fn streaming(alerts: &Arc<AlertQueue>) -> Result<Streaming, PlaneError> {
+    let config = StreamConfig {
+        memory: MIN_MEMORY,
+        streams: MIN_STREAMS,
+        checksum: Checksum::Ignore,
+        ..StreamConfig::default()
+    };
+    let memory = SharedMemory::new(config.memory).map_err(|e| PlaneError::Probe(format!("test inspection: {e}")))?;
+    Ok(Streaming::new(Streams::new(&config, memory, WINDOW, HashKey::random()), Arc::clone(alerts)))
 }
 
 /// Remembers what each module said.

@@ -8,13 +8,17 @@ use std::{
 
 use secuxflow_abi::{Chunk, MAX_BATCH, Packet, WINDOW, flags, verdict};
 
-use super::{DropReason, EgressId, Outcome, Route, Snapshot};
+use super::{
+    DropReason, EgressId, Outcome, Route, Snapshot, Streaming,
+    streaming::{Arrived, Visit},
+};
 use crate::{
     bpf::Metadata,
     clock,
-    flow::{Asked, Fate, FlowKey, HashKey, Index, Seen, Tracker},
+    flow::{Asked, Fate, FlowKey, FlowVerdict, HashKey, Index, Seen, Tracker},
     inspect::Runner,
     plane::FailPolicy,
+    stream::clear_urgent,
     wire::{self, ETH_HLEN, Fragment, Headers, Rewrite},
 };
 
@@ -104,7 +108,7 @@ pub struct Tally {
     pub checksums_repaired: u64,
     /// Frames classified here, for want of the kernel's word.
     pub reclassified: u64,
-    /// Frames that a module dropped; forwarded, in monitor mode.
+    /// Frames that a module dropped, or that were refused for their stream; forwarded, in monitor mode.
     pub monitored: u64,
     /// Chains that panicked.
     pub panics: u64,
@@ -125,6 +129,8 @@ const PASSED: Outcome = Outcome::Forward { egress: EgressId(u16::MAX), service: 
 struct Queued {
     chain: u16,
     index: u16,
+    /// Number of its visit.
+    ticket: u16,
     rule: u32,
 }
 
@@ -147,6 +153,9 @@ pub struct Processor {
     /// Of those that wait for a chain, by frame.
     met: Vec<Met>,
     tracker: Option<Tracker>,
+    streaming: Option<Streaming>,
+    /// What is known of the packets that wait for a chain, by ticket.
+    visits: Vec<Visit>,
     /// Packets to inspect and their order: by chain, then as received.
     order: Vec<Queued>,
     packets: Vec<Packet>,
@@ -162,8 +171,11 @@ impl Processor {
             parsed: Vec::with_capacity(MAX_BATCH),
             met: Vec::with_capacity(MAX_BATCH),
             tracker: None,
-            order: Vec::with_capacity(MAX_BATCH),
-            packets: Vec::with_capacity(MAX_BATCH),
+            streaming: None,
+            // Each frame may complete a datagram, which is shown beside it.
+            visits: Vec::with_capacity(2 * MAX_BATCH),
+            order: Vec::with_capacity(2 * MAX_BATCH),
+            packets: Vec::with_capacity(2 * MAX_BATCH),
             outcomes: Vec::with_capacity(MAX_BATCH),
         }
     }
@@ -174,6 +186,18 @@ impl Processor {
         Self { tracker: Some(tracker), ..self }
     }
 
+    /// Follow streams, and put datagrams together, by `streaming`.
+    #[must_use]
+    pub fn with_streaming(self, streaming: Streaming) -> Self {
+        Self { streaming: Some(streaming), ..self }
+    }
+
+    /// The streams, where they are followed.
+    #[must_use]
+    pub fn streaming(&self) -> Option<&Streaming> {
+        self.streaming.as_ref()
+    }
+
     /// The flows, where they are remembered.
     #[must_use]
     pub fn tracker(&self) -> Option<&Tracker> {
@@ -182,6 +206,9 @@ impl Processor {
 
     /// Forget a flow, or all: what was said of it does not count any more.
     pub fn forget(&mut self, flow: Option<&FlowKey>) {
+        if let Some(streaming) = &mut self.streaming {
+            streaming.streams_mut().pardon(flow.map(|key| (key, key.id(self.key))));
+        }
         let Some(tracker) = &mut self.tracker else { return };
         match flow {
             None => tracker.table_mut().clear(),
@@ -217,20 +244,24 @@ impl Processor {
         let mut tally = Tally::default();
         self.parsed.clear();
         self.met.clear();
+        self.visits.clear();
         self.order.clear();
         self.outcomes.clear();
+        if let Some(streaming) = &mut self.streaming {
+            streaming.begin();
+        }
         // Until it is known better.
         self.outcomes.resize(frames.count(), Outcome::Drop(DropReason::Malformed));
+        let mut routes = Routes { snapshot, last: None };
         let count = frames.count().min(MAX_BATCH);
         (0..count.min(AHEAD)).for_each(|index| frames.prefetch(index));
         for index in 0..count {
             if index + AHEAD < count {
                 frames.prefetch(index + AHEAD);
             }
-            self.classify(now, snapshot, frames, index, &mut tally);
+            self.classify(now, &mut routes, frames, index, inspect, &mut tally);
         }
         self.inspect(now, snapshot, frames, inspect, &mut tally);
-        let mut routes = Routes { snapshot, last: None };
         for (index, (headers, outcome)) in self.parsed.iter().zip(&mut self.outcomes).enumerate() {
             if let (Some(headers), Outcome::Forward { .. }) = (headers, *outcome) {
                 *outcome = forward(&mut routes, frames, index, headers, &mut tally);
@@ -240,7 +271,16 @@ impl Processor {
     }
 
     /// Parse frame `index` and decide whether it is inspected, forwarded or dropped.
-    fn classify(&mut self, now: u64, snapshot: &Snapshot, frames: &mut impl Frames, index: usize, tally: &mut Tally) {
+    fn classify(
+        &mut self,
+        now: u64,
+        routes: &mut Routes<'_>,
+        frames: &mut impl Frames,
+        index: usize,
+        inspect: &dyn Inspect,
+        tally: &mut Tally,
+    ) {
+        let snapshot = routes.snapshot;
         let metadata = frames.take_metadata(index);
         let bytes = frames.bytes(index);
         tally.bytes += bytes.len() as u64;
@@ -251,7 +291,9 @@ impl Processor {
         };
         self.parsed.push(headers);
         self.met.push(Met { id: 0, index: None, said: Metadata::of(0, 0) });
-        let (Some(Some(headers)), Some(met)) = (self.parsed.last(), self.met.last_mut()) else { return };
+        if headers.is_none() {
+            return;
+        }
         let classified = match metadata {
             Some(Metadata { chain, rule, .. }) => Classified::Inspect { chain, rule },
             None => {
@@ -267,24 +309,8 @@ impl Processor {
                     Some(chain) => {
                         let known = metadata
                             .unwrap_or(Metadata { generation: snapshot.generation, ..Metadata::of(chain, rule) });
-                        let seen = Seen { headers, said: Metadata { chain, ..known }, len: bytes.len() };
-                        let tracker = self.tracker.as_mut().filter(|_| decided);
-                        let fate = meet(self.key, tracker, &seen, now, met);
-                        match fate {
-                            Fate::Inspect => {
-                                self.order.push(Queued {
-                                    chain,
-                                    index: u16::try_from(index).unwrap_or(u16::MAX),
-                                    rule,
-                                });
-                                PASSED
-                            }
-                            Fate::Pass => {
-                                tally.cleared += 1;
-                                PASSED
-                            }
-                            Fate::Drop => Outcome::Drop(DropReason::Condemned),
-                        }
+                        let said = Metadata { chain, rule, ..known };
+                        self.admit(now, routes, frames, Admitted { index, said, decided }, inspect, tally)
                     }
                     None if snapshot.fail_policy == FailPolicy::Open => PASSED,
                     None => Outcome::Drop(DropReason::Module),
@@ -293,16 +319,97 @@ impl Processor {
         };
     }
 
+    /// Enter a packet's flow, and have it wait for its chain unless what is known of the flow decides.
+    #[inline]
+    fn admit(
+        &mut self,
+        now: u64,
+        routes: &mut Routes<'_>,
+        frames: &mut impl Frames,
+        Admitted { index, said, decided }: Admitted,
+        inspect: &dyn Inspect,
+        tally: &mut Tally,
+    ) -> Outcome {
+        let (Some(Some(headers)), Some(met)) = (self.parsed.last(), self.met.last_mut()) else {
+            return Outcome::Drop(DropReason::Malformed);
+        };
+        let bytes = frames.bytes(index);
+        let seen = Seen { headers, said, len: bytes.len() };
+        let (key, way) = FlowKey::of(headers);
+        let tracker = self.tracker.as_mut().filter(|_| decided);
+        let (fate, flags) = meet(self.key, tracker, (&key, way), &seen, now, met);
+        match fate {
+            Fate::Inspect => {}
+            Fate::Pass => {
+                tally.cleared += 1;
+                return PASSED;
+            }
+            Fate::Drop => return Outcome::Drop(DropReason::Condemned),
+        }
+        let mut queue = Queue { index, rule: said.rule, order: &mut self.order, visits: &mut self.visits };
+        let streams = inspect.wants_streams(said.chain);
+        let Some(streaming) = self.streaming.as_mut().filter(|_| Streaming::concerns(headers, decided, streams)) else {
+            queue.push(said.chain, Visit { flags, ..Visit::default() });
+            return PASSED;
+        };
+        // What is not forwarded has not been sent, as far as its receiver knows.
+        if let Err(reason) = routes.check(frames, index, headers) {
+            return Outcome::Drop(reason);
+        }
+        let snapshot = routes.snapshot;
+        let came = streaming.take(&Arrived {
+            now,
+            bytes,
+            headers,
+            flow: (&key, way, met.id),
+            hash: self.key,
+            said,
+            ticket: queue.visits.len(),
+            address: WINDOW + frames.addr(index),
+            ingress: frames.ingress(),
+            partial: snapshot.ingress.get(usize::from(frames.ingress())).is_none_or(|ingress| ingress.repair_checksums),
+            monitor: snapshot.monitor,
+            inspect,
+        });
+        if came.refused.is_some() {
+            if !snapshot.monitor {
+                return Outcome::Drop(DropReason::Stream);
+            }
+            tally.monitored += 1;
+        }
+        // Streams know more of a TCP flow.
+        let flags = if came.visit.passage.is_some() { came.visit.flags } else { flags | came.visit.flags };
+        queue.push(said.chain, Visit { flags, ..came.visit });
+        if let Some(visit) = came.datagram {
+            let of = visit.datagram.map_or(said, |(datagram, _)| datagram.said);
+            queue.rule = of.rule;
+            queue.push(if of.chain < snapshot.chains { of.chain } else { said.chain }, visit);
+        }
+        if came.clear_urgent && !snapshot.monitor {
+            clear_urgent(frames.bytes_mut(index), headers);
+        }
+        PASSED
+    }
+
     /// Take up what the chain asked for on the packets of `group`.
     fn grant(&mut self, now: u64, enforced: bool, group: Range<usize>, asked: &[Asked], tally: &mut Tally) {
         let Some(tracker) = &mut self.tracker else { return };
         for asked in asked {
             let Some(queued) = self.order[group.clone()].get(usize::from(asked.packet)) else { continue };
+            if self.visits[usize::from(queued.ticket)].datagram.is_some() {
+                // Its flow shows its ports in fragments only, which the kernel looks at one by one.
+                continue;
+            }
             let index = usize::from(queued.index);
             let (Some(headers), met) = (&self.parsed[index], self.met[index]) else { continue };
             let len = usize::try_from(self.packets[group.start + usize::from(asked.packet)].len).unwrap_or(0);
             let seen = Seen { headers, said: met.said, len };
             tally.granted += u64::from(tracker.take(met.index, &seen, asked, enforced, now));
+            let Some((streaming, at)) = self.streaming.as_mut().zip(met.index) else { continue };
+            let flow = tracker.table().flow(at);
+            if flow.verdict(met.said.chain, met.said.generation, now) == Some(FlowVerdict::Cleared) {
+                streaming.streams_mut().leave(&flow.key, met.id);
+            }
         }
     }
 
@@ -320,52 +427,129 @@ impl Processor {
         self.packets.clear();
         for queued in &self.order {
             let index = usize::from(queued.index);
-            let headers = self.parsed[index].as_ref().expect("`classify` queues only packets that have headers");
-            self.packets.push(describe(self.met[index].id, frames, index, headers, queued.rule));
+            let visit = &self.visits[usize::from(queued.ticket)];
+            let packet = match &visit.datagram {
+                None => {
+                    let headers = self.parsed[index].as_ref().expect("`admit` queues only packets that have headers");
+                    let (address, len) = (WINDOW + frames.addr(index), frames.bytes(index).len());
+                    describe(self.met[index].id, (address, len), headers, queued.rule)
+                }
+                Some((datagram, id)) => {
+                    let len = usize::try_from(datagram.len).unwrap_or(0);
+                    describe(*id, (datagram.address, len), &datagram.headers, queued.rule)
+                }
+            };
+            self.packets.push(Packet { flags: packet.flags | visit.flags, ingress: frames.ingress().into(), ..packet });
+        }
+        if let Some(streaming) = &mut self.streaming {
+            streaming.line_up(self.order.iter().map(|queued| queued.ticket));
         }
         inspect.set_monitor(snapshot.monitor);
-        let mut start = 0;
-        while let Some(first) = self.order.get(start) {
-            let chain = first.chain;
-            let end = start + self.order[start..].iter().take_while(|queued| queued.chain == chain).count();
-            let range = start..end;
-            start = end;
+        let (mut start, mut event) = (0, 0);
+        loop {
+            let of_event = self.streaming.as_ref().and_then(|streaming| streaming.chain(event));
+            let of_packet = self.order.get(start).map(|queued| queued.chain);
+            let Some(chain) = of_packet.into_iter().chain(of_event).min() else { break };
+            let count = self.order[start..].iter().take_while(|queued| queued.chain == chain).count();
+            let range = start..start + count;
+            let chunks = match &mut self.streaming {
+                Some(streaming) => streaming.chunks(chain, event, start),
+                None => &[],
+            };
+            (start, event) = (range.end, event + chunks.len());
             let packets = &mut self.packets[range.clone()];
             // What a runner leaves behind when it panics is its own business; the verdicts are overwritten here.
-            if catch_unwind(AssertUnwindSafe(|| inspect.run(now, chain, packets, &[]))).is_err() {
+            let panicked = catch_unwind(AssertUnwindSafe(|| inspect.run(now, chain, packets, chunks))).is_err();
+            if panicked {
                 tally.panics += 1;
                 let closed = snapshot.fail_policy == FailPolicy::Closed;
                 packets.iter_mut().for_each(|p| p.verdict = if closed { verdict::DROP } else { verdict::PASS });
             } else {
                 self.grant(now, !snapshot.monitor, range.clone(), inspect.asked(), tally);
             }
-            for (queued, packet) in self.order[range.clone()].iter().zip(&self.packets[range]) {
-                if packet.verdict == verdict::PASS {
-                    continue;
-                }
-                if snapshot.monitor {
-                    tally.monitored += 1;
+            let cut = if panicked { &[] } else { inspect.cut() };
+            self.settle(snapshot.monitor, range, cut, tally);
+        }
+    }
+
+    /// Take the verdicts on the packets of `group`, of which those with the numbers `cut` cut their streams.
+    fn settle(&mut self, monitor: bool, group: Range<usize>, cut: &[u32], tally: &mut Tally) {
+        for (number, at) in (0..).zip(group) {
+            let (queued, packet) = (self.order[at], &self.packets[at]);
+            let visit = self.visits[usize::from(queued.ticket)];
+            let mut reason = match packet.verdict {
+                verdict::PASS => None,
+                // Of a datagram there is only its last fragment to answer to, which is not answered.
+                verdict::REJECT if visit.datagram.is_none() => Some(DropReason::Rejected),
+                _ => Some(DropReason::Module),
+            };
+            if monitor {
+                tally.monitored += u64::from(reason.take().is_some());
+            }
+            if let Some(streaming) = &mut self.streaming {
+                if reason.is_some() || monitor {
+                    streaming.settle(&visit, reason.is_some(), cut.contains(&number));
                 } else {
-                    let rejected = packet.verdict == verdict::REJECT;
-                    let reason = if rejected { DropReason::Rejected } else { DropReason::Module };
-                    self.outcomes[usize::from(queued.index)] = Outcome::Drop(reason);
+                    reason = streaming.is_held_up(&visit).then_some(DropReason::Stream);
+                    streaming.settle(&visit, reason.is_some(), false);
                 }
+            }
+            if let Some(reason) = reason {
+                self.outcomes[usize::from(queued.index)] = Outcome::Drop(reason);
             }
         }
     }
 }
 
-/// Enter a packet's flow, note it in `met`, and see what was said of it.
+/// A packet that its chain is to see, unless its flow is decided on.
+struct Admitted {
+    index: usize,
+    said: Metadata,
+    /// Its headers are whole.
+    decided: bool,
+}
+
+/// Where packets wait for their chain.
+struct Queue<'a> {
+    index: usize,
+    rule: u32,
+    order: &'a mut Vec<Queued>,
+    visits: &'a mut Vec<Visit>,
+}
+
+impl Queue<'_> {
+    #[inline]
+    fn push(&mut self, chain: u16, visit: Visit) {
+        let number = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        let (index, ticket) = (number(self.index), number(self.visits.len()));
+        self.order.push(Queued { chain, index, ticket, rule: self.rule });
+        self.visits.push(visit);
+    }
+}
+
+/// Enter a packet's flow, note it in `met`; what was said of the flow, and the packet's flags by it.
 #[inline]
-fn meet(key: HashKey, tracker: Option<&mut Tracker>, seen: &Seen<'_>, now: u64, met: &mut Met) -> Fate {
-    let (flow, way) = FlowKey::of(seen.headers);
+fn meet(
+    key: HashKey,
+    tracker: Option<&mut Tracker>,
+    (flow, way): (&FlowKey, usize),
+    seen: &Seen<'_>,
+    now: u64,
+    met: &mut Met,
+) -> (Fate, u32) {
     let id = flow.id(key);
-    let (index, fate) = match tracker {
-        Some(tracker) => tracker.meet((&flow, way), id, seen, now),
-        None => (None, Fate::Inspect),
-    };
-    *met = Met { id, index, said: seen.said };
-    fate
+    *met = Met { id, index: None, said: seen.said };
+    let Some(tracker) = tracker else { return (Fate::Inspect, 0) };
+    let (index, fate) = tracker.meet((flow, way), id, seen, now);
+    met.index = index;
+    let Some(index) = index else { return (fate, 0) };
+    let flow = tracker.table().flow(index);
+    let [there, back] = [flow.ways[0].packets, flow.ways[1].packets];
+    let set = |condition, flag| if condition { flag } else { 0 };
+    let flags = set(way != usize::from(flow.first_way), flags::TO_CLIENT)
+        | set(there > 0 && back > 0, flags::ESTABLISHED)
+        | set(there + back == 1, flags::FLOW_START);
+    (fate, flags)
 }
 
 /// What the rules say of a frame that came without the kernel's word: a rare one, so it is parsed a second time.
@@ -376,12 +560,12 @@ fn reclassify(snapshot: &Snapshot, bytes: &[u8]) -> Classified {
 
 /// The descriptor that modules get of a packet.
 #[inline]
-fn describe(flow: u64, frames: &impl Frames, index: usize, headers: &Headers, rule: u32) -> Packet {
+fn describe(flow: u64, (frame, len): (u32, usize), headers: &Headers, rule: u32) -> Packet {
     let set = |condition, flag| if condition { flag } else { 0 };
     Packet {
         flow,
-        frame: WINDOW + frames.addr(index),
-        len: u32::try_from(frames.bytes(index).len()).unwrap_or(0),
+        frame,
+        len: u32::try_from(len).unwrap_or(0),
         l3: headers.l3,
         l4: headers.l4,
         payload: headers.payload,
@@ -396,7 +580,7 @@ fn describe(flow: u64, frames: &impl Frames, index: usize, headers: &Headers, ru
             | set(headers.truncated, flags::TRUNCATED)
             | set(headers.vlan_tags > 0, flags::VLAN),
         rule,
-        ingress: frames.ingress().into(),
+        ingress: 0,
         verdict: verdict::PASS,
         reserved: [0; 4],
     }
@@ -419,6 +603,26 @@ impl<'a> Routes<'a> {
         self.last = Some((to, route));
         Some(route)
     }
+
+    /// Whether a frame would get to its service if it were let through. Where there is no service none gets anywhere.
+    fn check(&mut self, frames: &impl Frames, index: usize, headers: &Headers) -> Result<(), DropReason> {
+        let Some(route) = self.find(headers.dst) else { return Ok(()) };
+        let frame = frames.bytes(index);
+        if !fits(frame, headers, route) {
+            return Err(DropReason::Mtu);
+        }
+        let mac = self.snapshot.ingress.get(usize::from(frames.ingress())).ok_or(DropReason::NoService)?.mac;
+        let hops = frame.get(usize::from(headers.l3) + if headers.src.is_ipv4() { 8 } else { 7 });
+        if frame.starts_with(&mac.0) && hops.is_none_or(|&hops| hops <= 1) {
+            return Err(DropReason::TtlExpired);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the service's device takes a frame of this length.
+fn fits(frame: &[u8], headers: &Headers, route: &Route) -> bool {
+    frame.len() <= ETH_HLEN + 4 * usize::from(headers.vlan_tags) + usize::from(route.mtu)
 }
 
 /// Find the service of a packet that was let through, and rewrite its frame for it.
@@ -431,9 +635,7 @@ fn forward(
     tally: &mut Tally,
 ) -> Outcome {
     let Some(route) = routes.find(headers.dst) else { return Outcome::Drop(DropReason::NoService) };
-    let frame = frames.bytes(index);
-    let link = ETH_HLEN + 4 * usize::from(headers.vlan_tags);
-    if frame.len() > link + usize::from(route.mtu) {
+    if !fits(frames.bytes(index), headers, route) {
         return Outcome::Drop(DropReason::Mtu);
     }
     // An interface that the snapshot does not know of is being taken away.

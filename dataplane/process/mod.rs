@@ -4,12 +4,16 @@ mod adapters;
 mod batch;
 mod outcome;
 mod snapshot;
+mod streaming;
 
 pub use batch::{Classified, Classify, Frames, Inspect, Processor, Tally};
 pub use outcome::{DropReason, Outcome};
 pub use snapshot::{EgressId, Ingress, Route, Snapshot};
+pub use streaming::Streaming;
 
 #[cfg(test)]
 mod flow_tests;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

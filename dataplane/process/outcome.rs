@@ -23,11 +23,13 @@ pub enum DropReason {
     Condemned,
     /// A module's verdict, of which the worker tells both ends, or the sender.
     Rejected,
+    /// Refused for its stream or datagram; the counters of streams say why.
+    Stream,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Module,
         Self::NoService,
         Self::TtlExpired,
@@ -37,6 +39,7 @@ impl DropReason {
         Self::Rule,
         Self::Condemned,
         Self::Rejected,
+        Self::Stream,
     ];
 
     /// Label value in metrics and status.
@@ -52,6 +55,7 @@ impl DropReason {
             Self::Rule => "rule",
             Self::Condemned => "condemned",
             Self::Rejected => "rejected",
+            Self::Stream => "stream",
         }
     }
 

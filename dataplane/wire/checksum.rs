@@ -11,16 +11,19 @@ const IPPROTO_UDP: u8 = 17;
 /// is impossible below 2^48 bytes.
 #[must_use]
 pub fn sum(bytes: &[u8], sum: u64) -> u64 {
-    let mut sum = sum;
+    // In the machine's own byte order, which a sum of ones' complement can be brought into at the end, RFC 1071 section
+    // 2(B): so the compiler adds many words at once.
+    let mut native = 0;
     let mut words = bytes.chunks_exact(4);
     for word in &mut words {
         // Two 16-bit words at once: their sum folds to the same value.
-        sum += u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+        native += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
     }
     let mut last = [0; 4];
     let rest = words.remainder();
     last[..rest.len()].copy_from_slice(rest);
-    sum + u64::from(u32::from_be_bytes(last))
+    native += u64::from(u32::from_ne_bytes(last));
+    sum + u64::from(u16::from_be_bytes(fold(native).to_ne_bytes()))
 }
 
 /// Fold a sum to 16 bits, carries added back in.

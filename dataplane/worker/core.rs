@@ -293,6 +293,9 @@ impl<R: Rings> Core<R> {
         if busy && let Some(tracker) = self.processor.tracker() {
             self.shared().stats.set_flows(&tracker.counts());
         }
+        if busy && let Some(streaming) = self.processor.streaming() {
+            self.shared().stats.set_streams(&streaming.counts());
+        }
         busy
     }
 

@@ -83,7 +83,8 @@ fn generate(program: &OwnedFd, bytes: &[u8], stop: &AtomicBool) {
 fn forwarded(len: usize, batch: u32, ring: bool, inject: bool, generator: &OwnedFd) -> (f64, f64, f64) {
     let redirect = Redirect::attach("wrk-b");
     let umem = Umem::create(&LAYOUT, 1).unwrap();
-    let options = Options { umem, workers: 1, cores: vec![1], batch, idle: Idle::default(), flows: None };
+    let options =
+        Options { umem, workers: 1, cores: vec![1], batch, idle: Idle::default(), flows: None, streaming: vec![] };
     let workers = Workers::start(options, snapshot(), vec![Box::new(PassAll)]).unwrap();
     let mut injection = Injection::load(1).unwrap();
     workers.set_lane(0, Box::new(injection.take_lanes().remove(0))).unwrap();

@@ -277,7 +277,8 @@ pub(super) fn packet(to: Mac, port: u16, n: u32) -> Vec<u8> {
 
 fn start(workers: u32) -> Workers {
     let umem = Umem::create(&LAYOUT, workers).unwrap();
-    let options = Options { umem, workers, cores: vec![1, 0], batch: 64, idle: Idle::default(), flows: None };
+    let options =
+        Options { umem, workers, cores: vec![1, 0], batch: 64, idle: Idle::default(), flows: None, streaming: vec![] };
     let runners = (0..workers).map(|_| Box::new(NoEvil) as Box<dyn Inspect + Send>).collect();
     Workers::start(options, snapshot(), runners).unwrap()
 }

@@ -27,8 +27,9 @@ use super::{
 use crate::{
     egress::Inject,
     flow::{Flow, FlowKey, HashKey, Tracker, TrackerOptions},
+    inspect::ArenaPages,
     plane::{Count, Latency, Mode, ModeRequest, SocketStatus, WorkerStatus},
-    process::{EgressId, Inspect, Processor, Snapshot},
+    process::{EgressId, Inspect, Processor, Snapshot, Streaming},
     xsk::{self, Bound, FrameCounts, PortId, PortSpec, Traffic, Umem, XskError},
 };
 
@@ -45,7 +46,7 @@ const ZERO_COPY_GRACE: Duration = Duration::from_secs(1);
 pub type Inspecting = Box<dyn Inspect + Send>;
 
 /// How the workers are to run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
     /// The UMEM of all sockets, made for `workers` workers.
     pub umem: Umem,
@@ -59,6 +60,8 @@ pub struct Options {
     pub idle: Idle,
     /// How each worker remembers flows; not at all for none.
     pub flows: Option<TrackerOptions>,
+    /// The streams of each worker, or none at all.
+    pub streaming: Vec<Streaming>,
 }
 
 /// What a worker does when it has nothing to do.
@@ -118,6 +121,8 @@ pub struct Workers {
     key: HashKey,
     /// Most packets of one busy poll of a driver, where the workers drive the drivers.
     prefer_busy_poll: Option<u32>,
+    /// Where each worker keeps bytes of streams aside.
+    arenas: Vec<ArenaPages>,
 }
 
 impl fmt::Debug for Workers {
@@ -132,7 +137,7 @@ impl Workers {
     /// # Errors
     /// An option out of range, or a thread or descriptor that the system refuses.
     pub fn start(options: Options, snapshot: Snapshot, runners: Vec<Inspecting>) -> Result<Self, WorkerError> {
-        let Options { umem, workers, cores, batch: most, idle, flows } = options;
+        let Options { umem, workers, cores, batch: most, idle, flows, streaming } = options;
         let batch = check(workers, most, runners.len())?;
         let mailbox = umem.layout().ring as usize;
         let all = (0..workers)
@@ -149,12 +154,18 @@ impl Workers {
             held: AtomicBool::new(false),
             key,
             prefer_busy_poll: idle.prefer_busy_poll.then_some(most),
+            arenas: streaming.iter().map(Streaming::pages).collect(),
         };
         let cores = Cores::new(&cores);
+        let mut streaming = streaming.into_iter();
         for (index, inspect) in (0..).zip(runners) {
             let processor = match &flows {
                 None => Processor::new(key),
                 Some(flows) => Processor::new(key).with_tracker(Tracker::new(flows.clone())),
+            };
+            let processor = match streaming.next() {
+                None => processor,
+                Some(streaming) => processor.with_streaming(streaming),
             };
             let number = u16::try_from(index).unwrap_or(u16::MAX);
             let core = Core::new(number, batch, set.umem.clone(), set.all.clone(), processor, inspect);
@@ -468,6 +479,12 @@ impl Workers {
         self.served().iter().filter(|port| !dead.contains(&port.worker)).map(status).collect()
     }
 
+    /// Where each worker keeps bytes of streams aside, for runners to see; none where streams are not followed.
+    #[must_use]
+    pub fn arenas(&self) -> &[ArenaPages] {
+        &self.arenas
+    }
+
     /// Packets sent toward the service with this index, by all workers, since they were started.
     #[must_use]
     pub fn service(&self, service: u16) -> Count {
@@ -602,7 +619,15 @@ mod tests {
     #[test]
     fn port_numbers_never_run_out() {
         let umem = Umem::in_memory(&UmemLayout { frames: 256, frame_size: 2048, ring: 64 }, 1).unwrap();
-        let options = Options { umem, workers: 1, cores: vec![], batch: 64, idle: Idle::default(), flows: None };
+        let options = Options {
+            umem,
+            workers: 1,
+            cores: vec![],
+            batch: 64,
+            idle: Idle::default(),
+            flows: None,
+            streaming: vec![],
+        };
         let inspect = Box::new(model_tests::Picky) as Box<dyn Inspect + Send>;
         let workers = Workers::start(options, model_tests::snapshot(), vec![inspect]).unwrap();
         // A device that cannot be bound is tried again every few seconds for as long as the daemon runs.

@@ -9,6 +9,7 @@ use crate::{
     flow::TableCounts,
     plane::{Count, FlowTableStatus, Named, Replies, WorkerStatus},
     process::{DropReason, Tally},
+    stream::{Refusal, StreamCounts},
 };
 
 /// Services that have counters of their own; higher indices are forwarded but not counted singly.
@@ -41,6 +42,9 @@ pub(super) struct Stats {
     replies: [AtomicU64; 4],
     /// Flows now, entered, expired, evicted.
     flows: [AtomicU64; 4],
+    /// As [`StreamCounts::NAMES`] and [`Refusal::ALL`] have it.
+    streams: [AtomicU64; StreamCounts::NAMES.len()],
+    refused: [AtomicU64; Refusal::ALL.len()],
     frames: [AtomicU64; PLACES.len()],
     services: Box<[Pair]>,
     pub(super) latency: Recorder,
@@ -83,6 +87,8 @@ impl Stats {
             granted: AtomicU64::new(0),
             replies: Default::default(),
             flows: Default::default(),
+            streams: Default::default(),
+            refused: Default::default(),
             frames: Default::default(),
             services: (0..MAX_SERVICES).map(|_| Pair::default()).collect(),
             latency: Recorder::new(),
@@ -126,6 +132,14 @@ impl Stats {
     pub(super) fn set_flows(&self, counts: &TableCounts) {
         let counts = [counts.flows, counts.entered, counts.expired, counts.evicted];
         for (gauge, count) in self.flows.iter().zip(counts) {
+            gauge.store(count, Relaxed);
+        }
+    }
+
+    /// What streams count.
+    pub(super) fn set_streams(&self, counts: &StreamCounts) {
+        let now = counts.values().into_iter().chain(counts.refused);
+        for (gauge, count) in self.streams.iter().chain(&self.refused).zip(now) {
             gauge.store(count, Relaxed);
         }
     }
@@ -192,6 +206,9 @@ impl Stats {
         let drops =
             DropReason::ALL.iter().map(|r| Named { name: r.name().into(), value: self.drops[r.index()].read() });
         let frames = PLACES.iter().zip(&self.frames);
+        let streams = StreamCounts::NAMES.iter().zip(&self.streams);
+        let refused = Refusal::ALL.iter().map(|why| why.name()).zip(&self.refused);
+        let named = |name: &str, n: &AtomicU64| Named { name: name.into(), value: n.load(Relaxed) };
         WorkerStatus {
             index,
             core,
@@ -207,8 +224,10 @@ impl Stats {
             injected: self.injected.load(Relaxed),
             inject_lost: self.inject_lost.load(Relaxed),
             inject_calls: self.inject_calls.load(Relaxed),
-            frames: frames.map(|(name, n)| Named { name: (*name).into(), value: n.load(Relaxed) }).collect(),
+            frames: frames.map(|(name, n)| named(name, n)).collect(),
             flows: self.flow_table(),
+            streams: streams.map(|(name, n)| named(name, n)).collect(),
+            refused: refused.map(|(name, n)| named(name, n)).collect(),
             latency: latency::merge([&self.latency]),
         }
     }

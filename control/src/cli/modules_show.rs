@@ -127,7 +127,7 @@ impl Show for Checked {
         let metrics: Vec<_> = report.metrics.iter().map(metric).collect();
         let mut text = format!(
             "{file}: valid\nis       {}\nschema   {}\nsha256   {}\nsize     {} bytes\nabi      {}\nimports  {}\nexports  {}\nmetrics  {}\n\
-             started  in {} ms, compiled before\n",
+             compiled and started in {} ms\n",
             about(&report.about),
             if report.schema { "there is one, and the configuration fits it" } else { "none" },
             report.sha256,

@@ -115,6 +115,7 @@ impl Show for Status {
         let head = ["WORKER", "CORE", "RX", "TX", "DROPPED", "P50 us", "P99 us"];
         text += &table(head, workers, &head);
         text += &flows(plane);
+        text += &streams(plane);
         text += &oddities(plane);
         if !plane.services.is_empty() {
             text.push('\n');
@@ -145,12 +146,31 @@ fn flows(plane: &PlaneStatus) -> String {
     format!("\n{remembered} flows remembered{offload}\n")
 }
 
+/// What is known of streams; nothing where none is followed.
+fn streams(plane: &PlaneStatus) -> String {
+    let sum = |name: &str| -> u64 {
+        let counts = plane.workers.iter().flat_map(|worker| &worker.streams);
+        counts.filter(|count| count.name == name).map(|count| count.value).sum()
+    };
+    if sum("opened") + sum("reassembled") + sum("streams") == 0 {
+        return String::new();
+    }
+    let (streams, datagrams, gaps) = (sum("streams"), sum("datagrams"), sum("gaps"));
+    let kept = mebibytes(sum("blocks") * 2048);
+    format!(
+        "\n{streams} streams followed, {datagrams} datagrams, {kept} of {} kept of them, {gaps} gaps\n",
+        mebibytes(plane.stream_memory)
+    )
+}
+
 /// What should be nought on a quiet day, and is not: a line each for the classifier's events, the workers' reasons to
 /// drop, and what the rings lost.
 fn oddities(plane: &PlaneStatus) -> String {
     let events = plane.events.iter().map(|event| (event.name.as_str(), event.value));
     let drops = plane.workers.iter().flat_map(|worker| &worker.drops);
     let drops = drops.map(|reason| (reason.name.as_str(), reason.value.packets));
+    let refused = plane.workers.iter().flat_map(|worker| &worker.refused);
+    let refused = refused.map(|why| (why.name.as_str(), why.value));
     let rings = plane.sockets.iter().flat_map(|socket| {
         [
             ("rx_dropped", socket.rx_dropped),
@@ -162,7 +182,9 @@ fn oddities(plane: &PlaneStatus) -> String {
     let lost = plane.workers.iter().map(|worker| ("inject_lost", worker.inject_lost));
     let rings = rings.chain(lost);
     let mut text = String::new();
-    for (title, counts) in [("events", sums(events)), ("dropped", sums(drops)), ("rings", sums(rings))] {
+    for (title, counts) in
+        [("events", sums(events)), ("dropped", sums(drops)), ("streams", sums(refused)), ("rings", sums(rings))]
+    {
         if !counts.is_empty() {
             let blank = if text.is_empty() { "\n" } else { "" };
             text += &format!("{blank}{title:<8} {}\n", counts.join(", "));

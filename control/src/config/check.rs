@@ -46,7 +46,7 @@ impl Faults {
     }
 
     /// As [`Faults::range`], and a power of two.
-    fn power(&mut self, key: &str, value: Option<i64>, default: u32, first: u32, last: u32) -> u32 {
+    pub(super) fn power(&mut self, key: &str, value: Option<i64>, default: u32, first: u32, last: u32) -> u32 {
         if let Some(number) = value
             && !u64::try_from(number).is_ok_and(u64::is_power_of_two)
         {
@@ -102,6 +102,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         egress: raw.workers.egress.into(),
         set_gro: raw.workers.set_gro,
         flows: flows(&raw.flows, &mut faults),
+        streams: super::streams::streams(&raw.streams, &mut faults),
         alert_queue: faults.range("alerts.queue", raw.alerts.queue, 4096, 1, 1 << 20),
         bpffs: raw.bpffs.unwrap_or_else(|| "/run/secuxflow/bpf".into()),
     };
@@ -145,7 +146,7 @@ fn umem(raw: &RawUmem, faults: &mut Faults) -> UmemLayout {
 }
 
 /// Longest time for which a verdict or an idle flow may be kept: a day.
-const LONGEST_SECONDS: u32 = 86_400;
+pub(super) const LONGEST_SECONDS: u32 = 86_400;
 
 fn flows(raw: &RawFlows, faults: &mut Faults) -> FlowConfig {
     let seconds = |number: u32| Duration::from_secs(number.into());

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use secuxflow::plane::{EgressRequest, FailPolicy, ForwardTo, ModeRequest};
+use secuxflow::{
+    plane::{EgressRequest, FailPolicy, ForwardTo, ModeRequest},
+    stream::{Midstream, Pressure, Unverifiable, Urgent},
+};
 use serde::{Deserialize, Serialize};
 
 use super::Overrides;
@@ -151,6 +154,7 @@ pub(crate) struct RawConfig {
     pub(super) umem: RawUmem,
     pub(super) workers: RawWorkers,
     pub(super) flows: RawFlows,
+    pub(super) streams: RawStreams,
     #[serde(rename = "modules")]
     pub(super) module_rules: RawModules,
     #[serde(rename = "module")]
@@ -220,6 +224,24 @@ pub(super) struct RawFlows {
     pub(super) ttl_seconds: Option<i64>,
     pub(super) max_ttl_seconds: Option<i64>,
     pub(super) forward: ForwardName,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawStreams {
+    pub(super) memory_mib: Option<i64>,
+    pub(super) table: Option<i64>,
+    pub(super) early_kib: Option<i64>,
+    pub(super) history_kib: Option<i64>,
+    pub(super) midstream: Midstream,
+    pub(super) pressure: Pressure,
+    pub(super) unverifiable: Unverifiable,
+    pub(super) urgent: Urgent,
+    pub(super) opening_seconds: Option<i64>,
+    pub(super) open_seconds: Option<i64>,
+    pub(super) closing_seconds: Option<i64>,
+    pub(super) datagrams: Option<i64>,
+    pub(super) datagram_seconds: Option<i64>,
 }
 
 /// `flows.forward`: where packets of cleared flows go.

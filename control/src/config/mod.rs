@@ -3,6 +3,7 @@
 mod check;
 mod file;
 mod modules;
+mod streams;
 
 use std::{
     fs,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secuxflow::{
     plane::{ChainStep, EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, NumaRequest, UmemLayout},
     rules::Action,
+    stream::{Checksum, Midstream, Pressure, StreamConfig, Unverifiable, Urgent},
 };
 
 use super::*;
@@ -99,6 +100,20 @@ fn every_value_arrives() {
         ttl_seconds = 7
         max_ttl_seconds = 8
         forward = "service"
+        [streams]
+        memory_mib = 8
+        table = 4096
+        early_kib = 64
+        history_kib = 0
+        midstream = "drop"
+        pressure = "skip"
+        unverifiable = "drop"
+        urgent = "inline"
+        opening_seconds = 1
+        open_seconds = 2
+        closing_seconds = 3
+        datagrams = 4
+        datagram_seconds = 5
         [modules]
         max = 7
         require_signed = true
@@ -136,6 +151,23 @@ fn every_value_arrives() {
         forward: ForwardTo::Service,
     };
     assert_eq!(plane.flows, flows);
+    let streams = StreamConfig {
+        memory: 8 << 20,
+        streams: 4096,
+        early: 64 << 10,
+        history: 0,
+        midstream: Midstream::Drop,
+        pressure: Pressure::Skip,
+        unverifiable: Unverifiable::Drop,
+        urgent: Urgent::Inline,
+        checksum: Checksum::Verify,
+        opening: Duration::from_secs(1),
+        open: Duration::from_secs(2),
+        closing: Duration::from_secs(3),
+        datagrams: 4,
+        datagram: Duration::from_secs(5),
+    };
+    assert_eq!(plane.streams, streams);
     assert_eq!((config.alerts.ring, plane.alert_queue), (5, 6));
     assert_eq!((config.metrics, config.alerts.file.clone()), (None, None));
     assert_eq!(plane.modules[0].on_failure, FailPolicy::Closed);
@@ -213,6 +245,13 @@ fn each_broken_rule_names_its_key() {
         (&with("[flows]\nidle_seconds = 0"), "flows.idle_seconds"),
         (&with("[flows]\nmax_ttl_seconds = 86401"), "flows.max_ttl_seconds"),
         (&with("[flows]\nttl_seconds = 60\nmax_ttl_seconds = 59"), "flows.ttl_seconds"),
+        (&with("[streams]\nmemory_mib = 3"), "streams.memory_mib"),
+        (&with("[streams]\nmemory_mib = 4\nearly_kib = 1024\nhistory_kib = 1025"), "streams.memory_mib"),
+        (&with("[streams]\ntable = 5000"), "streams.table"),
+        (&with("[streams]\nearly_kib = 1"), "streams.early_kib"),
+        (&with("[streams]\nhistory_kib = -1"), "streams.history_kib"),
+        (&with("[streams]\nopen_seconds = 0"), "streams.open_seconds"),
+        (&with("[streams]\ndatagrams = 0"), "streams.datagrams"),
         (&with("[alerts]\nqueue = 0"), "alerts.queue"),
         (&with("[alerts]\nring = 0"), "alerts.ring"),
         (&with("[metrics]\nlisten = \"9477\""), "metrics.listen"),

@@ -74,6 +74,7 @@ pub(super) fn collect(status: &Status, rules: &[RuleInfo], set_list: &[SetInfo],
 fn daemon(sink: &Sink, status: &Status, started: Timestamp) {
     sink.set(&t::BUILD_INFO, &[&status.version, &secuxflow_abi::ABI_VERSION.to_string()], 1);
     sink.seconds(&t::START_TIME, &[], u64::try_from(started.as_nanosecond()).unwrap_or(0));
+    sink.set(&t::STREAM_MEMORY, &[], status.plane.stream_memory);
     sink.set(&t::ALERTS_RAISED, &[], status.plane.alerts_raised);
     sink.set(&t::ALERTS_DROPPED, &[], status.plane.alerts_dropped);
     sink.set(&t::ALERT_FIELDS_DROPPED, &[], status.plane.alert_fields_dropped);
@@ -142,6 +143,17 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::FLOWS_EVICTED, &[&index], worker.flows.evicted);
         sink.set(&t::FLOW_CLEARED, &[&index], worker.flows.cleared);
         sink.set(&t::FLOW_GRANTED, &[&index], worker.flows.granted);
+        for Named { name, value } in &worker.streams {
+            match name.as_str() {
+                "streams" => sink.set(&t::STREAMS, &[&index], *value),
+                "blocks" => sink.set(&t::STREAM_BLOCKS, &[&index], *value),
+                "datagrams" => sink.set(&t::DATAGRAMS, &[&index], *value),
+                event => sink.set(&t::STREAM_EVENTS, &[&index, event], *value),
+            }
+        }
+        for Named { name, value } in &worker.refused {
+            sink.set(&t::STREAM_REFUSED, &[&index, name], *value);
+        }
         for Named { name, value } in &worker.frames {
             sink.set(&t::UMEM_FRAMES, &[&index, name], *value);
         }

@@ -125,6 +125,18 @@ metrics_table! {
         "Packets that came to a worker and that no module saw, because their chain had cleared the flow.";
     FLOW_GRANTED: Counter Count "secuxflow_worker_granted_total" ["worker"]
         "Wishes of modules to clear or condemn a flow or to block a source that were taken up.";
+    STREAM_MEMORY: Gauge Bytes "secuxflow_stream_memory_bytes" []
+        "Memory set aside for what is kept of streams and datagrams, of all workers; it is taken as it is used.";
+    STREAMS: Gauge Count "secuxflow_streams" ["worker"]
+        "TCP streams that a worker follows.";
+    STREAM_BLOCKS: Gauge Count "secuxflow_stream_blocks" ["worker"]
+        "Blocks of 2048 bytes of that memory in use.";
+    DATAGRAMS: Gauge Count "secuxflow_datagrams" ["worker"]
+        "Fragmented datagrams that a worker remembers.";
+    STREAM_EVENTS: Counter Count "secuxflow_stream_events_total" ["worker", "event"]
+        "What happened to streams and datagrams: opened, midstream (opened without their beginning), expired, evicted, bytes (shown in order), out_of_order (segments), overlaps, gaps, unverified (retransmissions without a copy), uncopied (segments, for want of room), urgent_cleared, reassembled (datagrams), unfinished, fragments_skipped.";
+    STREAM_REFUSED: Counter Count "secuxflow_stream_refused_packets_total" ["worker", "reason"]
+        "Packets refused for their stream or datagram, by reason (docs/streams.md); forwarded, in monitor mode.";
     OFFLOADED: Gauge Count "secuxflow_offloaded_flows" ["verdict"]
         "Directions of flows that the kernel deals with by itself, by verdict: cleared, condemned.";
     BLOCKED: Gauge Count "secuxflow_blocked_sources" []

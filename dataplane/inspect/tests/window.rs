@@ -104,6 +104,38 @@ fn a_reused_pool_slot_shows_nothing_of_the_region_before() {
 }
 
 #[test]
+fn the_arena_lies_right_behind_the_frames_and_is_read_only_too() {
+    // Reads the first byte of the arena, one page behind the frame that lies at the window's beginning.
+    let peek = "(call $alert (i32.const 0) (i32.const 3)
+        (i32.load8_u offset=4096 (i32.load offset=8 (local.get $p))) (i32.const 16) (i32.const 4))";
+    let poke = "(i32.store8 offset=4096 (i32.load offset=8 (local.get $p)) (i32.const 1))";
+    let beyond = "(drop (i32.load8_u offset=12288 (i32.load offset=8 (local.get $p))))";
+    let frame = tcp(80, 0x18, b"x");
+    for (body, passes) in [(peek, 0), (poke, 1), (beyond, 1)] {
+        let (config, _file) = module("arena", &guest(body));
+        let modules = [config];
+        let inspector = Inspector::new(&modules, &[chain(&modules)], 1).unwrap();
+        let alerts = Arc::new(AlertQueue::new(64));
+        let mut memory = SharedMemory::new(4096).unwrap();
+        memory.write(0, &frame).unwrap();
+        let mut arena = SharedMemory::new(8192).unwrap();
+        let pages = arena.pages();
+        let region = memory.region().with_arena(&pages).unwrap();
+        assert_eq!(region.len(), 12_288);
+        let mut runner = inspector.runner(&region, Arc::clone(&alerts)).unwrap();
+        // What is kept aside later is seen.
+        arena.write(0, &[42]).unwrap();
+        let mut packets = [packet(0, &frame)];
+        runner.run(0, 0, &mut packets, &[]);
+        assert_eq!(packets[0].verdict, passes);
+        assert_eq!(arena.read(0, 1).unwrap(), [42]);
+        if passes == 0 {
+            assert_eq!(alerts.pop().unwrap().signature, 42);
+        }
+    }
+}
+
+#[test]
 fn a_runner_outlives_its_packet_memory() {
     let (config, _file) = module("reader", &guest(READ));
     let modules = [config];

@@ -93,16 +93,16 @@ impl Stream for DnsGuard {
     fn stream(&mut self, batch: &mut Batch<'_>, chunks: Chunks<'_>) {
         let now = clock();
         for chunk in chunks.iter().filter(|chunk| !chunk.to_client()) {
-            let kept = self.framings.remove(chunk.flow);
             let packet = chunk.packet().and_then(|number| batch.packet(number));
+            if packet.as_ref().is_some_and(|packet| !self.guard.is_for(packet)) {
+                continue;
+            }
+            let kept = self.framings.remove(chunk.flow);
             // Behind a gap nobody knows where a message begins. Nor does one know it for a flow that gave way to others.
             let known = kept.is_some() || chunk.is_start() && !chunk.is_midstream();
             let Some(mut packet) = packet.filter(|_| known && !chunk.after_gap() && !chunk.is_abort()) else {
                 continue;
             };
-            if !self.guard.is_for(&packet) {
-                continue;
-            }
             let mut framing = kept.unwrap_or_default();
             framing.push(chunk.bytes(), |message| self.guard.message(&mut packet, message, now));
             if !chunk.is_end() {

@@ -189,3 +189,46 @@ impl Stream for Ips {
 }
 
 secuxflow_sdk::module!(Ips: Inspect + Stream, schema = include_str!("../schema.json"));
+
+#[cfg(test)]
+mod tests {
+    use secuxflow_sdk::harness::{Connection, Frame, Harness, check_schema};
+
+    use super::*;
+
+    #[test]
+    fn options() {
+        check_schema::<Ips>();
+        let harness = |text: &str| Harness::<Ips>::new(text);
+        assert!(harness(r#"{"rules": "alert tcp any any -> any any (sid:1;)"}"#).is_ok());
+        for (bad, why) in [
+            (r#"{"rules": "alert tcp any any -> any any (sid:0;)"}"#, "none of them runs; 1:1: sid"),
+            (r#"{"rules": "alert x any any -> any any (sid:1;)", "strict": true}"#, "rules: 1:7: protocol `x`"),
+            (r#"{"classification": "x"}"#, "classification: line 1"),
+            (r#"{"flows": 0}"#, "flows"),
+        ] {
+            let error = format!("{:?}", harness(bad).unwrap_err());
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn rules_run_on_what_the_host_shows() {
+        let rules = r#"drop http any any -> any any (msg:"evil"; http.uri; content:"/evil"; classtype:trojan-activity; sid:7; rev:2;)\nalert udp any any -> any 53 (content:\"x\"; sid:8;)"#;
+        let config = format!(r#"{{"rules": "{}"}}"#, rules.replace("\\\"", "\"").replace('"', "\\\""));
+        let mut harness = Harness::<Ips>::new(&config).unwrap();
+        let mut connection = Connection::new("10.0.0.1:4000", "10.0.0.2:80");
+        let mut frames = connection.open();
+        frames.push(connection.client(b"GET /ev"));
+        frames.push(connection.client(b"il HTTP/1.1\r\n\r\n"));
+        frames.push(Frame::udp("10.0.0.1:5000", "10.0.0.2:53").payload(*b"x").bytes());
+        let report = harness.frames(&frames);
+        assert_eq!(report.signatures(), [8, 7]);
+        let alert = report.alerts.iter().find(|alert| alert.signature == 7).unwrap();
+        assert_eq!((alert.severity, alert.text.as_str()), (1, "evil"));
+        assert_eq!(alert.fields["rev"], 2);
+        assert_eq!(alert.fields["category"], "A Network Trojan was detected");
+        assert_eq!(report.verdicts[4], Verdict::Drop);
+        assert_eq!(report.asks[0].what, "flow_condemn");
+    }
+}

@@ -110,7 +110,7 @@ alert dns any any -> any any (dns.opcode:2; sid:2;)"#,
     flow.packet(&mut engine, false, 17, 0, query, false);
     flow.packet(&mut engine, false, 17, 0, b"not dns", false);
     assert_eq!(flow.sids(), [1]);
-    let mut flow = Flow::open(ends, &mut engine);
+    let mut flow = Flow::open(Ends { client: ([192, 168, 1, 2], 40001), ..ends }, &mut engine);
     let mut wire = (query.len() as u16).to_be_bytes().to_vec();
     wire.extend(query);
     wire.iter().for_each(|byte| flow.data(&mut engine, false, &[*byte]));
@@ -199,7 +199,9 @@ fn ten_thousand_rules_load_and_run() {
         rules += &match sid % 4 {
             0 => format!("alert tcp any any -> any any (content:\"pattern-{sid:05}-x\"; sid:{sid};)\n"),
             1 => format!("alert http any any -> any any (http.uri; content:\"/path{sid:05}\"; sid:{sid};)\n"),
-            2 => format!("alert dns any any -> any any (dns.query; content:\"host{sid:05}.example\"; nocase; sid:{sid};)\n"),
+            2 => format!(
+                "alert dns any any -> any any (dns.query; content:\"host{sid:05}.example\"; nocase; sid:{sid};)\n"
+            ),
             _ => format!("alert tcp any any -> any {} (content:\"deep-{sid:05}\"; depth:64; sid:{sid};)\n", sid),
         };
     }

@@ -21,7 +21,8 @@ alert http any any -> any any (http.cookie; content:"never"; sid:10;)
 alert http any any -> any any (flow:to_client; file.data; content:"secret"; content:"word"; within:10; sid:11;)
 "#;
 
-const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\nPOST /%61dmin?q=needle HTTP/1.1\r\nHost: a\r\nX-Tool: yes\r\n\
+const REQUEST: &[u8] =
+    b"GET /x HTTP/1.1\r\nHost: a\r\n\r\nPOST /%61dmin?q=needle HTTP/1.1\r\nHost: a\r\nX-Tool: yes\r\n\
     Transfer-Encoding: chunked\r\n\r\n5\r\nuser=\r\n16\r\nroot&more=1&PASS=12345\r\n0\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\n\r\na secret, a word";
 

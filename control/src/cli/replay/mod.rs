@@ -54,6 +54,7 @@ pub(super) fn run(pcap: &Path, flags: &CaptureFlags, out: Output) -> Result<(), 
         fail_policy: config.plane.fail_policy,
         monitor: config.enforcement == Enforcement::Monitor,
         flows: config.plane.flows,
+        streams: config.plane.streams,
         batch: DEFAULT_BATCH,
     })?;
     let mut reader = CaptureReader::new(source).map_err(failed)?;

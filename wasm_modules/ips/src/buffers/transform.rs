@@ -138,7 +138,7 @@ mod tests {
             (Transform::FromBase64 { bytes: 4, offset: 0, mode: Base64Mode::Rfc4648 }, "dGV4dA==", b"tex"),
             (Transform::FromBase64 { bytes: 0, offset: 0, mode: Base64Mode::Rfc2045 }, "dG V4\r\ndA", b"text"),
         ] {
-            assert_eq!(apply(&[transform.clone()], data.as_bytes()).as_ref(), result, "{transform:?}");
+            assert_eq!(apply(core::slice::from_ref(&transform), data.as_bytes()).as_ref(), result, "{transform:?}");
         }
         let hashed = apply(&[Transform::ToUppercase, Transform::ToMd5], b"abc").into_owned();
         assert_eq!(hex(&hashed), "902fbdd2b1df0c4f70b4a5d23525e932");

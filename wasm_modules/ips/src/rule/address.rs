@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
-    error::{OptionResult, invalid},
+    error::{OptionError, OptionResult, invalid},
     vars::{Leaf, Ranges, Vars},
 };
 
@@ -63,8 +63,12 @@ impl Addresses {
     }
 }
 
+fn no_address(item: &str) -> OptionError {
+    OptionError::Invalid(alloc::format!("`{item}` is no address"))
+}
+
 fn range_of(item: &str) -> OptionResult<(IpAddr, IpAddr)> {
-    let address = |text: &str| text.trim().parse::<IpAddr>().or_else(|_| invalid!("`{item}` is no address"));
+    let address = |text: &str| text.trim().parse::<IpAddr>().map_err(|_| no_address(item));
     if let Some((low, high)) = item.split_once('-') {
         let (low, high) = (address(low)?, address(high)?);
         return if low > high { invalid!("`{item}` ends before it begins") } else { Ok((low, high)) };

@@ -1,6 +1,6 @@
 //! The part of a rule before its parenthesis: action, protocol, addresses, ports, direction.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::{
     address::{Addresses, Ports},
@@ -187,7 +187,7 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn next(&mut self, what: &str) -> Result<(usize, &'a str), RuleError> {
-        self.rest().ok_or_else(|| RuleError::invalid(self.text.len(), String::from("missing ") + &what.to_string()))
+        self.rest().ok_or_else(|| RuleError::invalid(self.text.len(), String::from("missing ") + what))
     }
 
     fn rest(&mut self) -> Option<(usize, &'a str)> {

@@ -1,6 +1,6 @@
 //! Numbers and comparisons of numbers as rules write them.
 
-use super::error::{OptionResult, invalid};
+use super::error::{OptionError, OptionResult, invalid};
 
 /// A comparison of an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,10 @@ impl Compare {
     }
 }
 
+pub(crate) fn no_number(text: &str) -> OptionError {
+    OptionError::Invalid(alloc::format!("`{text}` is not a number"))
+}
+
 /// A plain unsigned number, decimal or `0x` hexadecimal.
 pub fn number(text: &str) -> OptionResult<u64> {
     let text = text.trim();
@@ -57,7 +61,7 @@ pub fn number(text: &str) -> OptionResult<u64> {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),
     };
-    parsed.or_else(|_| invalid!("`{text}` is not a number"))
+    parsed.map_err(|_| no_number(text))
 }
 
 /// A number of at most `most`.
@@ -69,7 +73,7 @@ pub fn number_up_to(text: &str, most: u64) -> OptionResult<u64> {
 /// A signed number.
 pub fn signed(text: &str) -> OptionResult<i64> {
     let text = text.trim();
-    text.strip_prefix('+').unwrap_or(text).parse().or_else(|_| invalid!("`{text}` is not a number"))
+    text.strip_prefix('+').unwrap_or(text).parse().map_err(|_| no_number(text))
 }
 
 fn scaled(text: &str) -> OptionResult<u64> {

@@ -75,7 +75,15 @@ impl Flow {
     }
 
     /// A packet that brings no stream data.
-    pub fn packet(&mut self, engine: &mut Engine, to_client: bool, protocol: u8, flags: u8, payload: &[u8], established: bool) {
+    pub fn packet(
+        &mut self,
+        engine: &mut Engine,
+        to_client: bool,
+        protocol: u8,
+        flags: u8,
+        payload: &[u8],
+        established: bool,
+    ) {
         self.play(engine, to_client, protocol, flags, payload, established, None);
     }
 
@@ -105,7 +113,8 @@ impl Flow {
         let mut view = PacketView::new(&frame, 0, 20, header, payload.len()).unwrap();
         view.ts_ns = self.now;
         view.flow = self.id;
-        let (from, to) = if to_client { (self.ends.server, self.ends.client) } else { (self.ends.client, self.ends.server) };
+        let (from, to) =
+            if to_client { (self.ends.server, self.ends.client) } else { (self.ends.client, self.ends.server) };
         (view.src_port, view.dst_port) = (from.1, to.1);
         view.protocol = protocol;
         view.tcp_flags = flags;
@@ -116,8 +125,7 @@ impl Flow {
         let mut verdict = engine.packet(&view, &mut raised);
         if let Some(end) = chunk {
             let next = &mut self.next[usize::from(to_client)];
-            let part =
-                StreamChunk { to_client, offset: *next, data: payload, start: *next == 0, end, gap: false };
+            let part = StreamChunk { to_client, offset: *next, data: payload, start: *next == 0, end, gap: false };
             *next += payload.len() as u64;
             verdict = verdict.max(engine.stream(&view, &[part], &mut raised));
         }

@@ -2,8 +2,8 @@
 //!
 //! What the host promises a guest, the harness does too: descriptors of frames, flows with their direction, TCP streams in
 //! order, the checks on what a module calls. It is no copy of the daemon: it does not put segments in order (one that comes
-//! early is told as a gap, one that comes again is left out), nor fragments together, and nothing that a module asks for has
-//! an effect on later frames. `secuxflow inspect --pcap` runs a built module with all that.
+//! early is told as a gap, one that comes again is left out), nor fragments together, and neither a verdict nor what a module
+//! asks for has an effect on later frames. `secuxflow inspect --pcap` runs a built module with all that.
 
 mod capture;
 mod flows;

@@ -2,7 +2,7 @@
 
 use crate::rule::{
     error::{OptionResult, invalid},
-    number::{Compare, compare, number_up_to},
+    number::{Compare, compare, no_number, number_up_to},
 };
 
 /// A number in a packet's headers.
@@ -124,7 +124,7 @@ fn tos(value: &str) -> OptionResult<PacketTest> {
         None => (false, value.trim()),
     };
     let number = match text.strip_prefix('x') {
-        Some(hex) => u64::from_str_radix(hex, 16).or_else(|_| invalid!("`{text}` is not a number"))?,
+        Some(hex) => u64::from_str_radix(hex, 16).map_err(|_| no_number(text))?,
         None => number_up_to(text, 255)?,
     };
     if number > 255 {

@@ -1,9 +1,6 @@
 //! `pcre`: expressions of Perl's kind, run in linear time. What that cannot do is refused by name.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-};
+use alloc::string::{String, ToString};
 
 use regex_automata::{
     meta::Regex,
@@ -116,7 +113,7 @@ fn unescape_rule(body: &str) -> String {
 }
 
 fn last_line(text: &str) -> String {
-    format!("{}", text.lines().last().unwrap_or(text).trim_start_matches("error: "))
+    text.lines().last().unwrap_or(text).trim_start_matches("error: ").to_string()
 }
 
 #[derive(Default)]
