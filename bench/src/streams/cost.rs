@@ -40,8 +40,8 @@ pub(super) fn measure(options: &Options) -> Result<Vec<CostFigure>> {
         let measuring = scope.spawn(|| {
             lab::pin(WORKER_CORE)?;
             let mut figures = Vec::new();
-            for load in [] { // WAF
-                figures.extend(compare::<ips::Ips>(Subject::Waf, load, options)?);
+            for load in [Load::KeepAlive, Load::Upload] {
+                figures.extend(compare::<waf::WafModule>(Subject::Waf, load, options)?);
             }
             for count in [1_000, 10_000] {
                 for load in [Load::KeepAlive, Load::BulkUp] {
