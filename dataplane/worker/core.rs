@@ -269,8 +269,7 @@ impl<R: Rings> Core<R> {
         let target = self.fill_target();
         let mut frames = mem::take(&mut self.received);
         let mut busy = false;
-        loop {
-            let Some(slot) = &mut self.slots[index] else { break };
+        while let Some(slot) = &mut self.slots[index] {
             let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { break };
             let count = slot.port.receive(self.batch, &mut frames);
             if count > 0 {

@@ -15,7 +15,6 @@ pub(super) fn cases() -> Vec<Case> {
             name: line.to_owned(),
             expected: Expected::Passed,
             request: payloads::get(line.as_bytes()),
-            response: Vec::new(),
         })
         .collect()
 }

@@ -25,7 +25,7 @@ pub(crate) enum Expected {
     Passed,
 }
 
-/// A request, and the response where the case is about one.
+/// A request.
 #[derive(Debug)]
 pub(crate) struct Case {
     /// The row of the report: corpus and class.
@@ -36,8 +36,6 @@ pub(crate) struct Case {
     pub(crate) expected: Expected,
     /// What the client sends.
     pub(crate) request: Vec<u8>,
-    /// What the server answers; empty where the case is not about it.
-    pub(crate) response: Vec<u8>,
 }
 
 /// What became of a case.
@@ -82,9 +80,6 @@ pub(crate) fn inspect(waf: &mut Waf, case: &Case) -> Outcome {
     let mut connection = Connection::default();
     let mut out = |finding: waf::Finding<'_>| outcome.checks.push(finding.id);
     let mut decisions = vec![waf.request_bytes(&mut connection, &case.request, &mut out)];
-    if !case.response.is_empty() {
-        decisions.push(waf.response_bytes(&mut connection, &case.response, &mut out));
-    }
     decisions.push(waf.end(&mut connection, &mut out));
     outcome.blocked = decisions.contains(&Decision::Block);
     outcome

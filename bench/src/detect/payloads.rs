@@ -39,7 +39,6 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Case>> {
                 name: format!("{file}:{} {}", number + 1, String::from_utf8_lossy(line)),
                 expected,
                 request: get(&decode(line)),
-                response: Vec::new(),
             });
         }
     }

@@ -2,8 +2,9 @@
 //! must fire on them or must not.
 //!
 //! A stage with `expect_ids` must be flagged, any other must pass. Rules of a higher paranoia level than the one measured
-//! are left out; the files do not say a rule's level, so it is taken from the rules' documentation, below. A stage that only
-//! says which status the test's server answers is no matter of the rules, and is left out too.
+//! are left out; the files do not say a rule's level, so the table below tells it, written down from memory of the rules. A
+//! stage that only says which status the test's server answers is no matter of the rules, and is left out too, as are tests
+//! of responses.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -97,6 +98,10 @@ pub(crate) fn read(folder: &Path, level: u8) -> Result<Vec<Case>> {
     let mut files = Vec::new();
     for group in fs::read_dir(folder.join("tests")).with_context(|| folder.display().to_string())? {
         let group = group?;
+        // Tests of responses: the module looks at requests.
+        if !group.file_name().to_string_lossy().starts_with("REQUEST-") {
+            continue;
+        }
         let class = class(&group.file_name().to_string_lossy());
         for file in fs::read_dir(group.path())? {
             files.push((class.clone(), file?.path()));
@@ -120,7 +125,6 @@ pub(crate) fn read(folder: &Path, level: u8) -> Result<Vec<Case>> {
                     name: format!("{}-{}", file.rule_id.unwrap_or(0), test.test_id),
                     expected,
                     request: request(&stage.input),
-                    response: response(&stage.input),
                 });
             }
         }
@@ -169,39 +173,6 @@ fn request(input: &Input) -> Vec<u8> {
     }
     text.extend(b"\r\n");
     text.extend(data.into_bytes());
-    text
-}
-
-/// The tests' server answers `/reflect` with what its body says.
-fn response(input: &Input) -> Vec<u8> {
-    #[derive(Deserialize, Default)]
-    struct Reflected {
-        status: Option<u16>,
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-        body: Option<String>,
-        #[serde(rename = "encodedBody")]
-        encoded_body: Option<String>,
-    }
-    if input.uri.as_deref() != Some("/reflect") {
-        return Vec::new();
-    }
-    let reflected: Reflected =
-        input.data.as_deref().and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
-    let body = match reflected.encoded_body {
-        Some(encoded) => base64(&encoded),
-        None => reflected.body.unwrap_or_default().into_bytes(),
-    };
-    let mut text =
-        format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", reflected.status.unwrap_or(200), body.len()).into_bytes();
-    if !reflected.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
-        text.extend(b"Content-Type: text/plain\r\n");
-    }
-    for (name, value) in &reflected.headers {
-        text.extend(format!("{name}: {value}\r\n").into_bytes());
-    }
-    text.extend(b"\r\n");
-    text.extend(body);
     text
 }
 

@@ -2,9 +2,9 @@
 
 use std::{fs, mem::offset_of, path::Path, process::Command};
 
-use secuxflow_abi::Packet;
+use secuxflow_abi::{Packet, chunk, verdict};
 
-use super::support::{Bench, config, module, tcp, udp};
+use super::support::{Bench, config, module, piece, tcp, udp};
 
 const ABI: &str = include_str!("../../../wasm_modules/README.md");
 const FRONT: &str = include_str!("../../../README.md");
@@ -50,6 +50,16 @@ fn the_examples_in_c_work() {
     let mut bench = compiled(example(FRONT, "c"));
     let frames = [tcp(80, 0x18, b"\x7fELF"), tcp(80, 0x18, b"ELF\x7f"), tcp(80, 0x10, b"")];
     assert_eq!(bench.run(&frames), [false, true, true]);
+}
+
+#[test]
+fn the_template_in_c_works() {
+    let mut bench = compiled(include_str!("../../../wasm_modules/template/c/my_module.c"));
+    let send = |(flow, payload): (u64, &[u8])| (flow, tcp(80, 0x18, payload));
+    let frames = [(9, &b"a sec"[..]), (8, b"ret"), (9, b"ret b")].map(send);
+    let chunks = [piece(0, &frames, 0, chunk::START), piece(1, &frames, 0, chunk::START), piece(2, &frames, 5, 0)];
+    assert_eq!(bench.stream(&frames, &chunks), [verdict::PASS, verdict::PASS, verdict::REJECT]);
+    assert_eq!(bench.raised().iter().map(|alert| alert.signature).collect::<Vec<_>>(), [1]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
+use secuxflow_sdk::Action;
 use serde::Deserialize;
 
 use crate::finding::Category;
@@ -18,10 +19,6 @@ pub struct Config {
     pub paranoia_level: u8,
     /// Anomaly score from which a request is blocked, 1 to 1000.
     pub inbound_threshold: u32,
-    /// Anomaly score from which a response is blocked, 1 to 1000.
-    pub outbound_threshold: u32,
-    /// Whether responses are looked at for what they should not tell.
-    pub inspect_responses: bool,
     /// Methods that are allowed.
     pub allowed_methods: Vec<String>,
     /// Media types that a request's body may have.
@@ -38,6 +35,16 @@ pub struct Config {
     pub max_args: u32,
     /// Findings that are not wanted.
     pub exclusions: Vec<Exclusion>,
+    /// Ports of servers that are looked at, at most 64; none for all.
+    pub ports: Vec<u16>,
+    /// What is done when a request reaches the threshold.
+    pub on_attack: Action,
+    /// What is done about a stream that is not HTTP/1.
+    pub on_other: Action,
+    /// Most connections of which something is kept, 1 to 1000000; the oldest give way.
+    pub flows: usize,
+    /// Most bytes that what is kept of connections takes in all, 1 MiB to 512 MiB; the oldest give way.
+    pub memory: usize,
 }
 
 /// A finding is dropped when everything that is named here holds.
@@ -63,8 +70,6 @@ impl Default for Config {
         Self {
             paranoia_level: 1,
             inbound_threshold: 5,
-            outbound_threshold: 4,
-            inspect_responses: true,
             allowed_methods: strings(&["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"]),
             allowed_content_types: strings(crate::checks::lists::CONTENT_TYPES),
             restricted_extensions: strings(crate::checks::lists::EXTENSIONS),
@@ -73,6 +78,11 @@ impl Default for Config {
             max_body: 16 << 20,
             max_args: 1000,
             exclusions: Vec::new(),
+            ports: Vec::new(),
+            on_attack: Action::Drop,
+            on_other: Action::Drop,
+            flows: 100_000,
+            memory: 64 << 20,
         }
     }
 }
@@ -86,12 +96,23 @@ pub fn parse(json: &[u8]) -> Result<Config, String> {
         return Ok(Config::default());
     }
     let config: Config = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    check(&config)?;
+    Ok(config)
+}
+
+/// Check what the types leave open.
+///
+/// # Errors
+/// The field and the rule that it breaks, for people.
+pub fn check(config: &Config) -> Result<(), String> {
     within("paranoia_level", u64::from(config.paranoia_level), 1, 4)?;
     within("inbound_threshold", u64::from(config.inbound_threshold), 1, 1000)?;
-    within("outbound_threshold", u64::from(config.outbound_threshold), 1, 1000)?;
     within("max_head", config.max_head as u64, 1024, 65_536)?;
     within("max_body", config.max_body, 1024, 1 << 30)?;
     within("max_args", u64::from(config.max_args), 1, 10_000)?;
+    within("flows", config.flows as u64, 1, 1_000_000)?;
+    within("memory", config.memory as u64, 1 << 20, 512 << 20)?;
+    within("ports", config.ports.len() as u64, 0, 64)?;
     if config.exclusions.len() > 1000 {
         return Err(format!("exclusions: {} of them, at most 1000 are possible", config.exclusions.len()));
     }
@@ -100,7 +121,7 @@ pub fn parse(json: &[u8]) -> Result<Config, String> {
             return Err(format!("exclusions: number {number} names nothing, so it would exclude everything"));
         }
     }
-    Ok(config)
+    Ok(())
 }
 
 fn within(field: &str, value: u64, least: u64, most: u64) -> Result<(), String> {

@@ -6,7 +6,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
-    body::{Body, query},
+    body::{Body, PIECE, query},
     checks::protocol as rules,
     finding::{Finding, Part, Place},
     head::{self, Framing, Head},
@@ -15,6 +15,8 @@ use crate::{
 };
 
 const BODY: Place<'static> = Place { part: Part::Body, name: b"" };
+/// Bytes of a decompressor.
+const INFLATE: usize = 48 << 10;
 /// Longest line of a chunk's size with its extension, and of a trailer.
 const LINE: usize = 512;
 /// Most hexadecimal digits of a chunk's size.
@@ -39,6 +41,18 @@ pub(crate) enum Side {
     Body(Box<Open>),
     /// Not followed any more.
     Lost(Decision),
+}
+
+impl Side {
+    /// Bytes that it has on the heap, about.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Idle | Self::Lost(_) => 0,
+            Self::Head(held) => held.capacity(),
+            // A piece of a value, and the window of the decompressor.
+            Self::Body(open) => size_of::<Open>() + PIECE + if open.inflate.is_some() { INFLATE } else { 0 },
+        }
+    }
 }
 
 /// A message whose head is complete.
@@ -289,13 +303,15 @@ fn feed(engine: &mut Engine, open: &mut Open, bytes: &[u8], out: &mut dyn FnMut(
             let kind = *kind;
             let end = bytes.iter().position(|byte| *byte == b'\n');
             let now = end.map_or(bytes.len(), |at| at + 1);
-            line.extend_from_slice(&bytes[..now.min(LINE + 1 - line.len().min(LINE))]);
+            // A line that is too long is so at the same byte, in whatever pieces it comes.
+            let most = if kind == Line::End { 2 } else { LINE };
+            line.extend_from_slice(&bytes[..now.min(most + 1 - line.len())]);
+            let too_long = line.len() > most;
             let rule = match kind {
                 Line::Size => &rules::CHUNK_SIZE,
                 Line::End => &rules::CHUNK_END,
                 Line::Trailer => &rules::TRAILER,
             };
-            let too_long = line.len() > if kind == Line::End { 2 } else { LINE };
             let text = (end.is_some() || too_long).then(|| core::mem::take(line));
             let Some(text) = text else { return Some(now) };
             let next = if too_long { None } else { open.line(engine, kind, &text, out) };

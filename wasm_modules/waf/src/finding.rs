@@ -59,8 +59,6 @@ pub enum Category {
     Sqli,
     /// Session fixation.
     Session,
-    /// What a response tells that it should not.
-    Leak,
 }
 
 impl Category {
@@ -80,7 +78,6 @@ impl Category {
             Self::Xss => "xss",
             Self::Sqli => "sqli",
             Self::Session => "session",
-            Self::Leak => "leak",
         }
     }
 }
@@ -111,10 +108,6 @@ pub enum Part {
     FileName,
     /// A body, or a piece of one, that has no parameters.
     Body,
-    /// A response's status line or headers.
-    ResponseHead,
-    /// A piece of a response's body.
-    ResponseBody,
 }
 
 impl Part {
@@ -135,8 +128,6 @@ impl Part {
             Self::UserAgent | Self::Referer | Self::Header => "HEADERS",
             Self::FileName => "FILES",
             Self::Body => "BODY",
-            Self::ResponseHead => "RESPONSE_HEADERS",
-            Self::ResponseBody => "RESPONSE_BODY",
         }
     }
 }

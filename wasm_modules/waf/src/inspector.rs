@@ -174,10 +174,10 @@ impl Judge<'_> {
         if classes & class::SPECIAL == 0 {
             return;
         }
-        if bit & checks::VALUES != 0 {
-            if let Some(data) = sql::injection(lines) {
-                self.report(&checks::SQL_TOKENS, data);
-            }
+        if bit & checks::VALUES != 0
+            && let Some(data) = sql::injection(lines)
+        {
+            self.report(&checks::SQL_TOKENS, data);
         }
         if let Some((kind, data)) = html::script(text) {
             self.report(checks::html_rule(kind), data);

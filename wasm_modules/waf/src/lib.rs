@@ -23,6 +23,7 @@ mod html;
 mod inflate;
 mod inspector;
 mod literals;
+mod module;
 mod normalise;
 mod scan;
 mod shell;
@@ -30,9 +31,15 @@ mod sql;
 
 use alloc::string::String;
 
-pub use config::{Config, Exclusion, parse as parse_config};
+pub use config::{Config, Exclusion, check as check_config, parse as parse_config};
 pub use connection::Decision;
 pub use finding::{Category, Finding, MOST_DATA, Part, Place, Severity};
+pub use module::WafModule;
+
+/// Every check that there is: number, severity, paranoia level, family, and what it finds.
+pub fn checks() -> impl Iterator<Item = (u32, Severity, u8, Category, &'static str)> {
+    checks::list().map(|rule| (rule.id, rule.severity, rule.level, rule.category, rule.message))
+}
 
 /// The checks, compiled. One serves any number of connections, one after the other.
 #[derive(Debug)]
@@ -42,6 +49,14 @@ pub struct Waf(inspector::Engine);
 #[derive(Debug, Default)]
 pub struct Connection {
     requests: connection::Side,
+}
+
+impl Connection {
+    /// Bytes that it has on the heap, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.requests.held()
+    }
 }
 
 impl Waf {
@@ -61,16 +76,6 @@ impl Waf {
         out: &mut impl FnMut(Finding<'_>),
     ) -> Decision {
         connection::requests(&mut self.0, &mut connection.requests, bytes, out)
-    }
-
-    /// The next bytes from server to client, in order.
-    pub fn response_bytes(
-        &mut self,
-        _connection: &mut Connection,
-        _bytes: &[u8],
-        _out: &mut impl FnMut(Finding<'_>),
-    ) -> Decision {
-        Decision::Continue
     }
 
     /// The client sends no more: what is open is judged by what came of it.

@@ -269,7 +269,7 @@ mod tests {
         let mut patterns =
             Patterns::new([(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(), true).unwrap();
         assert_eq!(found(&mut patterns, "1 union all select 2 ../ xz"), [0, 1, 2]);
-        assert_eq!(found(&mut patterns, "select union xa"), []);
+        assert!(found(&mut patterns, "select union xa").is_empty());
         assert_eq!(found(&mut patterns, "../"), [1]);
         assert!(Patterns::new([(0, ".*")].into_iter(), true).unwrap_err().contains("no literal"));
     }

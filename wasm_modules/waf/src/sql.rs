@@ -43,7 +43,7 @@ fn bare(print: &[u8]) -> bool {
     match print {
         // 1 and 1=1, 1 or sleep(5), 1 and (select …
         [b'1' | b's' | b'n' | b'v' | b'f', b'&', b'T' | b'f' | b'E', ..] => true,
-        [b'1' | b's' | b'v' | b'f', b'&', b'L', ..] => true,
+        [b'1' | b'v' | b'f', b'&', b'L', ..] => true,
         // 1 or 1 --
         [b'1' | b'n' | b's', b'&', b'1' | b's' | b'v' | b'n', b'c', ..] => true,
         [b'1', b'&', b'1' | b's' | b'v', b'&', b'1' | b's' | b'v' | b'T', ..] => true,

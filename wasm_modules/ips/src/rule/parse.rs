@@ -1,4 +1,4 @@
-//! A rule's text to a [`Rule`]: header, then option by option into a [`Builder`].
+//! A rule's text to a [`Rule`]: header, then option by option into a `Builder`.
 
 use alloc::{string::String, vec::Vec};
 

@@ -72,5 +72,6 @@ fn decoded(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
     let (mut plain_name, mut plain) = (Vec::new(), Vec::new());
     percent(name, true, &mut plain_name);
     percent(value, true, &mut plain);
+    rules::check_escapes(&name[..name.len().min(NAME)], &plain, to);
     arg(&plain_name, &plain, to);
 }

@@ -129,7 +129,7 @@ impl Multipart {
     }
 
     fn content(&mut self, bytes: &[u8], to: &mut Inspector<'_>) {
-        if self.at != At::Content || self.file {
+        if self.at != At::Content || self.file || bytes.is_empty() {
             return;
         }
         let name = &self.name;
@@ -138,7 +138,8 @@ impl Multipart {
             [.., b'\n' | b'\r'] => 1,
             _ => 0,
         };
-        if !self.held.is_empty() && !(bytes == b"\n" && self.held == b"\r") {
+        let line_end_goes_on = bytes == b"\n" && self.held == b"\r";
+        if !self.held.is_empty() && !line_end_goes_on {
             let held = core::mem::take(&mut self.held);
             self.value.extend(&held, |piece| field(name, piece, to));
         }
@@ -162,12 +163,10 @@ impl Multipart {
         }
         match &header[..] {
             b"content-disposition" => self.disposition(value, to),
-            b"content-type" => {
-                if let Some(charset) = parameter(value, b"charset") {
-                    if !rules::charset_allowed(&charset) {
-                        to.report(&rules::PART_CHARSET, PLACE, value);
-                    }
-                }
+            b"content-type"
+                if parameter(value, b"charset").is_some_and(|charset| !rules::charset_allowed(&charset)) =>
+            {
+                to.report(&rules::PART_CHARSET, PLACE, value);
             }
             b"content-transfer-encoding" => to.report(&rules::PART_ENCODING, PLACE, value),
             _ => {}

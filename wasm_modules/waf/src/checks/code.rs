@@ -54,7 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's function as code",
         concat!(
-            r"(?:^|[;{}(=,.@!&|<>\[]|\b(?:echo|print|return|and|or)\s)\s*\\?(?:eval|assert|exec|system|include|require|include_once|require_once|passthru|popen|mail|chr|glob|unlink|file|dir|link|extract|die|exit|print|ord|dl|chmod|sleep|rmdir|mkdir|md5|usort|uasort|sha1|getenv|symlink|rename|touch|phpinfo)\s*\(\s*(?:['\x22$@\[({)]|\\|-?\d+|[a-z_]\w*\s*\(|/\*|base64|[^)\s]*\)\s*(?:;|\?>))"
+            r"(?:^|[;{}(=,.@!&|<>\[]|\b(?:echo|print|return|and|or)\s)\s*\\?(?:eval|assert|exec|system|include|require|include_once|require_once|passthru|popen|mail|chr|glob|unlink|file|dir|link|extract|die|exit|print|ord|dl|chmod|sleep|rmdir|mkdir|md5|usort|uasort|sha1|getenv|symlink|rename|touch|phpinfo)\s*\(\s*(?:['\x22$@\[({)]|\\|-?\d+\s*\)|[a-z_]\w*\s*\(|/\*|base64|[^)\s]*\)\s*(?:;|\?>))"
         )
     ),
     check!(

@@ -8,13 +8,6 @@ use crate::finding::Part;
 
 const USER_AGENT: u16 = Part::UserAgent.bit();
 
-/// Names of cookies that hold a session.
-macro_rules! session {
-    () => {
-        r"(?:jsessionid|jservsession|jwsession|phpsess(?:id|ion)|aspsessionid\w*|asp\.net_sessionid|sessionid|session[-_]id|_session_id|sessid|zend_session_id|laravel_session|ci_session|cakephp|cfid|cftoken|cfsid|connect\.sid|koa[.:]sess|sails\.sid|rack\.session|_\w+_session|play_session|meteor_login_token|(?:__(?:host|secure)-)?next-auth\.session-token|shiny-token|weblogicsession|viewstate|session)"
-    };
-}
-
 pub(super) const CHECKS: &[Check] = &[
     check!(
         91301,
@@ -113,16 +106,4 @@ pub(super) const CHECKS: &[Check] = &[
         "cookie set by a script",
         r"\.cookie\b\W*(?:;|=).*?\b(?:expires|domain)\W*=|\bhttp-equiv\W+set-cookie\b|document\.cookie\s*="
     ),
-    check!(
-        94302,
-        2,
-        Session,
-        Part::ArgName.bit(),
-        TEXT,
-        "session in a parameter",
-        concat!("^(?:json\\.)?", session!(), "$")
-    ),
 ];
-
-/// Whether a parameter of this name holds a session.
-pub(crate) const SESSION: &str = concat!("^", session!(), "$");

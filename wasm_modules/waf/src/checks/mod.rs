@@ -1,5 +1,8 @@
 //! The checks, by family. A pattern sees normal forms in small letters; `.` is any byte.
 
+// Long patterns are written as parts, be there several or one.
+#![allow(clippy::useless_concat)]
+
 pub(crate) mod lists;
 pub(crate) mod protocol;
 
@@ -41,8 +44,6 @@ pub(crate) const VALUES: u16 = Part::Arg.bit()
     | Part::CookieName.bit()
     | Part::FileName.bit()
     | Part::Body.bit();
-/// Parameters only.
-pub(crate) const ARGS: u16 = Part::Arg.bit() | Part::ArgName.bit() | Part::Body.bit();
 pub(crate) const AGENT: u16 = Part::UserAgent.bit() | Part::Referer.bit();
 pub(crate) const HEADERS: u16 = AGENT | Part::Header.bit();
 pub(crate) const PATH: u16 = Part::Path.bit();
@@ -77,6 +78,11 @@ macro_rules! check {
     };
 }
 pub(crate) use check;
+
+/// Every check: its number, severity, paranoia level, family and what it finds.
+pub(crate) fn list() -> impl Iterator<Item = &'static Rule> {
+    all().map(|check| &check.rule).chain(CODED).chain(protocol::ALL)
+}
 
 /// All patterns.
 pub(crate) fn all() -> impl Iterator<Item = &'static Check> {

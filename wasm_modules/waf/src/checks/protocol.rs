@@ -38,7 +38,6 @@ rules! {
     RANGES = 92008, Warning, 1, Protocol, "Range with many parts";
     CONNECTION = 92009, Warning, 1, Protocol, "Connection contradicts itself";
     PERCENT = 92010, Warning, 1, Protocol, "percent encoding is not valid";
-    DOUBLE_PERCENT = 92011, Warning, 2, Protocol, "percent encoding twice over";
     UTF8 = 92012, Warning, 1, Protocol, "UTF-8 is overlong or not valid";
     FULL_WIDTH = 92013, Warning, 1, Protocol, "full-width letters by %u";
     NUL_VALUE = 92014, Critical, 1, Protocol, "NUL in a value";
@@ -94,7 +93,6 @@ rules! {
     TRAILER = 92113, Critical, 1, Smuggling, "trailer that only a header may be";
     OLD_COOKIE = 92114, Critical, 1, Smuggling, "cookie of the old version 1";
     TYPE_IN_PARAMETER = 92115, Critical, 1, Protocol, "media type in a parameter of Content-Type";
-    POLLUTION = 92116, Critical, 3, Protocol, "parameter is there twice";
     ARRAY_NAME = 92117, Critical, 4, Protocol, "parameter's name is an array's";
     RANGE_HEADER = 92118, Warning, 3, Protocol, "Range is there";
     SESSION = 94303, Critical, 1, Session, "session in a parameter, and no page of this site led here";
@@ -126,14 +124,10 @@ pub(crate) fn check_head(head: &Head<'_>, framing: Framing, to: &mut Inspector<'
     check_type(head, framing, to);
     check_body(head, framing, to);
     check_ranges(head, to);
-    for (number, restricted) in (0..to.engine.config.restricted_headers.len()).map(|number| (number, ())) {
-        let () = restricted;
-        let found = head
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(to.engine.config.restricted_headers[number].as_bytes()));
-        if let Some(found) = found {
-            to.report(&HEADER, Place { part: Part::Header, name: found.name }, found.value);
+    for header in &head.headers {
+        let restricted = &to.engine.config.restricted_headers;
+        if restricted.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes())) {
+            to.report(&HEADER, Place { part: Part::Header, name: header.name }, header.value);
         }
     }
 }
@@ -295,8 +289,7 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     let slash_outside = |text: &[u8]| {
         text.split(|byte| *byte == b';').any(|parameter| {
             let equals = parameter.iter().position(|byte| *byte == b'=').map_or(parameter, |at| &parameter[at + 1..]);
-            let inner = equals.trim_ascii().trim_ascii();
-            let inner: Vec<u8> = inner.iter().copied().filter(|byte| *byte != b'"').collect();
+            let inner: Vec<u8> = equals.trim_ascii().iter().copied().filter(|byte| *byte != b'"').collect();
             let mut parts = inner.split(|byte| *byte == b'/');
             parts.clone().count() == 2
                 && parts.all(|part| {
@@ -341,10 +334,8 @@ fn check_ranges(head: &Head<'_>, to: &mut Inspector<'_>) {
             parts += 1;
             let dash = part.iter().position(|byte| *byte == b'-').unwrap_or(part.len());
             let ends = (number(&part[..dash]), part.get(dash + 1..).and_then(number));
-            if let (Some(from), Some(end)) = ends {
-                if end < from {
-                    to.report(&RANGE, header("Range"), part);
-                }
+            if matches!(ends, (Some(from), Some(end)) if end < from) {
+                to.report(&RANGE, header("Range"), part);
             }
         }
         // Readers of documents fetch many pieces at once.
@@ -379,18 +370,17 @@ pub(crate) fn check_encoding(name: &[u8], value: &[u8], to: &mut Inspector<'_>) 
 /// `100% sure`, is none.
 fn invalid_percent(text: &[u8]) -> bool {
     let mut at = 0;
-    let (mut valid, mut invalid) = (false, false);
+    let mut invalid = false;
     while let Some(found) = text[at..].iter().position(|byte| *byte == b'%') {
         at += found + 1;
         let digits = text[at..].iter().take(2).filter(|byte| hex(**byte).is_some()).count();
         let letter = text.get(at).is_some_and(u8::is_ascii_alphanumeric);
         match digits {
-            2 => valid = true,
+            2 => {}
             _ if text.get(at).is_some_and(|byte| byte.eq_ignore_ascii_case(&b'u')) => {}
             _ => invalid |= letter,
         }
     }
-    let _ = valid;
     invalid
 }
 
@@ -507,8 +497,12 @@ fn broken_utf8(text: &[u8]) -> bool {
 
 /// Letters as `\uXXXX` in a form, where nothing decodes them but a script.
 pub(crate) fn check_escapes(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
-    let escape =
-        |window: &[u8]| window[..2].eq_ignore_ascii_case(b"\\u") && window[2..].iter().all(|byte| hex(*byte).is_some());
+    // Of ASCII only: others are written so where a page's charset lacks them.
+    let escape = |window: &[u8]| {
+        window[..4].eq_ignore_ascii_case(b"\\u00")
+            && hex(window[4]).is_some_and(|digit| digit < 8)
+            && hex(window[5]).is_some()
+    };
     if value.windows(6).any(escape) {
         to.report(&ESCAPED_LETTER, Place { part: Part::Arg, name }, value);
     }

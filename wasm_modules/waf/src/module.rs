@@ -1,0 +1,137 @@
+//! The module: connections by flow, findings as alerts, decisions as verdicts.
+
+use alloc::string::String;
+
+use secuxflow_sdk::{
+    Action, Batch, Chunk, Chunks, Counter, FlowStates, Module, Packet, Setup, Severity as Grade, Stream, Verdict,
+};
+
+use crate::{Config, Connection, Decision, Finding, Severity, Waf, check_config, checks::protocol::NOT_HTTP};
+
+/// The module `waf`.
+#[derive(Debug)]
+pub struct WafModule {
+    waf: Waf,
+    flows: FlowStates<Connection>,
+    /// Bytes that all connections have on the heap.
+    held: usize,
+    policy: Policy,
+    findings: Counter,
+    attacks: Counter,
+    given_up: Counter,
+}
+
+#[derive(Debug)]
+struct Policy {
+    ports: alloc::vec::Vec<u16>,
+    on_attack: Action,
+    on_other: Action,
+    memory: usize,
+}
+
+impl Module for WafModule {
+    type Config = Config;
+
+    fn new(config: Config, setup: &mut Setup) -> Result<Self, String> {
+        check_config(&config)?;
+        Ok(Self {
+            waf: Waf::new(&config)?,
+            flows: FlowStates::new(config.flows)?,
+            held: 0,
+            findings: setup.counter("findings"),
+            attacks: setup.counter("attacks"),
+            given_up: setup.counter("connections_given_up"),
+            policy: Policy {
+                ports: config.ports,
+                on_attack: config.on_attack,
+                on_other: config.on_other,
+                memory: config.memory,
+            },
+        })
+    }
+}
+
+impl Stream for WafModule {
+    fn stream(&mut self, batch: &mut Batch<'_>, chunks: Chunks<'_>) {
+        // Nothing is kept of what the server sends, but a reset from there ends the flow too.
+        for chunk in chunks.iter().filter(|chunk| !chunk.to_client() || chunk.is_abort()) {
+            let known = self.forget(chunk.flow);
+            let packet = chunk.packet().and_then(|number| batch.packet(number));
+            match packet {
+                Some(mut packet) if !chunk.is_abort() && !chunk.after_gap() && !chunk.is_midstream() => {
+                    self.chunk(known, &mut packet, &chunk);
+                }
+                _ if known.is_some() && !chunk.is_abort() => self.given_up.add(1),
+                _ => {}
+            }
+        }
+    }
+}
+
+secuxflow_sdk::module!(WafModule: Stream, schema = include_str!("../schema.json"));
+
+impl WafModule {
+    fn chunk(&mut self, known: Option<Connection>, packet: &mut Packet<'_>, chunk: &Chunk<'_>) {
+        if !self.policy.ports.is_empty() && !self.policy.ports.contains(&packet.dst_port) {
+            return packet.clear_flow(0);
+        }
+        // Of what was not seen from its start nothing is known.
+        let Some(mut connection) = known.or_else(|| chunk.is_start().then(Connection::default)) else { return };
+        let mut other = false;
+        let findings = &mut self.findings;
+        let mut out = |finding: Finding<'_>| {
+            findings.add(1);
+            other |= finding.id == NOT_HTTP.id;
+            alert(packet, &finding);
+        };
+        let mut decision = self.waf.request_bytes(&mut connection, chunk.bytes(), &mut out);
+        if chunk.is_end() && self.waf.end(&mut connection, &mut out) == Decision::Block {
+            decision = Decision::Block;
+        }
+        if decision == Decision::Block {
+            let action = if other { self.policy.on_other } else { self.policy.on_attack };
+            self.attacks.add(1);
+            if action.verdict() != Verdict::Pass {
+                packet.set_verdict(action.verdict());
+            }
+            if other && action == Action::Ignore {
+                return packet.clear_flow(0);
+            }
+        }
+        self.keep(chunk.flow, connection);
+    }
+
+    /// Keep a connection; the oldest ones give way to it.
+    fn keep(&mut self, flow: u64, connection: Connection) {
+        while self.held + connection.held() > self.policy.memory || self.flows.len() == self.flows.capacity() {
+            let Some(oldest) = self.flows.oldest().map(|(flow, _)| flow) else { break };
+            self.forget(oldest);
+            self.given_up.add(1);
+        }
+        self.held += connection.held();
+        self.flows.get_or_insert_with(flow, || connection);
+    }
+
+    fn forget(&mut self, flow: u64) -> Option<Connection> {
+        let connection = self.flows.remove(flow)?;
+        self.held = self.held.saturating_sub(connection.held());
+        Some(connection)
+    }
+}
+
+fn alert(packet: &Packet<'_>, finding: &Finding<'_>) {
+    let grade = match finding.severity {
+        Severity::Critical => Grade::High,
+        Severity::Error => Grade::Medium,
+        Severity::Warning => Grade::Low,
+        Severity::Notice => Grade::Info,
+    };
+    packet.alert_with(grade, finding.id, finding.message, |fields| {
+        fields.string("category", finding.category.name());
+        fields.object("waf", |waf| {
+            waf.string("where", finding.place);
+            waf.bytes("data", finding.data);
+            waf.number("score", finding.score);
+        });
+    });
+}
