@@ -360,6 +360,9 @@ impl Side {
 
     /// A module dropped the packet that was met at `mark`: what it brought, and all behind it, is to be shown again.
     pub(super) fn rewind(&mut self, mark: &Mark, store: &mut Store, owner: u32) {
+        if self.is_before(mark) {
+            return;
+        }
         if self.offset > mark.offset {
             let len = super::index(self.offset - mark.offset);
             self.early += store.set_waiting(owner, mark.offset, len, true) as u64;

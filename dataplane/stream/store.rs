@@ -436,6 +436,8 @@ mod tests {
     }
 
     proptest! {
+        // Bytes are compared one by one with a model: many cases take long.
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn what_is_put_is_there_until_it_is_let_go(
             steps in prop::collection::vec((0u32..3, 0u64..20_000, 1usize..5000, any::<u8>(), 0u8..8), 1..20)

@@ -46,7 +46,8 @@ pub(super) fn measure(network: &Network, plan: &Plan, notes: &mut Vec<String>) -
             eprintln!("round {}: {}", round + 1, subject.name());
             let daemon = subject.start(&plan.binary, &plan.modules)?;
             for (place, load) in Load::ALL.into_iter().enumerate() {
-                let run = run(network, &daemon, load, plan.time).with_context(|| subject.name())?;
+                let run = run(network, &daemon, load, plan.time)
+                    .with_context(|| format!("{}, alerts: {:?}", subject.name(), alerts(&daemon)))?;
                 runs.entry((place, number)).or_default().push(run);
             }
             said.extend(alerts(&daemon)?.into_iter().map(|alert| format!("{}: alert: {alert}", subject.name())));

@@ -51,7 +51,7 @@ pub(super) fn check(
     let mut fault = None;
     let limits = Limits { heap_mib: Some(heap_mib), ..Limits::default() };
     limits.apply(&mut config, |field, rule| {
-        fault = Some(ApiError::field(ErrorCode::Invalid, field, format!("{field}: {rule}")))
+        fault = Some(ApiError::field(ErrorCode::Invalid, field, format!("{field}: {rule}")));
     });
     if let Some(fault) = fault {
         return Err(fault.into());

@@ -8,6 +8,7 @@ use secuxflow::{
     offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     rules::{Action, Ruleset},
+    stream::{Checksum, Midstream, StreamConfig},
 };
 use serde_json::json;
 
@@ -73,6 +74,11 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
         fail_policy: FailPolicy::Open,
         monitor: !case.inline,
         flows: FlowConfig::default(),
+        streams: StreamConfig {
+            midstream: if case.settings.midstream { Midstream::Pickup } else { Midstream::Pass },
+            checksum: if case.settings.ignore_checksums { Checksum::Ignore } else { Checksum::Verify },
+            ..StreamConfig::default()
+        },
         batch: DEFAULT_BATCH,
     })?;
     let name = || case.pcap.display().to_string();
@@ -86,9 +92,8 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
     loop {
         match reader.next_packet() {
             Ok(Some(packet)) => replay.push(&packet, &mut tell)?,
-            Ok(None) => break,
-            // As far as it goes, as Suricata does.
-            Err(secuxflow::offline::CaptureError::CutShort { .. }) => break,
+            // A capture that is cut short is read as far as it goes, as Suricata does.
+            Ok(None) | Err(secuxflow::offline::CaptureError::CutShort { .. }) => break,
             Err(error) => return Err(error).with_context(name),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// Settings of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
     /// Drop and reject as the rules say, and look at packets before they are acknowledged.
     pub(super) inline: bool,
@@ -21,20 +21,6 @@ pub(super) struct Settings {
     pub(super) action_order: Option<Vec<String>>,
     /// A file of rules.
     pub(super) rules: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            inline: false,
-            ignore_checksums: false,
-            midstream: false,
-            every_drop: false,
-            vars: BTreeMap::new(),
-            action_order: None,
-            rules: None,
-        }
-    }
 }
 
 /// Settings that change how much is logged, or that ours has no need of.

@@ -2,8 +2,11 @@
 
 use std::{collections::HashSet, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::Args;
-use secuxflow::plane::{ChainConfig, FailPolicy, ModuleConfig};
+use clap::{Args, ValueEnum};
+use secuxflow::{
+    plane::{ChainConfig, FailPolicy, ModuleConfig},
+    stream::Checksum,
+};
 
 use crate::ruleset::SetFile;
 
@@ -45,9 +48,38 @@ pub(in crate::cli) struct CaptureFlags {
     /// Prefixes of a set that rules name, one a line; may be given more than once.
     #[arg(long = "set", value_name = "NAME=FILE", help_heading = "Captures", requires = "rules")]
     pub(super) sets: Vec<SetFile>,
+    /// Whether a TCP segment with a wrong checksum is dropped, as its receiver would, or taken as it is: captures of a
+    /// sender's own traffic may have none.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "verify",
+        help_heading = "Captures",
+        requires = "pcap",
+        conflicts_with = "ip"
+    )]
+    pub(super) checksums: Checksums,
     /// Print what became of every packet, too.
     #[arg(long, help_heading = "Captures", requires = "pcap", conflicts_with = "ip")]
     pub(super) packets: bool,
+}
+
+/// `--checksums`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Checksums {
+    /// Drop what its receiver would.
+    Verify,
+    /// Take everything as it is.
+    Ignore,
+}
+
+impl From<Checksums> for Checksum {
+    fn from(checksums: Checksums) -> Self {
+        match checksums {
+            Checksums::Verify => Self::Verify,
+            Checksums::Ignore => Self::Ignore,
+        }
+    }
 }
 
 /// `FILE[,CONFIG]`: a module and its configuration.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use secuxflow::{
     offline::{CaptureError, CaptureReader, DEFAULT_BATCH, Happened, Replay, ReplayOptions},
     rules::{Action, Known, Ruleset},
+    stream::StreamConfig,
 };
 
 pub(super) use flags::CaptureFlags;
@@ -54,7 +55,7 @@ pub(super) fn run(pcap: &Path, flags: &CaptureFlags, out: Output) -> Result<(), 
         fail_policy: config.plane.fail_policy,
         monitor: config.enforcement == Enforcement::Monitor,
         flows: config.plane.flows,
-        streams: config.plane.streams,
+        streams: StreamConfig { checksum: flags.checksums.into(), ..config.plane.streams },
         batch: DEFAULT_BATCH,
     })?;
     let mut reader = CaptureReader::new(source).map_err(failed)?;

@@ -16,8 +16,13 @@ fn told((status, body): (u16, Value)) -> (u16, String, String) {
     (status, text("field"), text("message"))
 }
 
-/// Names and bytes of the modules, and the chains with their modules, as the dataplane has them.
-fn live(server: &Server) -> (Vec<(String, Vec<u8>)>, Vec<(String, Vec<ChainStep>)>) {
+/// Names and bytes of modules.
+type LiveModules = Vec<(String, Vec<u8>)>;
+/// Chains with their modules.
+type LiveChains = Vec<(String, Vec<ChainStep>)>;
+
+/// Modules and chains as the dataplane has them.
+fn live(server: &Server) -> (LiveModules, LiveChains) {
     let (modules, chains) = server.lab.inspection.lock().unwrap().clone();
     let modules = modules.into_iter().map(|module| (module.name, module.code.unwrap().bytes().to_vec()));
     (modules.collect(), chains.into_iter().map(|chain| (chain.name, chain.modules)).collect())
