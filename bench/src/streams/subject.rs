@@ -21,6 +21,9 @@ use crate::{
 
 /// MiB of heap that 10,000 rules need, with their automata.
 const HEAP: usize = 512;
+/// Milliseconds for one batch: the clock goes on while a shared machine gives the worker's core to others, and a module that
+/// runs out of time condemns streams.
+const DEADLINE: u32 = 1000;
 /// Longest time for a service to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -90,7 +93,8 @@ impl Subject {
             let options: Vec<String> =
                 config.as_object().into_iter().flatten().map(|(key, value)| format!("{key} = {value}")).collect();
             tables.push_str(&format!(
-                "[[module]]\nname = \"module\"\npath = {:?}\non_failure = \"closed\"\nheap_mib = {HEAP}\nconfig = {{ {} }}\n",
+                "[[module]]\nname = \"module\"\npath = {:?}\non_failure = \"closed\"\nheap_mib = {HEAP}\ndeadline_ms = {DEADLINE}\n\
+                 config = {{ {} }}\n",
                 file.display().to_string(),
                 options.join(", ")
             ));
