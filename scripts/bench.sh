@@ -69,7 +69,7 @@ get_peers() {
 }
 
 case ${1:-} in
-    inspect | control) ;;
+    inspect | control | streams) ;;
     *) get_peers ;;
 esac
 need_cargo
@@ -86,3 +86,4 @@ fi
 "$bench" control
 "$bench" inspect
 "$bench" path
+"$bench" streams

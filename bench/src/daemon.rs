@@ -26,8 +26,8 @@ const SOCKET: &str = "SECUXFLOW_SOCKET";
 /// What a daemon is started with, besides where its files are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
-    /// Device that it filters.
-    pub(crate) interface: &'static str,
+    /// Devices that it filters.
+    pub(crate) interfaces: &'static [&'static str],
     /// Tables of the configuration.
     pub(crate) tables: String,
 }
@@ -58,9 +58,9 @@ impl Daemon {
         })?;
         let dir = tempfile::Builder::new().prefix("secuxflow-bench-").tempdir().context("making a folder")?;
         let config = dir.path().join("secuxflow.toml");
-        let Setup { interface, tables } = setup;
+        let Setup { interfaces, tables } = setup;
         let text = format!(
-            "interfaces = [\"{interface}\"]\nstate = \"state.json\"\nbpffs = \"bpf\"\nlog = \"warn\"\n\
+            "interfaces = {interfaces:?}\nstate = \"state.json\"\nbpffs = \"bpf\"\nlog = \"warn\"\n\
              [socket]\npath = \"s.sock\"\n[metrics]\nlisten = \"off\"\n[alerts]\nfile = \"off\"\n{tables}"
         );
         fs::write(&config, text).context("writing the configuration")?;
@@ -131,6 +131,20 @@ impl Daemon {
             bail!("secuxflow {}: {}", args.join(" "), error.lines().next().unwrap_or("failed"));
         }
         Ok(time.as_secs_f64() * 1e3)
+    }
+
+    /// Time that the processor gave to a thread of it so far, found by its name.
+    pub(crate) fn processor_time(&self, thread: &str) -> Result<Duration> {
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id())).context("reading the daemon's threads")? {
+            let task = task?.path();
+            // A thread may end meanwhile.
+            if fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == thread) {
+                let text = fs::read_to_string(task.join("schedstat")).context("reading a thread's time")?;
+                let ns = text.split(' ').next().and_then(|word| word.parse().ok());
+                return Ok(Duration::from_nanos(ns.context("schedstat is no number")?));
+            }
+        }
+        bail!("the daemon has no thread {thread}")
     }
 
     /// Memory, now.

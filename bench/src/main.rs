@@ -19,6 +19,7 @@ mod peers;
 mod plot;
 mod results;
 mod rounds;
+mod streams;
 mod traffic;
 mod wire;
 
@@ -52,6 +53,9 @@ enum Command {
     Inspect(inspect::Options),
     /// What is forwarded, lost and how late, beside DPDK, the kernel's bridge and raw XDP, on the same two cores.
     Path(path::Options),
+    /// What modules that inspect TCP streams leave of the path's throughput, and what bytes cost in a guest beside the same code
+    /// natively.
+    Streams(streams::Options),
 }
 
 /// Exit code when a bar is missed.
@@ -81,6 +85,7 @@ fn run(command: &Command) -> Result<u8> {
         Command::Detect(options) => (detect::run(options)?, options.check),
         Command::Inspect(options) => (inspect::run(options)?, options.check),
         Command::Path(options) => (path::run(options)?, options.check),
+        Command::Streams(options) => (streams::run(options)?, options.check),
     };
     Ok(conclude(&bars, check))
 }

@@ -11,6 +11,14 @@ pub(crate) const NOTHING: &str = r#"(module (memory (export "memory") 1) (global
   (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "sxf_inspect") (param i32 i32) (result i32) (i32.const 0)))"#;
 
+/// A module that passes every stream without looking.
+pub(crate) const STREAMS: &str = r#"(module (memory (export "memory") 4) (global $next (mut i32) (i32.const 4096))
+  (func (export "sxf_abi_version") (result i32) (i32.const 1))
+  (func (export "sxf_alloc") (param i32) (result i32) (global.get $next) (global.set $next (i32.and (i32.add
+    (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16))))
+  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "sxf_stream") (param i32 i32 i32 i32) (result i32) (i32.const 0)))"#;
+
 /// A module that clears the flow of every packet that it sees.
 pub(crate) const CLEAR: &str = r#"(module (import "sxf" "flow_clear" (func $clear (param i32 i32)))
   (memory (export "memory") 1) (global $next (mut i32) (i32.const 4096))

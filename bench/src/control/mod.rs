@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Bar>> {
     let runs = if options.quick { 1 } else { options.runs };
     lab::isolate()?;
     lab::up()?;
-    let daemon = Daemon::start(&options.binary, &Setup { interface: lab::DEVICE, ..Setup::default() })?;
+    let daemon = Daemon::start(&options.binary, &Setup { interfaces: &[lab::DEVICE], ..Setup::default() })?;
     let mut measures = memory("before", daemon.memory()?);
     let rules = rules(&daemon, runs)?;
     results.bars.extend(rules.iter().zip([500.0, 300.0]).map(|(measure, limit)| bar(measure, limit)));

@@ -240,7 +240,7 @@ impl Subject {
 }
 
 /// The descriptor that a worker makes of a frame.
-fn describe(offset: usize, frame: &[u8]) -> Result<Packet> {
+pub(crate) fn describe(offset: usize, frame: &[u8]) -> Result<Packet> {
     let wire::Frame::Ip(headers) = wire::parse(frame) else { anyhow::bail!("a frame that is not IP") };
     Ok(Packet {
         flow: 7,

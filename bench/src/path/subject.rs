@@ -199,7 +199,7 @@ fn inspecting(plan: &Plan, wire: &Wire, count: usize, egress: Egress, cores: &[u
         tables.push_str(&module(name, &plan.modules.join(file), config));
     }
     tables.push_str(&format!("[[chain]]\nname = \"default\"\nmodules = {names:?}\n"));
-    forwarding(plan, wire, &Setup { interface: IN, tables })
+    forwarding(plan, wire, &Setup { interfaces: &[IN], tables })
 }
 
 /// A daemon whose module clears every flow at its first packet.
@@ -210,7 +210,7 @@ fn offloading(plan: &Plan, wire: &Wire) -> Result<Daemon> {
     let mut tables = format!("[workers]\ncores = [{WORKER_CORE}]\n[flows]\nforward = \"service\"\n");
     tables.push_str(&module("clear", &file, ""));
     tables.push_str("[[chain]]\nname = \"default\"\nmodules = [\"clear\"]\n");
-    forwarding(plan, wire, &Setup { interface: IN, tables })
+    forwarding(plan, wire, &Setup { interfaces: &[IN], tables })
 }
 
 /// A daemon with the sink as its service, and a rule that inspects all traffic toward it.
@@ -232,7 +232,7 @@ fn forwarding(plan: &Plan, wire: &Wire, setup: &Setup) -> Result<Daemon> {
 
 /// A daemon with a rule for each source.
 fn dropping(plan: &Plan, sources: &[Ipv4Addr]) -> Result<Daemon> {
-    let daemon = Daemon::start(&plan.binary, &Setup { interface: IN, ..Setup::default() })?;
+    let daemon = Daemon::start(&plan.binary, &Setup { interfaces: &[IN], ..Setup::default() })?;
     let rule = |source: &Ipv4Addr| serde_json::json!({ "src": format!("{source}/32"), "action": "drop" });
     let rules: Vec<Value> = sources.iter().map(rule).collect();
     let file = daemon.folder().join("rules.json");

@@ -176,6 +176,24 @@ impl<M: Exports> Harness<M> {
         Ok(report)
     }
 
+    /// Show it what a host would, for measurements: descriptors of at most [`MAX_BATCH`] packets and [`MAX_CHUNKS`] pieces of
+    /// streams, whose addresses are places in `window`, counted from [`WINDOW`]. Verdicts are written to the packets; returns
+    /// how many alerts were raised.
+    pub fn show(&mut self, packets: &mut [abi::Packet], chunks: &[abi::Chunk], window: &[u8]) -> usize {
+        let Self { module, recorder, .. } = self;
+        recorder.packets = packets.len() as u32;
+        calls::recorder::with(recorder, || {
+            if let Some(inspect) = M::INSPECT {
+                inspect(module, &mut Batch::new(packets, Window(window)));
+            }
+            if let Some(stream) = M::STREAM {
+                stream(module, &mut Batch::new(packets, Window(window)), Chunks::new(chunks, Window(window)));
+            }
+        });
+        (recorder.packets, recorder.asks) = (0, Vec::new());
+        recorder.alerts.drain(..).count() + std::mem::take(&mut recorder.alerts_lost)
+    }
+
     fn batch(&mut self, frames: &[impl AsRef<[u8]>]) -> Report {
         let mut window = Vec::new();
         let mut packets = Vec::new();
