@@ -18,8 +18,9 @@ use super::{
 const VERDICT: usize = offset_of!(Packet, verdict);
 const _: () = assert!(verdict::PASS == 0, "or-ing verdicts tells whether all are to pass");
 
-/// Epoch ticks for instantiation, and for each call before the first batch: a second.
-const START_TICKS: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
+/// Epoch ticks for instantiation, and for each call before the first batch: five seconds, for automata of 10,000 rules are made
+/// in one.
+const START_TICKS: u64 = 5_000_000_000 / TICK.subsec_nanos() as u64;
 
 /// How a call of a module can fail; the label of its counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
