@@ -82,6 +82,8 @@ pub(super) struct Host {
     pub(super) lines_lost: u64,
     /// Largest heap in bytes.
     pub(super) heap: usize,
+    /// The guest wanted more than that.
+    pub(super) full: bool,
 }
 
 impl Host {
@@ -101,12 +103,14 @@ impl Host {
             lines: Vec::new(),
             lines_lost: 0,
             heap: heap.min(HEAP_LIMIT as usize),
+            full: false,
         }
     }
 }
 
 impl ResourceLimiter for Host {
     fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        self.full |= desired > self.heap;
         Ok(desired <= self.heap)
     }
 

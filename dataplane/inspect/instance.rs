@@ -215,7 +215,17 @@ impl Instance {
             .get_typed_func::<P, R>(&mut self.store, name)
             .map_err(|e| Failure::new(FailureKind::Error, format!("export {name}: {}", causes(&e))))?;
         self.store.set_epoch_deadline(START_TICKS);
-        function.call(&mut self.store, params).map_err(|e| Failure::of_call(name, &e))
+        function.call(&mut self.store, params).map_err(|e| {
+            let Failure { kind, mut text } = Failure::of_call(name, &e);
+            let host = self.store.data();
+            for line in &host.lines {
+                text = format!("{text}; {}", line.text);
+            }
+            if host.full {
+                text = format!("{text}; it wanted more than its heap of {} MiB: raise heap_mib", host.heap >> 20);
+            }
+            Failure { kind, text }
+        })
     }
 
     /// Inspect `packets[i]` for each `i` of `shown`, at most [`MAX_BATCH`], and take over the verdicts. On failure no verdict

@@ -75,3 +75,37 @@ fn what_is_too_much_of_a_source_is_dropped() {
     assert_eq!(scans.raised().iter().map(|alert| alert.signature).collect::<Vec<_>>(), [1]);
     assert!(Bench::try_new(&[built("rate_limit.wasm", "{}")]).is_err(), "no limit");
 }
+
+#[test]
+#[ignore = "needs waf.wasm, which scripts/compile_wasm.sh builds unless --skip-rust"]
+fn an_injection_in_a_request_that_is_split_is_dropped_with_the_piece_that_completes_it() {
+    let module = |heap: usize| ModuleConfig { heap: heap << 20, ..built("waf.wasm", "") };
+    let error = Bench::try_new(&[module(16)]).err().unwrap().to_string();
+    assert!(error.contains("memory allocation") && error.contains("raise heap_mib"), "{error}");
+    let mut guard = Bench::new(&[module(128)]);
+    let request =
+        b"GET /shop?id=1%27%20OR%20%271%27=%271 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0\r\n\
+        Accept: */*\r\n\r\n";
+    let frames: Vec<_> = [&request[..20], &request[20..60], &request[60..]].map(|part| (9, tcp(80, 0x18, part))).into();
+    let chunks = [piece(0, &frames, 0, chunk::START), piece(1, &frames, 20, 0), piece(2, &frames, 60, 0)];
+    assert_eq!(guard.stream(&frames, &chunks), [verdict::PASS, verdict::PASS, verdict::DROP]);
+    assert!(!guard.raised().is_empty());
+}
+
+#[test]
+#[ignore = "needs ips.wasm, which scripts/compile_wasm.sh builds unless --skip-rust"]
+fn a_rule_of_suricatas_language_matches_across_segments() {
+    let rules = r#"drop tcp any any -> any 80 (msg:"evil"; flow:to_server; content:"all is evil"; sid:7;)"#;
+    let config = serde_json::json!({ "rules": rules }).to_string();
+    let mut guard = Bench::new(&[ModuleConfig { heap: 128 << 20, ..built("ips.wasm", &config) }]);
+    let frames: Vec<_> = [&b"all is"[..], b" evil", b" here"].map(|part| (9, tcp(80, 0x18, part))).into();
+    let chunks = [piece(0, &frames, 0, chunk::START), piece(1, &frames, 6, 0), piece(2, &frames, 11, 0)];
+    assert_eq!(guard.stream(&frames, &chunks)[..2], [verdict::PASS, verdict::DROP]);
+    let alerts = guard.raised();
+    assert_eq!(alerts.iter().map(|alert| alert.signature).collect::<Vec<_>>(), [7]);
+    let wrong =
+        serde_json::json!({ "rules": "drop tcp any any -> any 80 (content:; sid:1;)", "strict": true }).to_string();
+    let module = ModuleConfig { heap: 128 << 20, ..built("ips.wasm", &wrong) };
+    let error = Bench::try_new(&[module]).err().unwrap().to_string();
+    assert!(error.contains("1:29"), "{error}");
+}
