@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     bpf::Metadata,
+    egress::SLOTS,
     process::{DropReason, EgressId, Frames, Inspect, Outcome, Processor, Snapshot},
     xsk::{Frame, Kick, Outgoing, Place, Port, PortId, Rings, Umem},
 };
@@ -264,11 +265,11 @@ impl<R: Rings> Core<R> {
     }
 
     /// Receive from one port and process it: a batch, and more while batches are full and there is room in the lane for one
-    /// more, since one call for many packets costs less than several.
+    /// more, since one call for many packets costs less than several; never more than a lane holds, so that a turn ends.
     fn receive(&mut self, index: usize, snapshot: &Snapshot, now: &impl Fn() -> u64) -> bool {
         let target = self.fill_target();
         let mut frames = mem::take(&mut self.received);
-        let mut busy = false;
+        let (mut busy, mut taken) = (false, 0);
         while let Some(slot) = &mut self.slots[index] {
             let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { break };
             let count = slot.port.receive(self.batch, &mut frames);
@@ -281,7 +282,9 @@ impl<R: Rings> Core<R> {
                     self.flush(now);
                 }
             }
-            if count < self.batch || !self.injecting.has_room(self.batch) {
+            // Of a flood little may be let through, so that the lane does not fill: what was received bounds the turn, too.
+            taken += count;
+            if count < self.batch || taken + self.batch > SLOTS || !self.injecting.has_room(self.batch) {
                 break;
             }
             if let Some(slot) = &mut self.slots[index] {
