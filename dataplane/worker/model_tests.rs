@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     counting::allocations,
+    egress::SLOTS,
     flow::HashKey,
     plane::{FailPolicy, UmemLayout, WorkerStatus},
     process::{Classified, Classify, EgressId, Ingress, Inspect, Processor, Route, Snapshot},
@@ -595,6 +596,21 @@ fn a_large_batch_is_injected_and_its_frames_are_free_at_once() {
     assert_eq!((status.tx.packets, status.latency.count), (WORTH as u64, WORTH as u64));
     assert_eq!(world.cores[0].shared().stats.service(0).packets, WORTH as u64);
     assert_eq!(world.cores[0].waiting(), Waiting::Idle);
+}
+
+#[test]
+fn a_turn_ends_under_a_flood_of_which_nearly_nothing_is_let_through() {
+    let mut world = World::new();
+    world.lead(0, false, true);
+    world.turn(0);
+    assert_eq!(world.arrive(0, &packet(0, 2, 64), 1), 1);
+    // What else is in the frames is no packet, and dropped.
+    world.rings(0, PortId(0)).flood = true;
+    world.turn(0);
+    world.check();
+    assert!(!world.injected(0).is_empty(), "what was let through is sent");
+    let received = world.cores[0].shared().stats.read(0, None).rx.packets;
+    assert!((32..=SLOTS as u64).contains(&received), "{received}");
 }
 
 #[test]
