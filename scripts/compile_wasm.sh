@@ -31,7 +31,7 @@ folders=()
 clang=${CLANG:-clang}
 cargo=${CARGO:-cargo}
 target=wasm32-unknown-unknown
-guest_flags='-C target-cpu=mvp -C target-feature=+mutable-globals,+nontrapping-fptoint,+sign-ext -C link-arg=-zstack-size=65536'
+guest_flags='-C target-cpu=mvp -C target-feature=+mutable-globals,+nontrapping-fptoint,+sign-ext,+simd128 -C link-arg=-zstack-size=65536'
 
 say() { printf 'compile_wasm: %s\n' "$*"; }
 die() {
