@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod bpf;
+mod chained;
 pub mod clock;
 mod counter;
 #[cfg(test)]

@@ -8,14 +8,12 @@
 //! ```
 
 use super::{Flow, FlowKey};
+use crate::chained::{Chained, NONE};
 
 /// Fewest flows of a table: what a batch touched is never pushed out by the same batch.
 pub const MIN_FLOWS: usize = 2 * secuxflow_abi::MAX_BATCH;
 /// Idle flows that go at each step, so that no packet waits for many.
 const EXPIRE_AT_ONCE: usize = 2;
-/// No slot.
-const NONE: u32 = u32::MAX;
-
 /// Number of a flow in its table; good until another flow is entered [`MIN_FLOWS`] times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Index(u32);
@@ -34,25 +32,17 @@ pub struct TableCounts {
 }
 
 #[derive(Debug, Clone)]
-struct Slot {
+struct Entry {
     flow: Flow,
-    hash: u64,
-    /// Next of the same head; of free slots, the next free one.
-    next: u32,
     older: u32,
     newer: u32,
-    live: bool,
 }
 
-/// See the module. Invariant: every live slot is in the list of exactly one head and once between `newest` and `oldest`,
-/// in descending order of the flows' last packets.
+/// See the module. Invariant: every entry is once between `newest` and `oldest`, in descending order of the flows' last
+/// packets.
 #[derive(Debug)]
 pub struct FlowTable {
-    /// A power of two of them, at least as many as slots.
-    heads: Box<[u32]>,
-    slots: Vec<Slot>,
-    capacity: usize,
-    free: u32,
+    entries: Chained<Entry>,
     newest: u32,
     oldest: u32,
     idle_ns: u64,
@@ -65,16 +55,7 @@ impl FlowTable {
     #[must_use]
     pub fn new(capacity: usize, idle_ns: u64) -> Self {
         let capacity = capacity.clamp(MIN_FLOWS, 1 << 30);
-        Self {
-            heads: vec![NONE; capacity.next_power_of_two()].into_boxed_slice(),
-            slots: Vec::with_capacity(capacity),
-            capacity,
-            free: NONE,
-            newest: NONE,
-            oldest: NONE,
-            idle_ns,
-            counts: TableCounts::default(),
-        }
+        Self { entries: Chained::new(capacity), newest: NONE, oldest: NONE, idle_ns, counts: TableCounts::default() }
     }
 
     /// What happened so far.
@@ -98,7 +79,7 @@ impl FlowTable {
             self.unlink(found.0);
             self.counts.expired += 1;
         }
-        if self.free == NONE && self.slots.len() == self.capacity {
+        if self.entries.len() == self.entries.capacity() {
             self.unlink(self.oldest);
             self.counts.evicted += 1;
         }
@@ -108,47 +89,38 @@ impl FlowTable {
     /// The flow `key`, when it is there.
     #[must_use]
     pub fn find(&self, key: &FlowKey, hash: u64) -> Option<Index> {
-        let mut at = self.heads[self.head(hash)];
-        while at != NONE {
-            let slot = &self.slots[at as usize];
-            if slot.hash == hash && slot.flow.key == *key {
-                return Some(Index(at));
-            }
-            at = slot.next;
-        }
-        None
+        self.entries.find(hash, |entry| entry.flow.key == *key).map(Index)
     }
 
     /// A flow.
     #[must_use]
     pub fn flow(&self, index: Index) -> &Flow {
-        &self.slots[index.0 as usize].flow
+        &self.entries.at(index.0).flow
     }
 
     /// A flow, to be written.
     pub fn flow_mut(&mut self, index: Index) -> &mut Flow {
-        &mut self.slots[index.0 as usize].flow
+        &mut self.entries.at_mut(index.0).flow
     }
 
     /// Forget a flow.
     pub fn remove(&mut self, index: Index) {
-        if self.slots[index.0 as usize].live {
+        if self.entries.get(index.0).is_some() {
             self.unlink(index.0);
         }
     }
 
     /// Forget all flows.
     pub fn clear(&mut self) {
-        self.heads.fill(NONE);
-        self.slots.clear();
-        (self.free, self.newest, self.oldest, self.counts.flows) = (NONE, NONE, NONE, 0);
+        self.entries.clear();
+        (self.newest, self.oldest, self.counts.flows) = (NONE, NONE, 0);
     }
 
     /// Let at most `most` flows go that are idle at `now`.
     pub fn expire(&mut self, now: u64, most: usize) {
         for _ in 0..most {
             let oldest = self.oldest;
-            if oldest == NONE || now.saturating_sub(self.slots[oldest as usize].flow.last_ns) < self.idle_ns {
+            if oldest == NONE || now.saturating_sub(self.entries.at(oldest).flow.last_ns) < self.idle_ns {
                 return;
             }
             self.unlink(oldest);
@@ -159,37 +131,15 @@ impl FlowTable {
     /// Copy the flows from position `from` on into the spare room of `into`; the position to go on from, none at the end.
     pub fn read(&self, from: usize, into: &mut Vec<Flow>) -> Option<usize> {
         let room = into.capacity() - into.len();
-        let end = from.saturating_add(room).min(self.slots.len());
-        let part = self.slots.get(from..end).unwrap_or_default();
-        into.extend(part.iter().filter(|slot| slot.live).map(|slot| slot.flow));
-        (end < self.slots.len()).then_some(end)
-    }
-
-    fn head(&self, hash: u64) -> usize {
-        // The number of heads is a power of two.
-        usize::try_from(hash & (self.heads.len() as u64 - 1)).unwrap_or(0)
+        let end = from.saturating_add(room).min(self.entries.used());
+        let slots = from..end.max(from);
+        into.extend(slots.filter_map(|at| self.entries.get(u32::try_from(at).ok()?)).map(|entry| entry.flow));
+        (end < self.entries.used()).then_some(end)
     }
 
     /// Enter a flow that is not there; there is room.
     fn enter(&mut self, key: &FlowKey, hash: u64, now: u64) -> Index {
-        let head = self.head(hash);
-        let slot = Slot {
-            flow: Flow::new(*key, now),
-            hash,
-            next: self.heads[head],
-            older: self.newest,
-            newer: NONE,
-            live: true,
-        };
-        let at = self.free;
-        let at = if at == NONE {
-            self.slots.push(slot);
-            u32::try_from(self.slots.len() - 1).unwrap_or(NONE)
-        } else {
-            self.free = std::mem::replace(&mut self.slots[at as usize], slot).next;
-            at
-        };
-        self.heads[head] = at;
+        let at = self.entries.enter(hash, Entry { flow: Flow::new(*key, now), older: NONE, newer: NONE });
         self.push_front(at);
         self.counts.entered += 1;
         self.counts.flows += 1;
@@ -199,24 +149,24 @@ impl FlowTable {
     /// Put a slot that is in no order in front of all others.
     fn push_front(&mut self, at: u32) {
         let newest = self.newest;
-        let slot = &mut self.slots[at as usize];
-        (slot.older, slot.newer) = (newest, NONE);
+        let entry = self.entries.at_mut(at);
+        (entry.older, entry.newer) = (newest, NONE);
         match newest {
             NONE => self.oldest = at,
-            newest => self.slots[newest as usize].newer = at,
+            newest => self.entries.at_mut(newest).newer = at,
         }
         self.newest = at;
     }
 
     fn take_out(&mut self, at: u32) {
-        let Slot { older, newer, .. } = self.slots[at as usize];
+        let Entry { older, newer, .. } = *self.entries.at(at);
         match newer {
             NONE => self.newest = older,
-            newer => self.slots[newer as usize].older = older,
+            newer => self.entries.at_mut(newer).older = older,
         }
         match older {
             NONE => self.oldest = newer,
-            older => self.slots[older as usize].newer = newer,
+            older => self.entries.at_mut(older).newer = newer,
         }
     }
 
@@ -227,27 +177,10 @@ impl FlowTable {
         }
     }
 
-    /// Take a live slot out of the order and its head's list, and make it free.
+    /// Take a flow out of the order and the table.
     fn unlink(&mut self, at: u32) {
         self.take_out(at);
-        let Slot { next, hash, .. } = self.slots[at as usize];
-        let head = self.head(hash);
-        if self.heads[head] == at {
-            self.heads[head] = next;
-        } else {
-            let mut before = self.heads[head];
-            while before != NONE {
-                let slot = &mut self.slots[before as usize];
-                if slot.next == at {
-                    slot.next = next;
-                    break;
-                }
-                before = slot.next;
-            }
-        }
-        let slot = &mut self.slots[at as usize];
-        (slot.live, slot.next) = (false, self.free);
-        self.free = at;
+        self.entries.remove(at);
         self.counts.flows -= 1;
     }
 }
@@ -393,13 +326,13 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_never_grows() {
         let mut table = FlowTable::new(4096, u64::MAX);
-        let before = (table.slots.capacity(), table.heads.len());
+        let before = table.entries.allocated();
         for number in 0..100_000_u32 {
             let [a, b, c, d] = number.to_be_bytes();
             let key = FlowKey::new((IpAddr::from([a, b, c, d]), 1), (IpAddr::from([10, 0, 0, 2]), 80), 6);
             table.touch(&key, u64::from(number), u64::from(number));
         }
-        assert_eq!((table.slots.capacity(), table.heads.len()), before);
+        assert_eq!(table.entries.allocated(), before);
         assert_eq!((table.counts().flows, table.counts().evicted), (4096, 100_000 - 4096));
     }
 }

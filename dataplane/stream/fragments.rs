@@ -5,13 +5,10 @@ use std::{collections::HashMap, net::IpAddr};
 
 use arrayvec::ArrayVec;
 
-use super::{
-    Pressure, Refusal, Streams,
-    follow::AREA,
-    order::{NONE, Order},
-};
+use super::{Pressure, Refusal, Streams, follow::AREA, order::Order};
 use crate::{
     bpf::Metadata,
+    chained::NONE,
     flow::FastHash,
     wire::{Fragment, Frame, Headers, checksum, is_extension, parse},
 };

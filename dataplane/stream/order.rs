@@ -1,7 +1,6 @@
 //! Numbered things in the order in which they were seen last, in one of a few lists.
 
-/// None.
-pub(super) const NONE: u32 = u32::MAX;
+use crate::chained::NONE;
 
 #[derive(Debug, Clone, Copy)]
 struct Link {

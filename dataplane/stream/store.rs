@@ -8,11 +8,12 @@
 //! A block holds bytes that were shown (to compare retransmissions with) and bytes that wait (behind a gap) alike. Where there
 //! is no block left, the oldest one in which nothing waits goes.
 
-use super::{
-    index,
-    order::{NONE, Order},
+use super::{index, order::Order};
+use crate::{
+    chained::{Chained, NONE},
+    flow::HashKey,
+    inspect::SharedMemory,
 };
-use crate::{flow::HashKey, inspect::SharedMemory};
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 2048;
@@ -41,8 +42,6 @@ struct Block {
     /// Bytes that were not shown yet.
     waiting: u32,
     number: u64,
-    /// Next of the same head; of free blocks, the next free one.
-    next: u32,
     /// The owner's other blocks.
     before: u32,
     after: u32,
@@ -58,17 +57,14 @@ struct Owner {
     lowest: u64,
 }
 
-/// See the module. Invariant: every block in use is in the list of one head, in its owner's, and in the order of all.
+/// See the module. Invariant: every block in use is in its owner's list, and in the order of all.
 #[derive(Debug)]
 pub(super) struct Store {
     memory: SharedMemory,
     /// Bytes in front of the first block.
     area: usize,
     key: HashKey,
-    heads: Box<[u32]>,
-    blocks: Vec<Block>,
-    capacity: usize,
-    free: u32,
+    blocks: Chained<Block>,
     /// Blocks in use, in the order in which they were taken.
     order: Order<1>,
     owners: Box<[Owner]>,
@@ -82,10 +78,7 @@ impl Store {
             memory,
             area,
             key,
-            heads: vec![NONE; capacity.next_power_of_two()].into_boxed_slice(),
-            blocks: Vec::with_capacity(capacity),
-            capacity,
-            free: NONE,
+            blocks: Chained::new(capacity),
             order: Order::new(capacity),
             owners: vec![Owner { first: NONE, blocks: 0, lowest: 0 }; owners].into_boxed_slice(),
         }
@@ -155,7 +148,7 @@ impl Store {
             let address = self.address(at) + start;
             // The block is inside the memory, so this does not fail.
             let _ = self.memory.write(address, &bytes[range]);
-            let block = &mut self.blocks[at as usize];
+            let block = self.blocks.at_mut(at);
             let mut new = 0;
             for (word, mask) in masks(start, len) {
                 new += (mask & !block.present[word]).count_ones();
@@ -176,7 +169,7 @@ impl Store {
         if at == NONE {
             return None;
         }
-        let present = &self.blocks[at as usize].present;
+        let present = &self.blocks.at(at).present;
         let mut len = 0;
         let mut bit = start;
         while bit < BLOCK {
@@ -200,7 +193,7 @@ impl Store {
             }
             let present = self.count(at, start, range.len());
             let changed = u32::try_from(present).unwrap_or(0);
-            let block = &mut self.blocks[at as usize];
+            let block = self.blocks.at_mut(at);
             block.waiting = if wait { block.waiting + changed } else { block.waiting.saturating_sub(changed) };
             count += present;
         }
@@ -223,7 +216,7 @@ impl Store {
             }
         } else {
             while first != NONE {
-                let block = &self.blocks[first as usize];
+                let block = self.blocks.at(first);
                 let (after, old) = (block.after, block.number < bound);
                 if old {
                     self.release(first);
@@ -238,7 +231,7 @@ impl Store {
     pub(super) fn free_all(&mut self, owner: u32) {
         let mut at = self.owners[owner as usize].first;
         while at != NONE {
-            let after = self.blocks[at as usize].after;
+            let after = self.blocks.at(at).after;
             self.release(at);
             at = after;
         }
@@ -246,7 +239,7 @@ impl Store {
     }
 
     fn is_full(&self) -> bool {
-        self.free == NONE && self.blocks.len() == self.capacity
+        self.blocks.len() == self.blocks.capacity()
     }
 
     fn address(&self, at: u32) -> usize {
@@ -254,32 +247,24 @@ impl Store {
     }
 
     fn is_there(&self, at: u32, byte: usize) -> bool {
-        self.blocks[at as usize].present[byte / 64] >> (byte % 64) & 1 == 1
+        self.blocks.at(at).present[byte / 64] >> (byte % 64) & 1 == 1
     }
 
     fn count(&self, at: u32, start: usize, len: usize) -> usize {
-        let present = &self.blocks[at as usize].present;
+        let present = &self.blocks.at(at).present;
         masks(start, len).map(|(word, mask)| (present[word] & mask).count_ones() as usize).sum()
     }
 
-    fn head(&self, owner: u32, number: u64) -> usize {
-        // The number of heads is a power of two.
-        index(self.key.hash([u64::from(owner), number]) & (self.heads.len() as u64 - 1))
+    fn hash(&self, owner: u32, number: u64) -> u64 {
+        self.key.hash([u64::from(owner), number])
     }
 
     fn find(&self, owner: u32, number: u64) -> u32 {
         if self.owners[owner as usize].blocks == 0 {
             return NONE;
         }
-        let mut at = self.heads[self.head(owner, number)];
-        while at != NONE {
-            let block = &self.blocks[at as usize];
-            if block.owner == owner && block.number == number {
-                return at;
-            }
-            at = block.next;
-        }
-        NONE
+        let is = |block: &Block| block.owner == owner && block.number == number;
+        self.blocks.find(self.hash(owner, number), is).unwrap_or(NONE)
     }
 
     /// A block for what is not there yet.
@@ -287,34 +272,11 @@ impl Store {
         if self.is_full() {
             self.reclaim()?;
         }
-        let head = self.head(owner, number);
         let Owner { first, blocks, lowest } = self.owners[owner as usize];
-        let next = self.heads[head];
-        let at = match self.free {
-            NONE => {
-                let at = u32::try_from(self.blocks.len()).ok()?;
-                self.blocks.push(Block {
-                    owner,
-                    waiting: 0,
-                    number,
-                    next,
-                    before: NONE,
-                    after: first,
-                    present: [0; WORDS],
-                });
-                at
-            }
-            at => {
-                let block = &mut self.blocks[at as usize];
-                self.free = block.next;
-                (block.owner, block.waiting, block.number, block.next) = (owner, 0, number, next);
-                (block.before, block.after, block.present) = (NONE, first, [0; WORDS]);
-                at
-            }
-        };
-        self.heads[head] = at;
+        let block = Block { owner, waiting: 0, number, before: NONE, after: first, present: [0; WORDS] };
+        let at = self.blocks.enter(self.hash(owner, number), block);
         if first != NONE {
-            self.blocks[first as usize].before = at;
+            self.blocks.at_mut(first).before = at;
         }
         let lowest = if blocks == 0 { number } else { lowest.min(number) };
         self.owners[owner as usize] = Owner { first: at, blocks: blocks + 1, lowest };
@@ -329,7 +291,7 @@ impl Store {
             if at == NONE {
                 return None;
             }
-            if self.blocks[at as usize].waiting == 0 {
+            if self.blocks.at(at).waiting == 0 {
                 self.release(at);
                 return Some(());
             }
@@ -342,32 +304,17 @@ impl Store {
     /// Take a block out of all lists and make it free.
     fn release(&mut self, at: u32) {
         self.order.take(0, at);
-        let Block { owner, number, next, before, after, .. } = self.blocks[at as usize];
-        let head = self.head(owner, number);
-        if self.heads[head] == at {
-            self.heads[head] = next;
-        } else {
-            let mut earlier = self.heads[head];
-            while earlier != NONE {
-                let block = &mut self.blocks[earlier as usize];
-                if block.next == at {
-                    block.next = next;
-                    break;
-                }
-                earlier = block.next;
-            }
-        }
+        let Block { owner, before, after, .. } = *self.blocks.at(at);
+        self.blocks.remove(at);
         if after != NONE {
-            self.blocks[after as usize].before = before;
+            self.blocks.at_mut(after).before = before;
         }
         let of = &mut self.owners[owner as usize];
         of.blocks -= 1;
         match before {
             NONE => of.first = after,
-            before => self.blocks[before as usize].after = after,
+            before => self.blocks.at_mut(before).after = after,
         }
-        self.blocks[at as usize].next = self.free;
-        self.free = at;
     }
 }
 
@@ -422,7 +369,7 @@ mod tests {
         for owner in &store.owners {
             let (mut at, mut blocks) = (owner.first, 0);
             while at != NONE {
-                let block = &store.blocks[at as usize];
+                let block = store.blocks.at(at);
                 assert_eq!(store.find(block.owner, block.number), at);
                 assert!(block.waiting <= block.present.iter().map(|word| word.count_ones()).sum());
                 assert!(block.number >= owner.lowest);
