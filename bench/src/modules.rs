@@ -4,34 +4,30 @@
 pub(crate) const HEAP: usize = 64;
 
 /// A module that passes everything without looking.
-pub(crate) const NOTHING: &str = r#"(module (memory (export "memory") 1) (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (global.get $next) (global.set $next (i32.and (i32.add
-    (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16))))
-  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
-  (func (export "sxf_inspect") (param i32 i32) (result i32) (i32.const 0)))"#;
+pub(crate) const NOTHING: &str = concat!(
+    include_str!("../../tests/guest_head.wat"),
+    r#"  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "sxf_inspect") (param i32 i32) (result i32) (i32.const 0)))"#
+);
 
 /// A module that passes every stream without looking.
-pub(crate) const STREAMS: &str = r#"(module (memory (export "memory") 4) (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (global.get $next) (global.set $next (i32.and (i32.add
-    (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16))))
-  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
-  (func (export "sxf_stream") (param i32 i32 i32 i32) (result i32) (i32.const 0)))"#;
+pub(crate) const STREAMS: &str = concat!(
+    include_str!("../../tests/guest_head.wat"),
+    r#"  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "sxf_stream") (param i32 i32 i32 i32) (result i32) (i32.const 0)))"#
+);
 
 /// A module that clears the flow of every packet that it sees.
-pub(crate) const CLEAR: &str = r#"(module (import "sxf" "flow_clear" (func $clear (param i32 i32)))
-  (memory (export "memory") 1) (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (global.get $next) (global.set $next (i32.and (i32.add
-    (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16))))
-  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+pub(crate) const CLEAR: &str = concat!(
+    include_str!("../../tests/guest_head.wat"),
+    r#"  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "sxf_inspect") (param $batch i32) (param $n i32) (result i32) (local $i i32)
     (loop $packets
       (call $clear (local.get $i) (i32.const 0))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br_if $packets (i32.lt_u (local.get $i) (local.get $n))))
-    (i32.const 0)))"#;
+    (i32.const 0)))"#
+);
 
 /// `count` different patterns of 8 to 20 bytes, none of which is in the text that frames carry.
 pub(crate) fn patterns(count: u32) -> Vec<String> {

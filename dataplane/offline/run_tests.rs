@@ -21,19 +21,9 @@ const SECOND: u64 = 1_000_000_000;
 
 /// A module that drops TCP payloads beginning with `!`, alerts on those with `?`, and asks for what others say: `c` to
 /// clear and `k` to condemn the flow, `b` to block the source for 10 seconds.
-const GUEST: &str = r#"(module
-  (import "sxf" "alert" (func $alert (param i32 i32 i32 i32 i32)))
-  (import "sxf" "flow_clear" (func $clear (param i32 i32)))
-  (import "sxf" "flow_condemn" (func $condemn (param i32 i32)))
-  (import "sxf" "source_block" (func $block (param i32 i32)))
-  (memory (export "memory") 2)
-  (data (i32.const 16) "seen")
-  (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (local $at i32)
-    (local.set $at (global.get $next))
-    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
-    (local.get $at))
+const GUEST: &str = concat!(
+    include_str!("../../tests/guest_head.wat"),
+    r#"  (data (i32.const 16) "seen")
   (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "sxf_inspect") (param $p i32) (param $n i32) (result i32) (local $i i32) (local $byte i32)
     (block $done (loop $next
@@ -52,7 +42,8 @@ const GUEST: &str = r#"(module
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (local.set $p (i32.add (local.get $p) (i32.const 64)))
       (br $next)))
-    (i32.const 0)))"#;
+    (i32.const 0)))"#
+);
 
 fn module(path: PathBuf) -> ModuleConfig {
     ModuleConfig {

@@ -7,16 +7,9 @@ use serde_json::Value;
 use super::lab::{self, Lab, Run};
 
 /// Alerts on every packet to port 80 with signature 7, and drops it.
-const GUEST: &str = r#"(module
-  (import "sxf" "alert" (func $alert (param i32 i32 i32 i32 i32)))
-  (memory (export "memory") 2)
-  (data (i32.const 16) "to 80")
-  (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (local $at i32)
-    (local.set $at (global.get $next))
-    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
-    (local.get $at))
+const GUEST: &str = concat!(
+    include_str!("../guest_head.wat"),
+    r#"  (data (i32.const 16) "to 80")
   (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "sxf_inspect") (param $p i32) (param $n i32) (result i32) (local $i i32)
     (block $done (loop $next
@@ -27,7 +20,8 @@ const GUEST: &str = r#"(module
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (local.set $p (i32.add (local.get $p) (i32.const 64)))
       (br $next)))
-    (i32.const 0)))"#;
+    (i32.const 0)))"#
+);
 
 /// A UDP packet from 192.0.2.1 port 1000 to 10.0.0.1.
 fn packet(port: u16) -> Vec<u8> {

@@ -7,17 +7,13 @@ use serde_json::Value;
 use super::lab::{self, Lab, names};
 
 /// Passes all; its configuration may have a port.
-const SCHEMED: &str = r#"(module
-  (@custom "sxf_schema" "{\"properties\": {\"port\": {\"type\": \"integer\"}}, \"additionalProperties\": false}")
+const SCHEMED: &str = concat!(
+    include_str!("../guest_head.wat"),
+    r#"  (@custom "sxf_schema" "{\"properties\": {\"port\": {\"type\": \"integer\"}}, \"additionalProperties\": false}")
   (@custom "sxf_about" "{\"name\": \"schemed\", \"version\": \"1.2\", \"description\": \"passes\"}")
-  (memory (export "memory") 2) (global $next (mut i32) (i32.const 1024))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (local $at i32)
-    (local.set $at (global.get $next))
-    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
-    (local.get $at))
   (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
-  (func (export "sxf_inspect") (param i32 i32) (result i32) (i32.const 0)))"#;
+  (func (export "sxf_inspect") (param i32 i32) (result i32) (i32.const 0)))"#
+);
 
 fn check(lab: &Lab, file: &str, more: &[&str]) -> lab::Run {
     lab::run(lab::command(&["module", "check"]).arg(lab.path(file)).args(more))

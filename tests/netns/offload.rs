@@ -20,19 +20,9 @@ const PORT: u16 = 5001;
 const TTL: Duration = Duration::from_secs(2);
 
 /// Goes by the first byte of a datagram: C clears the flow, X condemns it, B blocks the source; the latter two are dropped.
-const MARKED: &str = r#"(module
-    (import "sxf" "flow_clear" (func $clear (param i32 i32)))
-    (import "sxf" "flow_condemn" (func $condemn (param i32 i32)))
-    (import "sxf" "source_block" (func $block (param i32 i32)))
-    (memory (export "memory") 2)
-    (global $free (mut i32) (i32.const 1024))
-    (func (export "sxf_abi_version") (result i32) (i32.const 1))
-    (func (export "sxf_alloc") (param $len i32) (result i32) (local $block i32)
-        (local.set $block (global.get $free))
-        (global.set $free
-            (i32.and (i32.add (i32.add (global.get $free) (local.get $len)) (i32.const 15)) (i32.const -16)))
-        (local.get $block))
-    (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+const MARKED: &str = concat!(
+    include_str!("../guest_head.wat"),
+    r#"    (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
     (func (export "sxf_inspect") (param $p i32) (param $n i32) (result i32) (local $i i32) (local $mark i32)
         (loop $next
             (if (i32.load16_u offset=22 (local.get $p)) (then
@@ -46,7 +36,8 @@ const MARKED: &str = r#"(module
             (local.set $p (i32.add (local.get $p) (i32.const 64)))
             (local.set $i (i32.add (local.get $i) (i32.const 1)))
             (br_if $next (i32.lt_u (local.get $i) (local.get $n))))
-        (i32.const 0)))"#;
+        (i32.const 0)))"#
+);
 
 /// A daemon that inspects datagrams to [`PORT`] by [`MARKED`], and one socket at either end.
 struct Stage {

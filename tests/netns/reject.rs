@@ -15,15 +15,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rejects every packet to port 81, every UDP datagram, and segments whose payload begins with `EVIL`.
-const REJECTS: &str = r#"(module
-  (memory (export "memory") 2)
-  (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (local $at i32)
-    (local.set $at (global.get $next))
-    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
-    (local.get $at))
-  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
+const REJECTS: &str = concat!(
+    include_str!("../guest_head.wat"),
+    r#"  (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
   (func $evil (param $p i32) (result i32)
     (if (i32.eq (i32.load16_u offset=28 (local.get $p)) (i32.const 81)) (then (return (i32.const 1))))
     (if (i32.eq (i32.load8_u offset=30 (local.get $p)) (i32.const 17)) (then (return (i32.const 1))))
@@ -36,7 +30,8 @@ const REJECTS: &str = r#"(module
       (local.set $p (i32.add (local.get $p) (i32.const 64)))
       (local.set $n (i32.sub (local.get $n) (i32.const 1)))
       (br_if $l (local.get $n)))
-    (i32.const 0)))"#;
+    (i32.const 0)))"#
+);
 
 fn start(lab: &Lab) -> Daemon {
     let file = module_file(lab.dir(), "rejects", REJECTS);

@@ -50,27 +50,14 @@ pub(super) fn each_chunk(body: &str) -> String {
     ))
 }
 
-/// What every guest has, around the exports that matter.
+/// What every guest has, before the exports that matter.
+const HEAD: &str = include_str!("../../../tests/guest_head.wat");
+
+/// A guest with these exports.
 pub(super) fn exporting(functions: &str) -> String {
     format!(
-        r#"(module
-  (import "sxf" "alert" (func $alert (param i32 i32 i32 i32 i32)))
-  (import "sxf" "alert_fields" (func $fields (param i32 i32 i32 i32 i32 i32 i32)))
-  (import "sxf" "metric" (func $metric (param i32 i32 i32) (result i32)))
-  (import "sxf" "measure" (func $measure (param i32 i64)))
-  (import "sxf" "log" (func $log (param i32 i32 i32)))
-  (import "sxf" "clock" (func $clock (result i64)))
-  (import "sxf" "flow_clear" (func $clear (param i32 i32)))
-  (import "sxf" "flow_condemn" (func $condemn (param i32 i32)))
-  (import "sxf" "source_block" (func $block (param i32 i32)))
-  (memory (export "memory") 2)
+        r#"{HEAD}
   (data (i32.const 16) "seen")
-  (global $next (mut i32) (i32.const 4096))
-  (func (export "sxf_abi_version") (result i32) (i32.const 1))
-  (func (export "sxf_alloc") (param i32) (result i32) (local $at i32)
-    (local.set $at (global.get $next))
-    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
-    (local.get $at))
   (func (export "sxf_init") (param i32 i32) (result i32) (i32.const 0))
   {functions})"#
     )
