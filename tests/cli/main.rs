@@ -6,6 +6,7 @@ mod daemon;
 mod lab;
 mod modules;
 mod ruleset;
+mod samples;
 mod sets;
 
 use lab::{Lab, secuxflow};
