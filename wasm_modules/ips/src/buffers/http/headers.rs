@@ -49,6 +49,10 @@ pub struct Headers {
     complete: bool,
 }
 
+fn without_nul(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    text.iter().copied().filter(|byte| *byte != 0)
+}
+
 /// Most fields of a message; further ones are left out.
 const MOST: usize = 256;
 
@@ -123,11 +127,9 @@ impl Headers {
     /// The value of the field `name` as a decision about the body needs it: NUL bytes, which some clients overlook, are left
     /// out of names and values.
     pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let plain = |text: &[u8]| text.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>();
-        self.fields
-            .iter()
-            .find(|field| plain(field.name()).eq_ignore_ascii_case(name))
-            .map(|field| plain(field.value()))
+        let is_named =
+            |field: &&Header| without_nul(field.name()).map(|byte| byte.to_ascii_lowercase()).eq(name.iter().copied());
+        self.fields.iter().find(is_named).map(|field| without_nul(field.value()).collect())
     }
 
     /// Field number `nth`.

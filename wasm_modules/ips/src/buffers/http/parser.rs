@@ -2,6 +2,8 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
+use memchr::{memchr, memchr2};
+
 use super::{
     body::{Chunk, Framing, chunk_size, content_length},
     coding::Decoder,
@@ -250,11 +252,16 @@ impl Http {
             }
             return data;
         }
-        let end = data.iter().position(|byte| *byte == b'\n' || (by_cr && *byte == b'\r'));
+        let end = if by_cr { memchr2(b'\n', b'\r', data) } else { memchr(b'\n', data) };
         let (part, rest) = data.split_at(end.map_or(data.len(), |at| at + 1));
         if this.line.len() + part.len() > LONGEST_LINE {
             this.state = State::Done;
             return &[];
+        }
+        if this.line.is_empty() && part.last() == Some(&b'\n') {
+            self.whole_line(side, state, part);
+            self.sides[side].bare_lf = !part.ends_with(b"\r\n");
+            return rest;
         }
         this.line.extend_from_slice(part);
         if by_cr && part.last() == Some(&b'\r') {
