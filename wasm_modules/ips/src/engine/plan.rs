@@ -6,7 +6,10 @@ use hashbrown::HashMap;
 
 use crate::{
     app::AppProto,
-    buffers::names::{Buffer, Scope, side},
+    buffers::{
+        http::Shown,
+        names::{Buffer, Scope, side},
+    },
     detect::{
         inspect::needs_end,
         prefilter::{Patterns, Prefilter},
@@ -102,6 +105,8 @@ pub struct Plan {
     pub window: [bool; 2],
     /// Rules look into bodies.
     pub bodies: bool,
+    /// What rules look into of all headers of HTTP together.
+    pub headers: Shown,
     /// Rules need application protocols.
     pub apps: bool,
     /// Pass rules that may match only when the stream was looked at.
@@ -156,7 +161,10 @@ impl Plan {
 
     fn place(&mut self, rule: &Rule, number: u32, late: bool, making: &mut Making) {
         self.apps |= rule.app.is_some() || !rule.protocols.is_empty();
-        self.bodies |= rule.sections.iter().any(|section| section.buffer.is_body());
+        for section in &rule.sections {
+            self.bodies |= section.buffer.is_body();
+            self.headers.add(section.buffer);
+        }
         let packets = if late { &mut self.late } else { &mut self.early };
         let fast = rule.fast.as_ref();
         let in_payload = fast.filter(|fast| rule.sections[fast.section].buffer == Buffer::Payload);

@@ -7,6 +7,7 @@ use memchr::{memchr, memchr2};
 use super::{
     body::{Chunk, Framing, chunk_size, content_length},
     coding::Decoder,
+    headers::Shown,
     tx::{Progress, Tx},
     uri,
 };
@@ -61,6 +62,8 @@ pub struct Http {
     changed: Vec<(u64, usize)>,
     /// Most bytes of a body that are kept; 0 keeps none.
     keep: usize,
+    /// What is made of headers.
+    shown: Shown,
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -95,9 +98,9 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 impl Http {
-    /// A parser that keeps `keep` bytes of each body.
+    /// A parser that keeps `keep` bytes of each body, and of headers makes what is `shown`.
     #[must_use]
-    pub fn new(keep: usize) -> Self {
+    pub fn new(keep: usize, shown: Shown) -> Self {
         let side = || Side {
             state: State::Line,
             line: Vec::new(),
@@ -108,7 +111,7 @@ impl Http {
             maybe_end: false,
             bare_lf: false,
         };
-        Self { sides: [side(), side()], txs: VecDeque::new(), first: 0, changed: Vec::new(), keep }
+        Self { sides: [side(), side()], txs: VecDeque::new(), first: 0, changed: Vec::new(), keep, shown }
     }
 
     /// Transaction number `id`, while it is kept.
@@ -323,9 +326,9 @@ impl Http {
     }
 
     fn raw(&mut self, side: usize, line: &[u8]) {
-        let id = self.sides[side].tx;
+        let (id, shown) = (self.sides[side].tx, self.shown);
         if let Some(tx) = self.tx_mut(id) {
-            tx.sides[side].headers.add_raw(line);
+            tx.sides[side].headers.add_raw(line, shown);
         }
     }
 
@@ -422,7 +425,7 @@ impl Http {
 
     /// The empty line has come: how does the body end?
     fn headers_end(&mut self, side: usize) {
-        let keep = self.keep;
+        let (keep, shown) = (self.keep, self.shown);
         self.field_end(side);
         let id = self.sides[side].tx;
         let tunnel = side == 1 && self.is_tunnel(id);
@@ -430,7 +433,7 @@ impl Http {
         let is_head = tx.sides[0].first == b"HEAD";
         let message = &mut tx.sides[side];
         let line = core::mem::take(&mut message.line);
-        message.headers.finish(&line);
+        message.headers.finish(&line, shown);
         message.line = line;
         let chunked = message.headers.lenient(b"transfer-encoding").is_some_and(|value| is_chunked(&value));
         let length = message.headers.lenient(b"content-length").map(|value| content_length(&value));
@@ -569,6 +572,12 @@ mod tests {
     use super::*;
     use crate::buffers::{Slot, names::Buffer};
 
+    fn shown() -> Shown {
+        let mut shown = Shown::default();
+        Buffer::ALL.iter().for_each(|buffer| shown.add(*buffer));
+        shown
+    }
+
     fn show(http: &Http, id: u64, buffer: Buffer, side: usize) -> Option<Vec<u8>> {
         match http.tx(id)?.slot(buffer, side, 0) {
             Slot::Data { bytes, .. } => Some(bytes.to_vec()),
@@ -585,7 +594,7 @@ mod tests {
     #[test]
     fn transactions_in_pieces_of_any_size() {
         for step in [1, 2, 3, 10, 4000] {
-            let mut http = Http::new(1000);
+            let mut http = Http::new(1000, shown());
             REQUEST.chunks(step).for_each(|part| http.feed(0, part));
             RESPONSE.chunks(step).for_each(|part| http.feed(1, part));
             for (id, buffer, side, value) in [
@@ -619,7 +628,7 @@ mod tests {
     }
 
     fn body(response: &[u8]) -> Option<Vec<u8>> {
-        let mut http = Http::new(1000);
+        let mut http = Http::new(1000, shown());
         http.feed(0, b"GET / HTTP/1.1\r\n\r\n");
         http.feed(1, response);
         http.end(1);
@@ -648,7 +657,7 @@ mod tests {
 
     #[test]
     fn lost_data_ends_what_cannot_be_followed() {
-        let mut http = Http::new(1000);
+        let mut http = Http::new(1000, shown());
         http.feed(0, b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
         http.gap(0, Some(3));
         http.feed(0, b"defgGET /2 HTTP/1.1\r\n\r\n");
