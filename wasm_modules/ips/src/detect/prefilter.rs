@@ -336,7 +336,7 @@ mod tests {
 
     fn naive(patterns: &[Vec<u8>], data: &[u8]) -> BTreeSet<u32> {
         let is_in = |pattern: &&Vec<u8>| data.windows(pattern.len()).any(|part| part.eq_ignore_ascii_case(pattern));
-        (0u32..).zip(patterns).filter(|(_, pattern)| is_in(&pattern)).map(|(rule, _)| rule).collect()
+        (0u32..).zip(patterns).filter(|(_, pattern)| is_in(pattern)).map(|(rule, _)| rule).collect()
     }
 
     /// Few different bytes, so that patterns are found, and grams without their patterns too.
