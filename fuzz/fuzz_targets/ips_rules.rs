@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let lines = u32::try_from(text.lines().count()).unwrap_or(u32::MAX);
-    let config = Config { rules: text.into(), automata_mib: 1, ..Config::default() };
+    let config = Config { rules: text.into(), ..Config::default() };
     let Ok(engine) = Engine::new(&config) else { return };
     let report = engine.report();
     assert_eq!(report.loaded, report.sids.len());

@@ -38,17 +38,12 @@ fn run(engine: &mut Engine, port: u16, data: &[u8], size: usize, total: usize) -
     let mut offset = 0u64;
     while (offset as usize) < total {
         let at = offset as usize % (data.len() - size);
+        frame[40..].copy_from_slice(&data[at..at + size]);
         let mut packet = PacketView::new(&frame, 0, 20, 40, size).unwrap();
         (packet.flow, packet.protocol, packet.dst_port, packet.tcp_flags) = (u64::from(port), 6, port, 16);
         (packet.established, packet.in_stream) = (true, true);
-        let chunk = StreamChunk {
-            to_client: false,
-            offset,
-            data: &data[at..at + size],
-            start: offset == 0,
-            end: false,
-            gap: false,
-        };
+        let chunk =
+            StreamChunk { to_client: false, offset, data: packet.payload, start: offset == 0, end: false, gap: false };
         engine.packet(&packet, &mut alerts);
         engine.stream(&packet, &[chunk], &mut alerts);
         offset += size as u64;
@@ -74,9 +69,9 @@ fn main() {
         let bulk = run(&mut engine, 9000, &bulk, 1400, 256 << 20);
         let http = run(&mut engine, 80, &requests, request.len(), 16 << 20);
         println!(
-            "{count:6} rules: bulk {bulk:7.0} MB/s, HTTP {:7.0} requests/ms, load {load:?}, {}",
+            "{count:6} rules: bulk {bulk:7.0} MB/s, HTTP {:7.0} requests/ms, load {load:?}, prefilters {} KiB",
             http * 1e3 / request.len() as f64,
-            engine.automata()
+            engine.prefilter_memory() >> 10
         );
     }
 }

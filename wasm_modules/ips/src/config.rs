@@ -33,8 +33,6 @@ pub struct Config {
     pub thresholds: usize,
     /// MiB that flows may take.
     pub memory_mib: usize,
-    /// MiB that fast automata may take; patterns beyond that run in a smaller, slower one.
-    pub automata_mib: usize,
     /// Bytes of each body that are inspected.
     pub body_limit: usize,
     /// Bytes of a stream that a match may span.
@@ -53,7 +51,6 @@ impl Default for Config {
             flows: 100_000,
             thresholds: 65_536,
             memory_mib: 128,
-            automata_mib: 64,
             body_limit: 100 << 10,
             stream_window: 4096,
         }
@@ -81,7 +78,6 @@ impl Config {
             ("flows", self.flows, 1, 10_000_000),
             ("thresholds", self.thresholds, 1, 10_000_000),
             ("memory_mib", self.memory_mib, 1, 1024),
-            ("automata_mib", self.automata_mib, 0, 1024),
             ("body_limit", self.body_limit, 0, 16 << 20),
             ("stream_window", self.stream_window, 256, 1 << 20),
         ] {

@@ -172,13 +172,16 @@ impl Stream for Ips {
     fn stream(&mut self, batch: &mut Batch<'_>, chunks: Chunks<'_>) {
         let now = clock();
         let chunks: Vec<Chunk<'_>> = chunks.iter().collect();
+        let parts: Vec<StreamChunk<'_>> = chunks.iter().map(chunk).collect();
+        let mut parts = &parts[..];
         // All that one packet brought is inspected at once.
         for group in chunks.chunk_by(|a, b| a.packet() == b.packet() && a.flow == b.flow) {
+            let (of_group, rest) = parts.split_at(group.len());
+            parts = rest;
             if let Some(mut packet) = group[0].packet().and_then(|number| batch.packet(number))
                 && let Some(view) = view(&packet, now)
             {
-                let parts: Vec<StreamChunk<'_>> = group.iter().map(chunk).collect();
-                let decision = self.engine.stream(&view, &parts, &mut self.raised);
+                let decision = self.engine.stream(&view, of_group, &mut self.raised);
                 self.settle(&mut packet, decision);
             }
             if group.iter().any(Chunk::is_abort) {

@@ -57,9 +57,35 @@ pub(crate) use memory::Window;
 pub fn copy<'a>(to: &'a mut [u8], from: &[u8]) -> &'a mut [u8] {
     let len = to.len().min(from.len());
     let to = &mut to[..len];
-    for (to, from) in to.iter_mut().zip(from) {
+    // SAFETY: any bytes are words.
+    let (first, words, last) = unsafe { from[..len].align_to::<u64>() };
+    let (to_first, rest) = to.split_at_mut(first.len());
+    let (to_words, to_last) = rest.split_at_mut(size_of_val(words));
+    for (to, word) in to_words.as_chunks_mut().0.iter_mut().zip(words) {
+        // SAFETY: a reference can be read.
+        *to = unsafe { core::ptr::from_ref(word).read_volatile() }.to_ne_bytes();
+    }
+    for (to, from) in to_first.iter_mut().chain(to_last).zip(first.iter().chain(last)) {
         // SAFETY: a reference can be read.
         *to = unsafe { core::ptr::from_ref(from).read_volatile() };
     }
     to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copy;
+
+    #[test]
+    fn copies_as_much_as_both_have() {
+        let from: Vec<u8> = (1..=60).collect();
+        for start in 0..9 {
+            for (room, end) in [(60, 60), (20, 60), (60, 30), (3, 60), (0, 60), (60, start)] {
+                let (mut to, from) = ([0; 60], &from[start..end]);
+                let len = room.min(from.len());
+                assert_eq!(copy(&mut to[..room], from), &from[..len]);
+                assert!(to[len..].iter().all(|byte| *byte == 0));
+            }
+        }
+    }
 }

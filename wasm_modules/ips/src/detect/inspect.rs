@@ -1,5 +1,7 @@
 //! The tests of a section against a buffer, with other places of a content tried where later tests count from it.
 
+use memchr::{memchr2_iter, memmem};
+
 use super::bytes::{self, Vars, value};
 use crate::{
     buffers::transform::base64,
@@ -211,28 +213,12 @@ fn equal(content: &Content, text: &[u8]) -> bool {
 
 /// The first place of `content` in `text`.
 fn find(content: &Content, text: &[u8]) -> Option<usize> {
-    let length = content.bytes.len();
-    let last = text.len().checked_sub(length)?;
-    let first = content.bytes[0];
-    // By the pattern's first byte; patterns are short and the prefilter has been here.
-    let mut at = 0;
-    while at <= last {
-        let skip = if content.nocase {
-            text[at..=last].iter().position(|byte| byte.to_ascii_lowercase() == first)
-        } else {
-            memchr(first, &text[at..=last])
-        }?;
-        at += skip;
-        if equal(content, &text[at..at + length]) {
-            return Some(at);
-        }
-        at += 1;
+    if !content.nocase {
+        return memmem::find(text, &content.bytes);
     }
-    None
-}
-
-fn memchr(byte: u8, text: &[u8]) -> Option<usize> {
-    text.iter().position(|other| *other == byte)
+    let length = content.bytes.len();
+    let (first, last) = (content.bytes[0], text.len().checked_sub(length)?);
+    memchr2_iter(first, first.to_ascii_uppercase(), &text[..=last]).find(|at| equal(content, &text[*at..at + length]))
 }
 
 /// Whether a value is written, not a variable; for tests.

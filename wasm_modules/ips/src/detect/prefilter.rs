@@ -1,171 +1,394 @@
-//! One automaton for the patterns of many rules: which rules are worth a closer look.
+//! Which rules are worth a closer look: those of which a pattern is in the data.
+//!
+//! Nearly all data has no pattern, so what counts is to find that out quickly. Of each pattern a part of fixed length, its key,
+//! is kept; a key is `GRAM + STRIDE - 1` bytes, so whatever its place, one of its grams begins at a multiple of `STRIDE`. Only
+//! those grams of the data are looked up, in a table of bits that stays in the fastest cache. Where a bit is set, the keys
+//! that may be there are looked up too, and what has a key is compared. Data made to hit the bits costs some look-ups
+//! a byte, whatever the number of patterns. ASCII letters are equal in either case.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec, vec::Vec};
 
-use aho_corasick::{
-    Anchored, MatchKind, StartKind,
-    automaton::{Automaton, StateID},
-    dfa, nfa,
-};
+use hashbrown::HashMap;
 
-/// An automaton over patterns, each the reason to look at some rules.
+/// Longest pattern in bytes.
+pub const LONGEST: usize = 16;
+/// Bytes before the data that a pattern may begin in.
+const OVERLAP: usize = LONGEST - 1;
+/// Bits that are the same in letters of either case; other bytes become alike too, which a comparison tells apart.
+const FOLD: u64 = 0x2020_2020_2020_2020;
+/// Bits of a table for each entry, about, so that few others hit it.
+const SPARSE: usize = 48;
+/// Most bits of a table, 64 KiB.
+const MOST_BITS: usize = 1 << 19;
+
+/// Patterns, each the reason to look at some rules.
 #[derive(Debug)]
 pub struct Prefilter {
-    machine: Machine,
-    start: StateID,
-    /// Rules of each pattern.
-    rules: Vec<Vec<u32>>,
+    patterns: Vec<Pattern>,
+    /// Patterns of one byte: the byte, and which one.
+    single: Vec<(u8, u32)>,
+    /// Of two.
+    two: Option<Keys<2, 1>>,
+    /// Of three.
+    three: Option<Keys<3, 1>>,
+    /// Of four to six.
+    middle: Option<Keys<3, 2>>,
+    /// Of seven and more.
+    long: Option<Keys<4, 4>>,
     /// No pattern can end after this many bytes from the buffer's start.
     pub reach: usize,
 }
 
 #[derive(Debug)]
-enum Machine {
-    Dfa(dfa::DFA),
-    Nfa(nfa::contiguous::NFA),
+struct Pattern {
+    /// In lower case.
+    bytes: Vec<u8>,
+    rules: Vec<u32>,
 }
 
-/// Patterns before they are an automaton.
+/// Patterns before they are a prefilter.
 #[derive(Debug, Default)]
 pub struct Patterns {
-    numbers: hashbrown::HashMap<Vec<u8>, usize>,
-    bytes: Vec<Vec<u8>>,
-    rules: Vec<Vec<u32>>,
+    numbers: HashMap<Vec<u8>, usize>,
+    patterns: Vec<Pattern>,
     reach: usize,
 }
 
 impl Patterns {
-    /// Rule number `rule` is worth a look where `pattern`, in lower case, is found.
+    /// Rule number `rule` is worth a look where `pattern`, in lower case, is found: 1 to [`LONGEST`] bytes. `end`: where it must
+    /// end at the latest, counted from the buffer's start.
     pub fn add(&mut self, pattern: &[u8], end: Option<usize>, rule: u32) {
-        let next = self.bytes.len();
+        debug_assert!((1..=LONGEST).contains(&pattern.len()));
+        let next = self.patterns.len();
         let number = *self.numbers.entry_ref(pattern).or_insert(next);
         if number == next {
-            self.bytes.push(pattern.to_vec());
-            self.rules.push(Vec::new());
+            self.patterns.push(Pattern { bytes: pattern.to_vec(), rules: Vec::new() });
         }
-        self.rules[number].push(rule);
+        self.patterns[number].rules.push(rule);
         self.reach = self.reach.max(end.unwrap_or(usize::MAX));
     }
 
-    /// Bytes of all patterns together.
+    /// The prefilter; `None` without patterns.
     #[must_use]
-    pub fn size(&self) -> usize {
-        self.bytes.iter().map(Vec::len).sum()
-    }
-
-    /// The automaton: a DFA when it takes at most `budget` bytes, of which what it takes is subtracted. `None` without
-    /// patterns.
-    ///
-    /// # Errors
-    /// The patterns are too many for an automaton.
-    pub fn build(self, budget: &mut usize) -> Result<Option<Prefilter>, aho_corasick::BuildError> {
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        // A state of the DFA has a row of at most 256 numbers of 4 bytes; case folding leaves about half of them.
-        let machine = if self.size().saturating_mul(512) <= *budget {
-            let dfa = dfa::DFA::builder()
-                .match_kind(MatchKind::Standard)
-                .start_kind(StartKind::Unanchored)
-                .ascii_case_insensitive(true)
-                .prefilter(false)
-                .build(&self.bytes)?;
-            *budget = budget.saturating_sub(dfa.memory_usage());
-            Machine::Dfa(dfa)
-        } else {
-            Machine::Nfa(
-                nfa::contiguous::NFA::builder()
-                    .match_kind(MatchKind::Standard)
-                    .ascii_case_insensitive(true)
-                    .prefilter(false)
-                    .build(&self.bytes)?,
-            )
-        };
-        let start = match &machine {
-            Machine::Dfa(dfa) => dfa.start_state(Anchored::No),
-            Machine::Nfa(nfa) => nfa.start_state(Anchored::No),
-        };
-        // Unanchored starts are what both were made for.
-        let Ok(start) = start else { return Ok(None) };
-        Ok(Some(Prefilter { machine, start, rules: self.rules, reach: self.reach }))
+    pub fn build(self) -> Option<Prefilter> {
+        let Self { patterns, reach, .. } = self;
+        (!patterns.is_empty()).then(|| Prefilter {
+            single: (0..).zip(&patterns).filter_map(|(n, p)| (p.bytes.len() == 1).then_some((p.bytes[0], n))).collect(),
+            two: Keys::new(&patterns, 2..=2),
+            three: Keys::new(&patterns, 3..=3),
+            middle: Keys::new(&patterns, 4..=6),
+            long: Keys::new(&patterns, 7..=LONGEST),
+            patterns,
+            reach,
+        })
     }
 }
 
 impl Prefilter {
-    /// The state before any data.
-    #[must_use]
-    pub fn start(&self) -> StateID {
-        self.start
-    }
-
-    /// Bytes that it takes.
+    /// Bytes that it takes, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        match &self.machine {
-            Machine::Dfa(dfa) => dfa.memory_usage(),
-            Machine::Nfa(nfa) => nfa.memory_usage(),
+        let patterns: usize = self.patterns.iter().map(|p| p.bytes.len() + 4 * p.rules.len() + 48).sum();
+        let sizes = [
+            self.two.as_ref().map(Keys::memory),
+            self.three.as_ref().map(Keys::memory),
+            self.middle.as_ref().map(Keys::memory),
+            self.long.as_ref().map(Keys::memory),
+        ];
+        patterns + sizes.into_iter().flatten().sum::<usize>()
+    }
+
+    /// Rules whose pattern is in `data`, some of them several times.
+    pub fn scan(&self, data: &[u8], mut found: impl FnMut(u32)) {
+        if !self.single.is_empty() {
+            let mut seen = [false; 256];
+            data.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+            for (byte, number) in &self.single {
+                if seen[usize::from(*byte)] || seen[usize::from(byte.to_ascii_uppercase())] {
+                    self.patterns[*number as usize].rules.iter().for_each(|rule| found(*rule));
+                }
+            }
         }
+        self.pass(data, &mut |pattern, _, _| pattern.rules.iter().for_each(|rule| found(*rule)));
     }
 
-    /// Whether it is a DFA.
-    #[must_use]
-    pub fn is_dfa(&self) -> bool {
-        matches!(self.machine, Machine::Dfa(_))
+    /// Go on with `data` after `before`, of which only the last bytes matter: rules whose pattern ends in `data`.
+    pub fn scan_on(&self, before: &[u8], data: &[u8], mut found: impl FnMut(u32)) {
+        let before = &before[before.len().saturating_sub(OVERLAP)..];
+        if !before.is_empty() && !data.is_empty() {
+            let mut seam = [0; 2 * OVERLAP];
+            let first = &data[..data.len().min(OVERLAP)];
+            let seam = &mut seam[..before.len() + first.len()];
+            let (left, right) = seam.split_at_mut(before.len());
+            left.copy_from_slice(before);
+            right.copy_from_slice(first);
+            self.pass(seam, &mut |pattern, start, end| {
+                if start < before.len() && end > before.len() {
+                    pattern.rules.iter().for_each(|rule| found(*rule));
+                }
+            });
+        }
+        self.scan(data, found);
     }
 
-    /// Go on from `state` over `data`; `found` gets a rule and how many bytes of `data` had gone by where its pattern
-    /// ended. Gives the state after.
-    pub fn scan(&self, state: StateID, data: &[u8], found: impl FnMut(u32, usize)) -> StateID {
-        match &self.machine {
-            Machine::Dfa(dfa) => run(dfa, &self.rules, state, data, found),
-            Machine::Nfa(nfa) => run(nfa, &self.rules, state, data, found),
+    /// `found` gets each pattern of more than one byte with where it begins and ends.
+    fn pass(&self, data: &[u8], found: &mut impl FnMut(&Pattern, usize, usize)) {
+        if let Some(keys) = &self.long {
+            keys.pass(&self.patterns, data, found);
+        }
+        if let Some(keys) = &self.middle {
+            keys.pass(&self.patterns, data, found);
+        }
+        if let Some(keys) = &self.three {
+            keys.pass(&self.patterns, data, found);
+        }
+        if let Some(keys) = &self.two {
+            keys.pass(&self.patterns, data, found);
         }
     }
 }
 
-#[inline(always)]
-fn run<A: Automaton>(
-    machine: &A,
-    rules: &[Vec<u32>],
-    mut state: StateID,
-    data: &[u8],
-    mut found: impl FnMut(u32, usize),
-) -> StateID {
-    for (at, byte) in data.iter().enumerate() {
-        state = machine.next_state(Anchored::No, state, *byte);
-        if machine.is_special(state) && machine.is_match(state) {
-            for nth in 0..machine.match_len(state) {
-                let pattern = machine.match_pattern(state, nth);
-                for rule in &rules[pattern.as_usize()] {
-                    found(*rule, at + 1);
+/// Patterns with a key of `GRAM + STRIDE - 1` bytes.
+#[derive(Debug)]
+struct Keys<const GRAM: usize, const STRIDE: usize> {
+    grams: Bits,
+    keys: Bits,
+    /// For each key: patterns, and where in them it is.
+    places: HashMap<u64, Vec<(u32, u8)>>,
+}
+
+impl<const GRAM: usize, const STRIDE: usize> Keys<GRAM, STRIDE> {
+    const KEY: usize = GRAM + STRIDE - 1;
+    /// Grams in eight bytes that begin at multiples of the stride.
+    const GRAMS: usize = (8 - GRAM) / STRIDE + 1;
+
+    fn new(patterns: &[Pattern], lengths: core::ops::RangeInclusive<usize>) -> Option<Self> {
+        let chosen = || (0u32..).zip(patterns).filter(|(_, pattern)| lengths.contains(&pattern.bytes.len()));
+        let count = chosen().count();
+        let mut this = Self { grams: Bits::new(count * STRIDE), keys: Bits::new(count), places: HashMap::new() };
+        // How many patterns each gram leads to: the fewer, the better a key.
+        let mut uses: HashMap<u64, u32> = HashMap::new();
+        for (number, Pattern { bytes, .. }) in chosen() {
+            let grams = |at: usize| (0..STRIDE).map(move |n| low(word(bytes, at + n), GRAM));
+            let worth = |at: &usize| {
+                let common = grams(*at).map(|gram| uses.get(&gram).copied().unwrap_or(0)).max().unwrap_or(0);
+                (core::cmp::Reverse(common.checked_ilog2()), unlike(&bytes[*at..*at + Self::KEY]))
+            };
+            let at = (0..=bytes.len() - Self::KEY).max_by_key(worth).unwrap_or(0);
+            for gram in grams(at) {
+                *uses.entry(gram).or_default() += 1;
+                this.grams.set(gram);
+            }
+            let key = low(word(bytes, at), Self::KEY);
+            this.keys.set(key);
+            this.places.entry(key).or_default().push((number, at as u8));
+        }
+        (count > 0).then_some(this)
+    }
+
+    fn memory(&self) -> usize {
+        self.grams.memory() + self.keys.memory() + self.places.capacity() * 56
+    }
+
+    #[inline]
+    fn pass(&self, patterns: &[Pattern], data: &[u8], found: &mut impl FnMut(&Pattern, usize, usize)) {
+        let step = Self::GRAMS * STRIDE;
+        let mut at = 0;
+        // Sixteen bytes and more at a time: one branch for all their grams.
+        while let Some(bytes) = data.get(at..at + step + 8) {
+            let (first, second) = (eight(bytes), eight(&bytes[step..]));
+            if (self.any(first) | self.any(second)) & 1 != 0 {
+                self.look(patterns, data, at, at + 2 * step, found);
+            }
+            at += 2 * step;
+        }
+        self.look(patterns, data, at, data.len(), found);
+    }
+
+    /// The lowest bit is set when any gram of the word is one of ours.
+    #[inline]
+    fn any(&self, word: u64) -> u32 {
+        (0..Self::GRAMS).fold(0, |any, n| any | self.grams.bit(low(word >> (8 * n * STRIDE), GRAM)))
+    }
+
+    /// Look closely at the grams that begin from `from` to `to`.
+    #[inline(never)]
+    fn look(
+        &self,
+        patterns: &[Pattern],
+        data: &[u8],
+        from: usize,
+        to: usize,
+        found: &mut impl FnMut(&Pattern, usize, usize),
+    ) {
+        for at in (from..to.min((data.len() + 1).saturating_sub(GRAM))).step_by(STRIDE) {
+            if !self.grams.get(low(word(data, at), GRAM)) {
+                continue;
+            }
+            for start in (at + 1).saturating_sub(STRIDE)..=at {
+                if start + Self::KEY > data.len() {
+                    break;
+                }
+                let key = low(word(data, start), Self::KEY);
+                if !self.keys.get(key) {
+                    continue;
+                }
+                for (number, before) in self.places.get(&key).into_iter().flatten() {
+                    let pattern = &patterns[*number as usize];
+                    let Some(begin) = start.checked_sub(usize::from(*before)) else { continue };
+                    let end = begin + pattern.bytes.len();
+                    if data.get(begin..end).is_some_and(|part| part.eq_ignore_ascii_case(&pattern.bytes)) {
+                        found(pattern, begin, end);
+                    }
                 }
             }
         }
     }
-    state
+}
+
+/// Eight bytes, or what there is of them and zeros, folded.
+#[inline]
+fn word(data: &[u8], at: usize) -> u64 {
+    let rest = &data[at..];
+    if rest.len() >= 8 {
+        return eight(rest);
+    }
+    let mut bytes = [0; 8];
+    bytes[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(bytes) | FOLD
+}
+
+/// The first eight of more bytes, folded.
+#[inline]
+fn eight(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)) | FOLD
+}
+
+/// The first `bytes` bytes of a word.
+#[inline]
+fn low(word: u64, bytes: usize) -> u64 {
+    word & (u64::MAX >> (64 - 8 * bytes))
+}
+
+/// How many different bytes there are, those that text is made of counted for less.
+fn unlike(bytes: &[u8]) -> usize {
+    let rare = |byte: &u8| !matches!(byte, 0 | b' ' | 0xff) && !byte.is_ascii_alphabetic();
+    let fresh = bytes.iter().enumerate().filter(|(at, byte)| !bytes[..*at].contains(byte));
+    fresh.map(|(_, byte)| 1 + usize::from(rare(byte))).sum()
+}
+
+/// A set that may have more than was put in: bits by hash.
+#[derive(Debug)]
+struct Bits(Box<[u32]>);
+
+impl Bits {
+    fn new(entries: usize) -> Self {
+        let bits = (entries * SPARSE).next_power_of_two().clamp(1 << 10, MOST_BITS);
+        Self(vec![0; bits / 32].into())
+    }
+
+    /// Which bit: its word, and the bit in it.
+    #[inline]
+    fn place(&self, value: u64) -> (usize, u32) {
+        let hash = if value >> 32 == 0 {
+            (value as u32).wrapping_mul(0x9e37_79b1) >> 13
+        } else {
+            (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 45) as u32
+        };
+        ((hash >> 5) as usize & (self.0.len() - 1), hash & 31)
+    }
+
+    fn set(&mut self, value: u64) {
+        let (at, bit) = self.place(value);
+        self.0[at] |= 1 << bit;
+    }
+
+    #[inline]
+    fn get(&self, value: u64) -> bool {
+        self.bit(value) & 1 != 0
+    }
+
+    /// The bit, lowest of others.
+    #[inline]
+    fn bit(&self, value: u64) -> u32 {
+        let (at, bit) = self.place(value);
+        self.0[at] >> bit
+    }
+
+    fn memory(&self) -> usize {
+        4 * self.0.len()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn finds_across_pieces_with_either_machine() {
-        for mut budget in [0, 1 << 20] {
-            let mut patterns = Patterns::default();
-            patterns.add(b"abcd", None, 1);
-            patterns.add(b"cd", Some(9), 2);
-            patterns.add(b"cd", None, 3);
-            let filter = patterns.build(&mut budget).unwrap().unwrap();
-            for step in [1, 2, 3, 10] {
-                let (mut state, mut found) = (filter.start(), Vec::new());
-                for part in b"xABcdx".chunks(step) {
-                    state = filter.scan(state, part, |rule, _| found.push(rule));
-                }
-                found.sort_unstable();
-                assert_eq!(found, [1, 2, 3]);
+    fn filter(patterns: &[Vec<u8>]) -> Prefilter {
+        let mut all = Patterns::default();
+        (0u32..).zip(patterns).for_each(|(rule, pattern)| all.add(&pattern.to_ascii_lowercase(), None, rule));
+        all.build().unwrap()
+    }
+
+    fn naive(patterns: &[Vec<u8>], data: &[u8]) -> BTreeSet<u32> {
+        let is_in = |pattern: &&Vec<u8>| data.windows(pattern.len()).any(|part| part.eq_ignore_ascii_case(pattern));
+        (0u32..).zip(patterns).filter(|(_, pattern)| is_in(pattern)).map(|(rule, _)| rule).collect()
+    }
+
+    /// Few different bytes, so that patterns are found, and grams without their patterns too.
+    fn bytes(length: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop::sample::select(b"aAbB \0\x80@".to_vec()), length)
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_a_naive_search_finds(
+            mut patterns in prop::collection::vec(bytes(1..=LONGEST), 1..12),
+            mut data in bytes(0..200),
+            places in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..4),
+            cuts in prop::collection::vec(0usize..250, 0..8),
+        ) {
+            patterns.push(b"longest-of-them-".to_vec());
+            for (pattern, place) in places {
+                let at = place.index(data.len() + 1);
+                data.splice(at..at, pattern.get(&patterns).iter().copied());
             }
+            let (filter, expected) = (filter(&patterns), naive(&patterns, &data));
+            let mut found = BTreeSet::new();
+            filter.scan(&data, |rule| { found.insert(rule); });
+            prop_assert_eq!(&found, &expected);
+
+            let (mut pieces, mut from) = (BTreeSet::new(), 0);
+            for cut in cuts.into_iter().map(|cut| cut.min(data.len())).collect::<BTreeSet<_>>().into_iter().chain([data.len()]) {
+                filter.scan_on(&data[..from], &data[from..cut], |rule| { pieces.insert(rule); });
+                from = cut;
+            }
+            prop_assert_eq!(&pieces, &expected);
         }
-        assert!(Patterns::default().build(&mut 0).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_seam_tells_only_what_ends_after_it() {
+        let filter = filter(&[b"abcd".to_vec(), b"x".to_vec()]);
+        let on = |before: &[u8], data: &[u8]| {
+            let mut found = Vec::new();
+            filter.scan_on(before, data, |rule| found.push(rule));
+            found
+        };
+        assert_eq!(on(b"..abcdx", b"..."), [0u32; 0]);
+        assert_eq!(on(b"..abc", b"Dx"), [0, 1]);
+        assert_eq!(on(b"..abc", b""), [0u32; 0]);
+        assert!(Patterns::default().build().is_none());
+    }
+
+    #[test]
+    fn patterns_that_begin_alike_have_different_keys() {
+        let patterns: Vec<Vec<u8>> = (0..100).map(|n| alloc::format!("http://{n:02}.exe").into_bytes()).collect();
+        let most = filter(&patterns).long.unwrap().places.values().map(Vec::len).max();
+        assert!(most.unwrap() <= 10, "{most:?} patterns have one key");
     }
 }

@@ -165,7 +165,8 @@ impl super::Scene<'_> {
                 flow.app = Some(app);
                 flow.parser = match app {
                     AppProto::Http => {
-                        Parser::Http(Box::new(Http::new(if self.plan.bodies { self.keep_body } else { 0 })))
+                        let keep = if self.plan.bodies { self.keep_body } else { 0 };
+                        Parser::Http(Box::new(Http::new(keep, self.plan.headers)))
                     }
                     AppProto::Tls => Parser::Tls(Box::default()),
                     AppProto::Dns => Parser::Dns(Box::default()),

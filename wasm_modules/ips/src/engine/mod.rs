@@ -18,7 +18,7 @@ use plan::{Plan, header_matches};
 
 use crate::{
     config::Config,
-    detect::bytes::Vars,
+    detect::{bytes::Vars, prefilter::Prefilter},
     load::load,
     packet::{PacketView, StreamChunk},
     report::Report,
@@ -71,8 +71,8 @@ pub struct Engine {
 struct Work {
     matches: Vec<Match>,
     candidates: Vec<u32>,
-    /// For each rule: the last packet for which it became a candidate.
-    seen: Vec<u32>,
+    /// For each rule: the last round in which it became a candidate, and in which its pattern was in the stream's new data.
+    rounds: Vec<[u32; 2]>,
     round: u32,
 }
 
@@ -80,27 +80,42 @@ impl Work {
     /// A new set of candidates.
     fn begin(&mut self, rules: usize) {
         self.candidates.clear();
-        self.seen.resize(rules, 0);
+        self.rounds.resize(rules, [0; 2]);
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
-            self.seen.fill(0);
+            self.rounds.fill([0; 2]);
             self.round = 1;
         }
     }
 
     fn add(&mut self, rule: u32) {
-        let seen = &mut self.seen[rule as usize];
+        let [seen, _] = &mut self.rounds[rule as usize];
         if *seen != self.round {
             *seen = self.round;
             self.candidates.push(rule);
         }
     }
 
-    /// The candidates, in the order of rules.
+    /// A candidate whose pattern was in the stream's new data.
+    fn add_hit(&mut self, rule: u32) {
+        self.add(rule);
+        self.rounds[rule as usize][1] = self.round;
+    }
+
+    fn is_hit(&self, rule: u32) -> bool {
+        self.rounds[rule as usize][1] == self.round
+    }
+
+    /// The candidates, in the order of rules; their memory comes back by [`Self::give_back`].
     fn take(&mut self) -> Vec<u32> {
         let mut candidates = core::mem::take(&mut self.candidates);
         candidates.sort_unstable();
         candidates
+    }
+
+    fn give_back(&mut self, mut candidates: Vec<u32>) {
+        candidates.clear();
+        self.candidates = candidates;
     }
 }
 
@@ -136,7 +151,7 @@ impl Engine {
         {
             return Err(alloc::format!("rules: {}:{}: {}", first.line, first.column, first.message));
         }
-        let plan = Plan::new(rules, &config.order()?, config.automata_mib << 20)?;
+        let plan = Plan::new(rules, &config.order()?);
         Ok(Self {
             plan,
             flows: Lru::new(config.flows),
@@ -158,17 +173,10 @@ impl Engine {
         &self.report
     }
 
-    /// What takes memory, for people.
+    /// Bytes that prefilters take, about.
     #[must_use]
-    pub fn automata(&self) -> String {
-        let all = self.plan.streams.iter().chain(self.plan.payloads.iter().flatten());
-        let all = all.chain(self.plan.keys.iter().flat_map(|key| &key.filters)).flatten();
-        let (mut bytes, mut fast, mut slow) = (0, 0, 0);
-        for filter in all {
-            bytes += filter.memory();
-            if filter.is_dfa() { fast += 1 } else { slow += 1 }
-        }
-        alloc::format!("{} KiB of automata: {fast} DFA, {slow} NFA", bytes >> 10)
+    pub fn prefilter_memory(&self) -> usize {
+        self.plan.prefilters().map(Prefilter::memory).sum()
     }
 
     /// Inspect a packet. Of TCP data that comes as stream too ([`PacketView::in_stream`]), [`Engine::stream`] inspects the

@@ -1,6 +1,9 @@
 //! Rules on single packets.
 
-use super::{Phase, Scene, apps, no_vars, plan::header_matches};
+use super::{
+    Phase, Scene, apps, no_vars,
+    plan::{PacketRules, header_matches},
+};
 use crate::{
     buffers::{
         dns,
@@ -10,7 +13,6 @@ use crate::{
     detect::{
         bytes::Vars,
         inspect::{Data, inspect},
-        prefilter::Prefilter,
     },
     packet::{PacketView, TCP, UDP},
     rule::model::{Absent, Section},
@@ -29,12 +31,22 @@ impl Scene<'_> {
             self.addresses(packet, flow);
         }
         self.work.begin(self.plan.rules.len());
-        self.packet_candidates(packet, flow);
-        for number in self.work.take() {
-            if phase == Phase::All || !self.plan.late[number as usize] {
-                self.packet_rule(number, packet, flow);
+        self.packet_candidates(&self.plan.early, packet, flow, true);
+        if phase == Phase::All {
+            let (tcp, work) = (packet.protocol == TCP, &mut *self.work);
+            // What is looked for in streams has the patterns of late rules, too.
+            let scanned = tcp && !packet.in_stream && !packet.payload.is_empty();
+            if scanned {
+                if let Some(filter) = &self.plan.streams[side] {
+                    filter.scan(packet.payload, |rule| work.add(rule));
+                }
+                self.plan.stream[side].iter().for_each(|rule| work.add(*rule));
             }
+            self.packet_candidates(&self.plan.late, packet, flow, !scanned);
         }
+        let candidates = self.work.take();
+        candidates.iter().for_each(|number| self.packet_rule(*number, packet, flow));
+        self.work.give_back(candidates);
         if phase == Phase::All {
             self.protocol_rules(packet, flow);
         }
@@ -46,27 +58,19 @@ impl Scene<'_> {
         }
     }
 
-    /// Rules that a packet may match.
-    pub(super) fn packet_candidates(&mut self, packet: &PacketView<'_>, flow: &Flow) {
-        let (side, work) = (packet.side(), &mut *self.work);
-        self.plan.packet.each(packet.src_port, packet.dst_port, |rule| work.add(rule));
+    /// Those of `rules` that a packet may match; `scan`: their patterns were not yet looked for.
+    pub(super) fn packet_candidates(&mut self, rules: &PacketRules, packet: &PacketView<'_>, flow: &Flow, scan: bool) {
+        let work = &mut *self.work;
+        rules.plain.each(packet.src_port, packet.dst_port, |rule| work.add(rule));
         if flow.app.is_some() {
-            self.plan.app_packet.iter().for_each(|rule| work.add(*rule));
+            rules.app.iter().for_each(|rule| work.add(*rule));
         }
-        if packet.payload.is_empty() {
-            return;
-        }
-        let tcp = packet.protocol == TCP;
-        let mut scan = |filter: &Option<Prefilter>| {
-            if let Some(filter) = filter {
-                let reach = packet.payload.len().min(filter.reach);
-                filter.scan(filter.start(), &packet.payload[..reach], |rule, _| work.add(rule));
-            }
-        };
-        scan(&self.plan.payloads[usize::from(!tcp)][side]);
-        if tcp && !packet.in_stream {
-            scan(&self.plan.streams[side]);
-            self.plan.stream[side].iter().for_each(|rule| work.add(*rule));
+        let filter = &rules.payloads[usize::from(packet.protocol != TCP)][packet.side()];
+        if let Some(filter) = filter
+            && scan
+        {
+            let reach = packet.payload.len().min(filter.reach);
+            filter.scan(&packet.payload[..reach], |rule| work.add(rule));
         }
     }
 

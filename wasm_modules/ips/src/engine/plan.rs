@@ -1,12 +1,15 @@
 //! Rules in their order, and which of them are looked at when.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
 use crate::{
     app::AppProto,
-    buffers::names::{Buffer, Scope, side},
+    buffers::{
+        http::Shown,
+        names::{Buffer, Scope, side},
+    },
     detect::{
         inspect::needs_end,
         prefilter::{Patterns, Prefilter},
@@ -51,6 +54,17 @@ impl ByPort {
     }
 }
 
+/// Rules on packets.
+#[derive(Debug, Default)]
+pub struct PacketRules {
+    /// Those without a pattern that need no application protocol.
+    pub plain: ByPort,
+    /// The same, that need one.
+    pub app: Vec<u32>,
+    /// Patterns in payloads of TCP and of others, by direction.
+    pub payloads: [[Option<Prefilter>; 2]; 2],
+}
+
 /// A buffer with its transformations, and the patterns of rules that begin with it.
 #[derive(Debug)]
 pub struct TxKey {
@@ -75,13 +89,11 @@ pub struct Plan {
     pub ip_only: Vec<u32>,
     /// Rules on the protocol only.
     pub protocol_only: Vec<u32>,
-    /// Rules looked at with each packet, that need no application protocol.
-    pub packet: ByPort,
-    /// The same, that need one.
-    pub app_packet: Vec<u32>,
-    /// Patterns in payloads of TCP packets and of others, by direction.
-    pub payloads: [[Option<Prefilter>; 2]; 2],
-    /// Patterns in streams, by direction.
+    /// Rules looked at with each packet.
+    pub early: PacketRules,
+    /// The same; on packets with data they wait for what the stream's rules come to.
+    pub late: PacketRules,
+    /// Patterns in streams, and those of late rules in payloads of TCP, by direction.
     pub streams: [Option<Prefilter>; 2],
     /// Rules of streams without a pattern, by direction.
     pub stream: [Vec<u32>; 2],
@@ -93,14 +105,12 @@ pub struct Plan {
     pub window: [bool; 2],
     /// Rules look into bodies.
     pub bodies: bool,
+    /// What rules look into of all headers of HTTP together.
+    pub headers: Shown,
     /// Rules need application protocols.
     pub apps: bool,
     /// Pass rules that may match only when the stream was looked at.
     pub late_pass: bool,
-    /// For each rule: on packets with data it waits for what the stream's rules come to.
-    pub late: Vec<bool>,
-    /// Any of them does.
-    pub any_late: bool,
 }
 
 /// Sides as array indices.
@@ -111,44 +121,51 @@ fn each_side(sides: u8) -> impl Iterator<Item = usize> {
 /// Patterns in the making.
 #[derive(Default)]
 struct Making {
-    payloads: [[Patterns; 2]; 2],
+    /// Of early rules and of late ones.
+    payloads: [[[Patterns; 2]; 2]; 2],
     streams: [Patterns; 2],
     keys: Vec<[Patterns; 2]>,
 }
 
 impl Plan {
-    /// Order `rules`, actions as `order` says, and plan. `budget` bytes go to fast automata, the rest is slower.
-    ///
-    /// # Errors
-    /// Too many patterns.
-    pub fn new(mut rules: Vec<Rule>, order: &[Action; 4], mut budget: usize) -> Result<Self, String> {
+    /// Order `rules`, actions as `order` says, and plan.
+    #[must_use]
+    pub fn new(mut rules: Vec<Rule>, order: &[Action; 4]) -> Self {
         let rank = |action: Action| order.iter().position(|other| *other == action);
         rules.sort_by_key(|rule| (rank(rule.header.action), state_rank(rule), rule.meta.priority));
         let mut plan = Self { ends: rules.iter().map(section_ends).collect(), ..Self::default() };
         let mut making = Making::default();
-        for (number, rule) in (0u32..).zip(&rules) {
-            plan.place(rule, number, &mut making);
+        plan.late_pass = rules.iter().any(|rule| {
+            rule.header.action == Action::Pass
+                && (rule.app.is_some() || !matches!(rule.kind, Kind::Packet | Kind::IpOnly | Kind::LikeIpOnly))
+        });
+        let late = late_rules(&rules, plan.late_pass);
+        for ((number, rule), late) in (0u32..).zip(&rules).zip(late) {
+            plan.place(rule, number, late, &mut making);
         }
-        plan.late = late_rules(&rules, plan.late_pass);
-        plan.any_late = plan.late.contains(&true);
         plan.rules = rules;
-        let mut build = |patterns: Patterns| patterns.build(&mut budget).map_err(|error| format!("rules: {error}"));
-        let mut both = |[a, b]: [Patterns; 2]| Ok::<_, String>([build(a)?, build(b)?]);
-        // What sees most bytes gets its fast automaton first.
-        plan.streams = both(making.streams)?;
+        let both = |patterns: [Patterns; 2]| patterns.map(Patterns::build);
+        plan.streams = both(making.streams);
         for (key, patterns) in plan.keys.iter_mut().zip(making.keys) {
-            key.filters = both(patterns)?;
+            key.filters = both(patterns);
         }
-        let [tcp, others] = making.payloads;
-        plan.payloads = [both(tcp)?, both(others)?];
-        Ok(plan)
+        [plan.early.payloads, plan.late.payloads] = making.payloads.map(|payloads| payloads.map(both));
+        plan
     }
 
-    fn place(&mut self, rule: &Rule, number: u32, making: &mut Making) {
+    /// All prefilters.
+    pub fn prefilters(&self) -> impl Iterator<Item = &Prefilter> {
+        let payloads = [&self.early, &self.late].into_iter().flat_map(|rules| rules.payloads.iter().flatten());
+        self.streams.iter().chain(payloads).chain(self.keys.iter().flat_map(|key| &key.filters)).flatten()
+    }
+
+    fn place(&mut self, rule: &Rule, number: u32, late: bool, making: &mut Making) {
         self.apps |= rule.app.is_some() || !rule.protocols.is_empty();
-        self.bodies |= rule.sections.iter().any(|section| section.buffer.is_body());
-        self.late_pass |= rule.header.action == Action::Pass
-            && (rule.app.is_some() || !matches!(rule.kind, Kind::Packet | Kind::IpOnly | Kind::LikeIpOnly));
+        for section in &rule.sections {
+            self.bodies |= section.buffer.is_body();
+            self.headers.add(section.buffer);
+        }
+        let packets = if late { &mut self.late } else { &mut self.early };
         let fast = rule.fast.as_ref();
         let in_payload = fast.filter(|fast| rule.sections[fast.section].buffer == Buffer::Payload);
         let tcp = matches!(rule.header.ip_proto, IpProto::Any | IpProto::One(TCP));
@@ -156,28 +173,29 @@ impl Plan {
         match rule.kind {
             Kind::IpOnly => self.ip_only.push(number),
             Kind::ProtocolOnly => self.protocol_only.push(number),
-            Kind::AppLayer => self.app_packet.push(number),
+            Kind::AppLayer => packets.app.push(number),
             Kind::Tx => self.place_tx(rule, number, making),
-            Kind::LikeIpOnly => self.packet.add(rule, number),
+            Kind::LikeIpOnly => packets.plain.add(rule, number),
             Kind::Packet | Kind::PacketStream | Kind::Stream => match in_payload {
                 Some(fast) => {
+                    let payloads = &mut making.payloads[usize::from(late)];
                     for at in each_side(rule.sides) {
                         if tcp && rule.on_packets {
-                            making.payloads[0][at].add(&fast.bytes, fast.end, number);
+                            payloads[0][at].add(&fast.bytes, fast.end, number);
                         }
                         if others {
-                            making.payloads[1][at].add(&fast.bytes, fast.end, number);
+                            payloads[1][at].add(&fast.bytes, fast.end, number);
                         }
-                        if tcp && rule.on_stream {
+                        if tcp && (rule.on_stream || late) {
                             making.streams[at].add(&fast.bytes, None, number);
                         }
                     }
                 }
                 None => {
                     if rule.app.is_some() && rule.kind == Kind::Packet && rule.payload().is_none() {
-                        self.app_packet.push(number);
+                        packets.app.push(number);
                     } else if rule.kind == Kind::Packet || others || rule.on_packets {
-                        self.packet.add(rule, number);
+                        packets.plain.add(rule, number);
                     }
                     if tcp && rule.on_stream {
                         each_side(rule.sides).for_each(|at| self.stream[at].push(number));

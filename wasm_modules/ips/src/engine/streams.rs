@@ -1,13 +1,14 @@
 //! Rules on streams.
 
-use alloc::vec::Vec;
-
 use super::{Scene, apps::MOST_HEAD, no_vars, packets::packet_section};
 use crate::{
     detect::inspect::{Data, inspect},
     packet::{PacketView, StreamChunk},
     rule::model::{Kind, Rule},
-    state::flow::{Flow, Parser, Stream},
+    state::{
+        flow::{Flow, Parser, Stream},
+        window::Window,
+    },
 };
 
 /// Most rules of a direction that wait for more data, and that are remembered to have matched.
@@ -26,10 +27,9 @@ impl Scene<'_> {
     pub(super) fn stream(&mut self, packet: &PacketView<'_>, flow: &mut Flow, chunks: &[StreamChunk<'_>]) {
         let side = packet.side();
         self.work.begin(self.plan.rules.len());
-        let mut hits: Vec<u32> = Vec::new();
         let mut changed = [false; 2];
         for chunk in chunks {
-            self.chunk(packet, flow, chunk, &mut hits, &mut changed);
+            self.chunk(packet, flow, chunk, &mut changed);
         }
         if packet.in_stream
             && self.plan.late_pass
@@ -38,21 +38,16 @@ impl Scene<'_> {
         {
             self.addresses(packet, flow);
         }
-        self.ordered_rules(packet, flow, &hits);
+        // The payload is what came in order: its patterns were looked for.
+        let scanned = matches!(chunks, [chunk] if core::ptr::eq(chunk.data, packet.payload));
+        self.ordered_rules(packet, flow, scanned);
         trim(&mut flow.streams[side], self.window);
         self.protocol_rules(packet, flow);
         self.transactions(packet, flow, changed);
     }
 
     /// Take a chunk in: prefilter, window, parser.
-    fn chunk(
-        &mut self,
-        packet: &PacketView<'_>,
-        flow: &mut Flow,
-        chunk: &StreamChunk<'_>,
-        hits: &mut Vec<u32>,
-        changed: &mut [bool; 2],
-    ) {
+    fn chunk(&mut self, packet: &PacketView<'_>, flow: &mut Flow, chunk: &StreamChunk<'_>, changed: &mut [bool; 2]) {
         let side = usize::from(chunk.to_client);
         if chunk.start && flow.streams[side].next > 0 {
             // The same addresses and ports, a new connection.
@@ -61,9 +56,7 @@ impl Scene<'_> {
         let stream = &mut flow.streams[side];
         if chunk.offset != stream.next {
             let missing = chunk.offset.checked_sub(stream.next).filter(|_| stream.next > 0 || chunk.gap);
-            *stream = Stream { base: chunk.offset, next: chunk.offset, ..core::mem::take(stream) };
-            stream.window.clear();
-            stream.state = None;
+            (stream.window, stream.next) = (Window::at(chunk.offset), chunk.offset);
             stream.waiting.clear();
             match &mut flow.parser {
                 Parser::None => flow.streams[side].probed |= chunk.gap,
@@ -75,13 +68,13 @@ impl Scene<'_> {
         }
         let stream = &mut flow.streams[side];
         if let Some(filter) = &self.plan.streams[side] {
-            let state = stream.state.unwrap_or_else(|| filter.start());
-            stream.state = Some(filter.scan(state, chunk.data, |rule, _| hits.push(rule)));
+            let work = &mut *self.work;
+            filter.scan_on(stream.window.bytes(), chunk.data, |rule| work.add_hit(rule));
         }
         if self.plan.window[side] {
-            stream.window.extend_from_slice(chunk.data);
+            stream.window.append(chunk.data);
         } else {
-            stream.base = stream.next + chunk.data.len() as u64;
+            stream.window.pass_over(chunk.data.len());
         }
         stream.next += chunk.data.len() as u64;
         stream.ended |= chunk.end;
@@ -128,20 +121,21 @@ impl Scene<'_> {
     }
 
     /// Rules of the stream, and those on packets that waited for them, in one order.
-    fn ordered_rules(&mut self, packet: &PacketView<'_>, flow: &mut Flow, hits: &[u32]) {
+    /// `scanned`: the packet's payload was.
+    fn ordered_rules(&mut self, packet: &PacketView<'_>, flow: &mut Flow, scanned: bool) {
         let (plan, side) = (self.plan, packet.side());
         let with_data = packet.in_stream && !packet.payload.is_empty();
-        if with_data && (plan.any_late || plan.payloads[0][side].is_some()) {
-            self.packet_candidates(packet, flow);
+        if with_data {
+            self.packet_candidates(&plan.late, packet, flow, !scanned);
         }
         let work = &mut *self.work;
-        hits.iter().for_each(|rule| work.add(*rule));
         flow.streams[side].waiting.iter().for_each(|(rule, _)| work.add(*rule));
         plan.stream[side].iter().for_each(|rule| work.add(*rule));
-        for number in self.work.take() {
+        let candidates = self.work.take();
+        for &number in &candidates {
             let rule = plan.rule(number);
             if !matches!(rule.kind, Kind::Stream | Kind::PacketStream) {
-                if with_data && plan.late[number as usize] {
+                if with_data {
                     self.packet_rule(number, packet, flow);
                 }
                 continue;
@@ -158,7 +152,7 @@ impl Scene<'_> {
                     stream.matched.push((number, stream.next));
                     self.matched(number, packet, flow, None, on_stream);
                 }
-                Tried::Wait if hits.contains(&number) => {
+                Tried::Wait if self.work.is_hit(number) => {
                     stream.waiting.retain(|(other, _)| *other != number);
                     if stream.waiting.len() == MOST_WAITING {
                         stream.waiting.remove(0);
@@ -169,6 +163,7 @@ impl Scene<'_> {
                 Tried::Never => stream.waiting.retain(|(other, _)| *other != number),
             }
         }
+        self.work.give_back(candidates);
     }
 
     fn stream_rule(&mut self, rule: &Rule, number: u32, packet: &PacketView<'_>, flow: &Flow) -> Tried {
@@ -196,18 +191,14 @@ impl Scene<'_> {
 /// What of the stream is there, without what rule number `number` has matched on already.
 pub(super) fn window_after(stream: &Stream, number: u32) -> Data<'_> {
     let from = stream.matched.iter().find(|(other, _)| *other == number).map_or(0, |(_, until)| *until);
-    let skip = usize::try_from(from.saturating_sub(stream.base)).unwrap_or(usize::MAX).min(stream.window.len());
-    Data { bytes: &stream.window[skip..], before: stream.base + skip as u64, ended: stream.ended }
+    let (window, base) = (stream.window.bytes(), stream.window.base());
+    let skip = usize::try_from(from.saturating_sub(base)).unwrap_or(usize::MAX).min(window.len());
+    Data { bytes: &window[skip..], before: base + skip as u64, ended: stream.ended }
 }
 
 fn trim(stream: &mut Stream, keep: usize) {
-    if stream.window.len() > 2 * keep {
-        let cut = stream.window.len() - keep;
-        stream.window.drain(..cut);
-        stream.window.shrink_to(4 * keep);
-        stream.base += cut as u64;
-    }
-    let base = stream.base;
+    stream.window.trim(keep);
+    let base = stream.window.base();
     stream.waiting.retain(|(_, at)| *at > base);
 }
 

@@ -245,14 +245,14 @@ fn scan(key: &TxKey, number: u16, view: View<'_>, side: usize, state: &mut TxSid
     let Some(filter) = &key.filters[side] else { return };
     if key.buffer.is_body() && key.transforms.is_empty() {
         let Slot::Data { bytes, .. } = view.slot(key.buffer, side, 0) else { return };
-        let at = state.bodies.iter().position(|(other, _, _)| *other == number);
+        let at = state.bodies.iter().position(|(other, _)| *other == number);
         let at = at.unwrap_or_else(|| {
-            state.bodies.push((number, filter.start(), 0));
+            state.bodies.push((number, 0));
             state.bodies.len() - 1
         });
-        let (_, from, seen) = state.bodies[at];
-        let after = filter.scan(from, bytes.get(seen..).unwrap_or(&[]), |rule, _| found.push(rule));
-        state.bodies[at] = (number, after, bytes.len());
+        let (before, new) = bytes.split_at(state.bodies[at].1.min(bytes.len()));
+        filter.scan_on(before, new, |rule| found.push(rule));
+        state.bodies[at].1 = bytes.len();
         return;
     }
     let mut done = true;
@@ -262,7 +262,7 @@ fn scan(key: &TxKey, number: u16, view: View<'_>, side: usize, state: &mut TxSid
             Slot::Absent => break,
             Slot::Data { bytes, ended } => {
                 done &= ended;
-                filter.scan(filter.start(), &apply(&key.transforms, bytes), |rule, _| found.push(rule));
+                filter.scan(&apply(&key.transforms, bytes), |rule| found.push(rule));
             }
         }
     }

@@ -11,10 +11,11 @@ use super::{
         content::Content,
     },
 };
-use crate::buffers::names::{Buffer, Scope, side};
-
-/// Longest pattern that the prefilter keeps; longer ones are cut, what they let through is looked at whole anyway.
-const LONGEST_FAST: usize = 16;
+use crate::{
+    buffers::names::{Buffer, Scope, side},
+    // Longer ones are cut, what they let through is looked at whole anyway.
+    detect::prefilter::LONGEST as LONGEST_FAST,
+};
 
 /// Complete `rule`.
 pub fn classify(rule: &mut Rule) -> OptionResult<()> {

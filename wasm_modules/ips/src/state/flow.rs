@@ -2,12 +2,11 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use aho_corasick::automaton::StateID;
-
 use crate::{
     app::AppProto,
     buffers::{dns, http::Http, ssh::Ssh, tls::Tls},
     rule::options::bits::{BitOp, FlowBit, FlowInt, IntOp, Operand},
+    state::window::Window,
 };
 
 /// Most bits, integers, and rules that wait, of a flow.
@@ -45,13 +44,9 @@ pub enum Parser {
 #[derive(Debug, Default)]
 pub struct Stream {
     /// The last bytes.
-    pub window: Vec<u8>,
-    /// Offset of the window's first byte.
-    pub base: u64,
+    pub window: Window,
     /// Offset of the byte that comes next.
     pub next: u64,
-    /// Of the prefilter.
-    pub state: Option<StateID>,
     /// Rules whose pattern was found, at that offset, but not yet the rest.
     pub waiting: Vec<(u32, u64)>,
     /// Rules that matched, and up to where.
@@ -71,8 +66,8 @@ pub struct TxSide {
     pub candidates: Vec<u32>,
     /// Prefilter keys that are done with.
     pub scanned: Vec<u16>,
-    /// Prefilter keys of bodies: the state, and how many bytes it has seen.
-    pub bodies: Vec<(u16, StateID, usize)>,
+    /// Prefilter keys of bodies, and how many bytes of them were scanned.
+    pub bodies: Vec<(u16, usize)>,
     /// The rules without patterns are among the candidates.
     pub begun: bool,
     /// Rules that have matched.
@@ -201,7 +196,7 @@ impl Flow {
             Parser::Dns(streams) => streams.iter().map(dns::Stream::memory).sum(),
             Parser::Ssh(_) => 512,
         };
-        let streams: usize = self.streams.iter().map(|stream| stream.window.capacity() + stream.head.capacity()).sum();
+        let streams: usize = self.streams.iter().map(|stream| stream.window.memory() + stream.head.capacity()).sum();
         let txs: usize = self.txs.iter().flat_map(|tx| &tx.sides).map(|side| 64 + 4 * side.candidates.capacity()).sum();
         parser + streams + txs + core::mem::size_of::<Self>() + 64
     }

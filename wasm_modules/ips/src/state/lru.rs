@@ -55,16 +55,14 @@ impl<K: Hash + Eq + Copy, V> Lru<K, V> {
     /// The value of `key`, which is the newest then.
     pub fn get(&mut self, key: &K) -> Option<&mut V> {
         let at = *self.index.get(key)?;
-        self.unlink(at);
-        self.link(at);
+        self.renew(at);
         Some(&mut self.entries[at as usize].value)
     }
 
     /// The value of `key`, made by `make` when there is none; then the oldest entry may go, which comes out too.
     pub fn get_or(&mut self, key: K, make: impl FnOnce() -> V) -> (&mut V, Option<V>) {
         if let Some(&at) = self.index.get(&key) {
-            self.unlink(at);
-            self.link(at);
+            self.renew(at);
             return (&mut self.entries[at as usize].value, None);
         }
         let gone = if self.entries.len() >= self.most { self.pop_oldest() } else { None };
@@ -103,6 +101,14 @@ impl<K: Hash + Eq + Copy, V> Lru<K, V> {
             }
         }
         Some(entry.value)
+    }
+
+    /// The entry is the newest from now on.
+    fn renew(&mut self, at: u32) {
+        if self.newest != at {
+            self.unlink(at);
+            self.link(at);
+        }
     }
 
     fn unlink(&mut self, at: u32) {

@@ -4,3 +4,4 @@ pub mod flow;
 pub mod hosts;
 pub mod lru;
 pub mod threshold;
+pub mod window;

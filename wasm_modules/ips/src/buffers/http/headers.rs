@@ -2,6 +2,30 @@
 
 use alloc::vec::Vec;
 
+use crate::buffers::names::Buffer;
+
+/// Which buffers of all fields together are made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown {
+    normalised: bool,
+    raw: bool,
+    names: bool,
+    start: bool,
+}
+
+impl Shown {
+    /// `buffer` is looked into, if it is one of these.
+    pub fn add(&mut self, buffer: Buffer) {
+        match buffer {
+            Buffer::HttpHeader => self.normalised = true,
+            Buffer::HttpHeaderRaw => self.raw = true,
+            Buffer::HttpHeaderNames => self.names = true,
+            Buffer::HttpStart => self.start = true,
+            _ => {}
+        }
+    }
+}
+
 /// A field.
 #[derive(Debug, Default)]
 pub struct Header {
@@ -47,6 +71,16 @@ pub struct Headers {
     names: Vec<u8>,
     start: Vec<u8>,
     complete: bool,
+    /// Bytes that the fields take, about.
+    size: usize,
+}
+
+fn is_cookie(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"cookie") || name.eq_ignore_ascii_case(b"set-cookie")
+}
+
+fn without_nul(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    text.iter().copied().filter(|byte| *byte != 0)
 }
 
 /// Most fields of a message; further ones are left out.
@@ -55,6 +89,7 @@ const MOST: usize = 256;
 impl Headers {
     /// Add a field as sent. One of a known name is joined to the first.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.size += name.len() + value.len() + size_of::<Header>();
         match self.fields.iter().position(|field| field.name().eq_ignore_ascii_case(name)) {
             Some(at) => {
                 let line = &mut self.fields[at].line;
@@ -67,28 +102,30 @@ impl Headers {
     }
 
     /// Add bytes as sent.
-    pub fn add_raw(&mut self, raw: &[u8]) {
-        self.raw.extend_from_slice(raw);
+    pub fn add_raw(&mut self, raw: &[u8], shown: Shown) {
+        if shown.raw {
+            self.raw.extend_from_slice(raw);
+        }
     }
 
     /// The headers have ended after `line`: make what is shown of them as a whole.
-    pub fn finish(&mut self, line: &[u8]) {
+    pub fn finish(&mut self, line: &[u8], shown: Shown) {
         self.complete = true;
-        self.names.extend_from_slice(b"\r\n");
-        self.start.extend_from_slice(line);
-        self.start.extend_from_slice(b"\r\n");
-        for field in &self.fields {
-            self.names.extend_from_slice(field.name());
-            self.names.extend_from_slice(b"\r\n");
-            self.start.extend_from_slice(field.line());
-            self.start.extend_from_slice(b"\r\n");
-            if !field.name().eq_ignore_ascii_case(b"cookie") && !field.name().eq_ignore_ascii_case(b"set-cookie") {
+        if shown.names {
+            let names = self.fields.iter().flat_map(|field| [field.name(), b"\r\n"]);
+            self.names = [&b"\r\n"[..]].into_iter().chain(names).chain([&b"\r\n"[..]]).flatten().copied().collect();
+        }
+        if shown.start {
+            let lines = self.fields.iter().flat_map(|field| [field.line(), b"\r\n"]);
+            self.start = [line, b"\r\n"].into_iter().chain(lines).chain([&b"\r\n"[..]]).flatten().copied().collect();
+        }
+        if shown.normalised {
+            self.normalised.reserve(self.size);
+            for field in self.fields.iter().filter(|field| !is_cookie(field.name())) {
                 self.normalised.extend_from_slice(field.line());
                 self.normalised.extend_from_slice(b"\r\n");
             }
         }
-        self.names.extend_from_slice(b"\r\n");
-        self.start.extend_from_slice(b"\r\n");
     }
 
     fn some(&self, bytes: &[u8]) -> bool {
@@ -123,11 +160,9 @@ impl Headers {
     /// The value of the field `name` as a decision about the body needs it: NUL bytes, which some clients overlook, are left
     /// out of names and values.
     pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let plain = |text: &[u8]| text.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>();
-        self.fields
-            .iter()
-            .find(|field| plain(field.name()).eq_ignore_ascii_case(name))
-            .map(|field| plain(field.value()))
+        let is_named =
+            |field: &&Header| without_nul(field.name()).map(|byte| byte.to_ascii_lowercase()).eq(name.iter().copied());
+        self.fields.iter().find(is_named).map(|field| without_nul(field.value()).collect())
     }
 
     /// Field number `nth`.
@@ -137,6 +172,7 @@ impl Headers {
 
     /// Bytes that they take.
     pub fn memory(&self) -> usize {
-        4 * self.raw.capacity()
+        let shown = [&self.raw, &self.normalised, &self.names, &self.start];
+        self.size + shown.into_iter().map(Vec::capacity).sum::<usize>()
     }
 }

@@ -8,5 +8,6 @@ mod parser;
 mod tx;
 mod uri;
 
+pub use headers::Shown;
 pub use parser::Http;
 pub use tx::{Message, Progress, Tx};
