@@ -17,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use secuxflow::{
     alert::AlertQueue,
-    plane::{ChainConfig, Count, FailPolicy, ModuleConfig, ProbeReport, RuleCount},
+    plane::{ChainConfig, Count, FailPolicy, ModuleConfig, PreparedInspection, ProbeReport, RuleCount},
     rules::{Action, Known, MAX_RULES, RuleError, RuleId, RuleRecord, Ruleset},
     service::{Service, ServiceSpec},
 };
@@ -64,6 +64,8 @@ pub(crate) struct Admin {
     fixed: Fixed,
     // Held across a whole change, so that dataplane, file and memory change together and in one order.
     state: Mutex<State>,
+    // Taken before `state`, and held while modules and chains are made ready and changed: one such change after the other.
+    inspection: Mutex<()>,
     // No entry of a set is taken out before this moment.
     entry_expiry: Mutex<Option<Instant>>,
     // When rules whose time was over could last not be taken out.
@@ -109,6 +111,7 @@ impl Admin {
             queue,
             fixed,
             state: Mutex::new(state),
+            inspection: Mutex::default(),
             entry_expiry: Mutex::default(),
             expiry_failed: Mutex::default(),
             alerts,
@@ -371,8 +374,37 @@ impl Admin {
         Alerts { alerts: self.alerts.latest(limit), raised: self.queue.raised(), dropped: self.queue.dropped() }
     }
 
-    /// Make one change: compute it on a copy, apply it, store it, and only then believe it.
+    /// Make one change: compute it on a copy, apply it, store it, and only then believe it. Modules and chains are changed by
+    /// [`change_inspection`](Self::change_inspection).
     fn change<T>(&self, edit: impl FnOnce(&mut State) -> Answer<T>) -> Answer<T> {
+        self.change_to(None, edit)
+    }
+
+    /// As [`change`](Self::change) for modules and chains, and nothing else of the state. Modules may take seconds until they
+    /// are ready; rules, services and sets are read and changed meanwhile.
+    fn change_inspection<T>(&self, edit: impl FnOnce(&mut State) -> Answer<T>) -> Answer<T> {
+        let _changing = self.inspection.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.state();
+        let mut next = current.clone();
+        let answer = edit(&mut next)?;
+        let prepared = if current.inspection.differs(&next.inspection) {
+            let (modules, chains) = next.inspection.configs();
+            self.with(|backend| backend.prepare_inspection(&modules, &chains))??
+        } else {
+            None
+        };
+        self.change_to(prepared, |state| {
+            state.inspection = next.inspection;
+            Ok(answer)
+        })
+    }
+
+    /// As [`change`](Self::change), where modules and chains may be prepared.
+    fn change_to<T>(
+        &self,
+        prepared: Option<PreparedInspection>,
+        edit: impl FnOnce(&mut State) -> Answer<T>,
+    ) -> Answer<T> {
         let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = current.clone();
         let answer = edit(&mut next)?;
@@ -382,7 +414,7 @@ impl Admin {
             next.revision += 1;
         }
         // The backend changes all or nothing, and an edit touches rules, services or one set: a refusal left no trace.
-        self.apply(&current, &next)?;
+        self.apply(&current, &next, prepared)?;
         if let Err(error) = self.store(&current, &next) {
             self.take_back(&next, &current);
             return Err(ApiError::new(ErrorCode::State, format!("{error}; nothing was changed")));
@@ -392,14 +424,14 @@ impl Admin {
     }
 
     /// Bring the dataplane from one state to another, touching only what differs.
-    fn apply(&self, from: &State, to: &State) -> Answer<()> {
+    fn apply(&self, from: &State, to: &State, prepared: Option<PreparedInspection>) -> Answer<()> {
         let refused = |message| ApiError::new(ErrorCode::Dataplane, message);
         if from.services != to.services {
             self.with(|backend| backend.set_services(&to.services))?.map_err(refused)?;
         }
         if from.inspection.differs(&to.inspection) {
             let (modules, chains) = to.inspection.configs();
-            let generation = self.with(|backend| backend.set_inspection(&modules, &chains))??;
+            let generation = self.with(|backend| backend.set_inspection(&modules, &chains, prepared))??;
             tracing::debug!(generation, modules = modules.len(), chains = chains.len(), "modules and chains are live");
         }
         if from.rules != to.rules || sets::differ(from, to) {
@@ -451,7 +483,7 @@ impl Admin {
     }
 
     fn take_back(&self, from: &State, to: &State) {
-        if let Err(error) = self.apply(from, to) {
+        if let Err(error) = self.apply(from, to, None) {
             tracing::error!("a refused change could not be taken back, restart the daemon: {error}");
         }
     }

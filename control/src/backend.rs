@@ -6,8 +6,8 @@ use secuxflow::{
     alert::AlertQueue,
     inspect::InspectError,
     plane::{
-        ChainConfig, FlowRecord, ModuleConfig, Plane, PlaneConfig, PlaneError, PlaneStatus, Probe, ProbeReport,
-        SourceRecord,
+        ChainConfig, FlowRecord, ModuleConfig, Plane, PlaneConfig, PlaneError, PlaneStatus, PreparedInspection, Probe,
+        ProbeReport, SourceRecord,
     },
     rules::Ruleset,
     service::Service,
@@ -33,8 +33,20 @@ pub(crate) trait Backend: Send + Sync {
     fn apply_rules(&self, rules: &Ruleset) -> Result<u64, String>;
     /// Make `services` the known services, all or nothing.
     fn set_services(&self, services: &[Service]) -> Result<(), String>;
-    /// Make these the modules and chains, all or nothing; returns the generation of the rules.
-    fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, ApiError>;
+    /// Get these modules and chains ready to be set. It may take seconds, in which all else goes on.
+    fn prepare_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+    ) -> Result<Option<PreparedInspection>, ApiError>;
+    /// Make these the modules and chains, all or nothing; returns the generation of the rules. What was prepared must be of the
+    /// same, and without it they are made ready now.
+    fn set_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+        prepared: Option<PreparedInspection>,
+    ) -> Result<u64, ApiError>;
     /// Counters and states of this moment.
     fn status(&self) -> Result<PlaneStatus, String>;
     /// What would happen to a packet.
@@ -80,18 +92,22 @@ impl Backend for Plane {
         Self::set_services(self, services).map_err(words)
     }
 
-    fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, ApiError> {
-        Self::set_inspection(self, modules, chains).map_err(|error| {
-            let (code, field) = match &error {
-                PlaneError::Inspect(InspectError::Refused { problem, .. }) => {
-                    (ErrorCode::Invalid, Some(if problem.contains("configuration") { "config" } else { "code" }))
-                }
-                PlaneError::Inspect(InspectError::Setting { setting, .. }) => (ErrorCode::Invalid, Some(*setting)),
-                PlaneError::Inspect(InspectError::NoRoom { .. }) => (ErrorCode::Conflict, Some("name")),
-                _ => (ErrorCode::Dataplane, None),
-            };
-            ApiError { field: field.map(str::to_owned), ..ApiError::new(code, words(error)) }
-        })
+    fn prepare_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+    ) -> Result<Option<PreparedInspection>, ApiError> {
+        Self::prepare_inspection(self, modules, chains).map(Some).map_err(of_inspection)
+    }
+
+    fn set_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+        prepared: Option<PreparedInspection>,
+    ) -> Result<u64, ApiError> {
+        let prepared = prepared.map_or_else(|| Self::prepare_inspection(self, modules, chains), Ok);
+        prepared.and_then(|prepared| Self::set_inspection(self, prepared)).map_err(of_inspection)
     }
 
     fn status(&self) -> Result<PlaneStatus, String> {
@@ -138,6 +154,19 @@ impl Backend for Plane {
     fn shutdown(self: Box<Self>) -> Result<(), String> {
         Self::shutdown(*self).map_err(words)
     }
+}
+
+/// What is wrong with modules and chains, with the field of the request that it is about.
+fn of_inspection(error: PlaneError) -> ApiError {
+    let (code, field) = match &error {
+        PlaneError::Inspect(InspectError::Refused { problem, .. }) => {
+            (ErrorCode::Invalid, Some(if problem.contains("configuration") { "config" } else { "code" }))
+        }
+        PlaneError::Inspect(InspectError::Setting { setting, .. }) => (ErrorCode::Invalid, Some(*setting)),
+        PlaneError::Inspect(InspectError::NoRoom { .. }) => (ErrorCode::Conflict, Some("name")),
+        _ => (ErrorCode::Dataplane, None),
+    };
+    ApiError { field: field.map(str::to_owned), ..ApiError::new(code, words(error)) }
 }
 
 /// An error with its causes in one line; a cause that the text before it holds already is not said again.

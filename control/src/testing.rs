@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        mpsc::Receiver,
     },
 };
 
@@ -13,7 +14,8 @@ use secuxflow::{
     plane::{
         ChainConfig, Count, FailPolicy, FlowRecord, FlowState, FlowTableStatus, InterfaceStatus, Latency, MetricKind,
         Mode, ModuleAbout, ModuleConfig, ModuleMetric, ModuleSaid, ModuleStatus, Named, OffloadStatus, PlaneStatus,
-        Probe, ProbeReport, Replies, RuleCount, SocketStatus, SourceRecord, TableMemory, WorkerStatus,
+        PreparedInspection, Probe, ProbeReport, Replies, RuleCount, SocketStatus, SourceRecord, TableMemory,
+        WorkerStatus,
     },
     rules::Ruleset,
     service::{Service, ServiceState, ServiceStatus, WayOut},
@@ -30,8 +32,11 @@ use crate::{
 pub(crate) struct Lab {
     pub(crate) rules: Mutex<Option<Ruleset>>,
     pub(crate) services: Mutex<Vec<Service>>,
-    /// Modules and chains; a module whose file begins with "broken" is refused.
+    /// Modules and chains; a module whose file begins with "broken" is refused, and one that begins with "slow" waits.
     pub(crate) inspection: Mutex<(Vec<ModuleConfig>, Vec<ChainConfig>)>,
+    /// What a slow module waits for, and whether it does.
+    pub(crate) wait: Mutex<Option<Receiver<()>>>,
+    pub(crate) waiting: AtomicBool,
     pub(crate) generation: AtomicU64,
     pub(crate) refuse: AtomicBool,
     pub(crate) stopped: AtomicBool,
@@ -46,6 +51,8 @@ impl Lab {
             rules: Mutex::default(),
             services: Mutex::default(),
             inspection: Mutex::default(),
+            wait: Mutex::default(),
+            waiting: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             refuse: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -84,14 +91,36 @@ impl Backend for LabBackend {
         Ok(())
     }
 
-    fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, ApiError> {
+    fn prepare_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        _chains: &[ChainConfig],
+    ) -> Result<Option<PreparedInspection>, ApiError> {
+        let begins = |with: &[u8]| {
+            let begins =
+                move |module: &&ModuleConfig| module.code.as_ref().is_some_and(|code| code.bytes().starts_with(with));
+            modules.iter().find(begins)
+        };
+        if let Some(module) = begins(b"broken") {
+            return Err(ApiError::invalid("code", format!("module {}: not WebAssembly", module.name)));
+        }
+        let wait = if begins(b"slow").is_some() { self.0.wait.lock().unwrap().take() } else { None };
+        if let Some(wait) = wait {
+            self.0.waiting.store(true, SeqCst);
+            // Ends when the test drops its side.
+            let _ = wait.recv();
+        }
+        Ok(None)
+    }
+
+    fn set_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+        _prepared: Option<PreparedInspection>,
+    ) -> Result<u64, ApiError> {
         if self.0.refuse.load(SeqCst) {
             return Err(ApiError::new(ErrorCode::Dataplane, "worker 0 does not answer"));
-        }
-        let broken =
-            |module: &&ModuleConfig| module.code.as_ref().is_some_and(|code| code.bytes().starts_with(b"broken"));
-        if let Some(module) = modules.iter().find(broken) {
-            return Err(ApiError::invalid("code", format!("module {}: not WebAssembly", module.name)));
         }
         *self.0.inspection.lock().unwrap() = (modules.to_vec(), chains.to_vec());
         Ok(self.0.generation.fetch_add(1, SeqCst) + 1)

@@ -121,13 +121,16 @@ impl Runner {
         }
     }
 
-    /// Give what `part` holds the verdict of the module's fail policy; the number of its packets.
-    pub(super) fn apply_policy(&self, batch: &mut Batch<'_>, part: Part) -> usize {
+    /// Give what `part` holds the verdict of the module's fail policy; the number of its packets. What is dropped of a stream
+    /// cuts it for good: both ends are told, rather than left to wait for each other.
+    pub(super) fn apply_policy(&mut self, batch: &mut Batch<'_>, part: Part) -> usize {
         // A packet may have more than one chunk, and the module's word on another of them.
-        let least = match self.step.on_failure {
-            FailPolicy::Open => verdict::PASS,
-            FailPolicy::Closed => verdict::DROP,
+        let least = match (self.step.on_failure, &part) {
+            (FailPolicy::Open, _) => verdict::PASS,
+            (FailPolicy::Closed, Part::Packets(_)) => verdict::DROP,
+            (FailPolicy::Closed, Part::Chunks(_)) => verdict::REJECT,
         };
+        self.objected |= least != verdict::PASS;
         let mut count = 0;
         match part {
             Part::Packets(range) => {

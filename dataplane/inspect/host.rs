@@ -1,10 +1,12 @@
 //! The host's side of a guest: its limits, and the functions that it may import.
 
+use std::time::Duration;
+
 use arrayvec::{ArrayString, ArrayVec};
 use secuxflow_abi::{HEAP_LIMIT, MAX_BATCH, MAX_FIELDS, MAX_MESSAGE, MAX_METRIC_NAME, imports};
 use wasmtime::{Caller, Engine, FuncType, Linker, Memory, ResourceLimiter, Result, ValType, bail, format_err};
 
-use super::{engine::TABLE_ELEMENTS, metrics::Meter};
+use super::{budget::Budget, engine::TABLE_ELEMENTS, metrics::Meter};
 use crate::flow::Ask;
 
 /// Alerts that one call may raise; what is above is counted as dropped.
@@ -64,6 +66,8 @@ pub(super) struct Host {
     pub(super) packets: u32,
     /// Time of the current call.
     pub(super) now_ns: u64,
+    /// Processor time of the current call.
+    pub(super) budget: Budget,
     /// Alerts of the current call.
     pub(super) alerts: ArrayVec<GuestAlert, MAX_ALERTS>,
     /// Alerts of the current call that found no room.
@@ -94,6 +98,7 @@ impl Host {
             phase: Phase::Start,
             packets: 0,
             now_ns: 0,
+            budget: Budget::new(Duration::ZERO),
             alerts: ArrayVec::new(),
             alerts_lost: 0,
             fields: Vec::new(),

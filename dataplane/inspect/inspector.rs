@@ -11,7 +11,7 @@ use super::{
     engine::engine,
     host,
     instance::{FailureKind, Instance},
-    module::{Module, refused, ticks},
+    module::{Module, refused},
     numbers::Numbers,
     shared::{Base, Chain, Shared, Step},
     stats::{Health, Totals},
@@ -48,6 +48,12 @@ impl Loadout {
     #[must_use]
     pub fn chains(&self) -> &[String] {
         &self.chains
+    }
+
+    /// Whether this is `other`, not only alike.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Whether any module may ask for something of this kind: it imports the function for it.
@@ -287,7 +293,7 @@ fn resolve(chain: &ChainConfig, modules: &[Arc<Module>]) -> Chain {
             module: u16::try_from(at).ok()?,
             monitor: step.monitor,
             on_failure: step.on_failure.unwrap_or(modules[at].on_failure),
-            ticks: step.deadline.map_or(modules[at].ticks, ticks),
+            deadline: step.deadline.unwrap_or(modules[at].deadline),
         })
     };
     Chain { steps: chain.modules.iter().filter_map(step).collect() }

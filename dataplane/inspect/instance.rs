@@ -1,26 +1,26 @@
 //! One instance of a module: its store, its batch buffer, and its window.
 #![expect(unsafe_code, reason = "the one call that puts a window into a guest's memory")]
 
-use std::{fmt, mem::offset_of};
+use std::{fmt, mem::offset_of, time::Duration};
 
 use secuxflow_abi::{ABI_VERSION, CHUNK_SIZE, Chunk, MAX_BATCH, MAX_CHUNKS, PACKET_SIZE, Packet, exports, verdict};
 use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::{
-    engine::TICK,
+    budget::{Budget, FIRST_LOOK},
     host::{Host, Line, Phase},
     metrics::Metric,
     module::{Module, causes},
     window::{Alias, Window},
 };
+use crate::clock;
 
 /// Where a descriptor has its verdict.
 const VERDICT: usize = offset_of!(Packet, verdict);
 const _: () = assert!(verdict::PASS == 0, "or-ing verdicts tells whether all are to pass");
 
-/// Epoch ticks for instantiation, and for each call before the first batch: five seconds, for automata of 10,000 rules are made
-/// in one.
-const START_TICKS: u64 = 5_000_000_000 / TICK.subsec_nanos() as u64;
+/// Processor time for instantiation, and for each call before the first batch: automata of 10,000 rules are made in one.
+const START: Duration = Duration::from_secs(5);
 
 /// How a call of a module can fail; the label of its counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +93,8 @@ pub(super) struct Instance {
 /// What a call of a guest may take, and the time that it is told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Epochs until the deadline.
-    pub(super) ticks: u64,
+    /// Processor time.
+    pub(super) deadline: Duration,
     /// What `clock` returns, in nanoseconds.
     pub(super) now_ns: u64,
 }
@@ -111,7 +111,8 @@ impl Instance {
     pub(super) fn start(module: &Module, packets: Option<&Alias>) -> Result<Self, Failure> {
         let mut store = Store::new(module.pre.module().engine(), Host::new(module.heap));
         store.limiter(|host| host);
-        store.set_epoch_deadline(START_TICKS);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().budget.look(clock::thread())));
+        allow(&mut store, START);
         let instance = module.pre.instantiate(&mut store).map_err(|e| Failure::of_call("instantiation", &e))?;
         let missing = |name: &str| Failure::new(FailureKind::Error, format!("export {name} is missing"));
         let memory = instance.get_memory(&mut store, exports::MEMORY).ok_or_else(|| missing(exports::MEMORY))?;
@@ -214,7 +215,7 @@ impl Instance {
         let function = instance
             .get_typed_func::<P, R>(&mut self.store, name)
             .map_err(|e| Failure::new(FailureKind::Error, format!("export {name}: {}", causes(&e))))?;
-        self.store.set_epoch_deadline(START_TICKS);
+        allow(&mut self.store, START);
         function.call(&mut self.store, params).map_err(|e| {
             let Failure { kind, mut text } = Failure::of_call(name, &e);
             let host = self.store.data();
@@ -228,12 +229,13 @@ impl Instance {
         })
     }
 
-    /// Inspect `packets[i]` for each `i` of `shown`, at most [`MAX_BATCH`], and take over the verdicts. On failure no verdict
-    /// has changed, and the instance is not to be used again.
-    pub(super) fn inspect(&mut self, packets: &mut [Packet], shown: &[u16], limits: Limits) -> Result<(), Failure> {
+    /// Inspect `packets[i]` for each `i` of `shown`, at most [`MAX_BATCH`] and in ascending order, whose verdicts are all
+    /// [`verdict::PASS`], and take over the new ones: whether any is another. On failure no verdict has changed, and the
+    /// instance is not to be used again.
+    pub(super) fn inspect(&mut self, packets: &mut [Packet], shown: &[u16], limits: Limits) -> Result<bool, Failure> {
         let n = self.show(packets, shown);
         self.begin(n, limits);
-        let Some(inspect) = &self.inspect else { return Ok(()) };
+        let Some(inspect) = &self.inspect else { return Ok(false) };
         let answer =
             inspect.call(&mut self.store, (self.batch, n)).map_err(|e| Failure::of_call(exports::INSPECT, &e))?;
         self.end(exports::INSPECT, answer, packets, shown)
@@ -247,8 +249,8 @@ impl Instance {
         shown: &[u16],
         chunks: impl Iterator<Item = Chunk>,
         limits: Limits,
-    ) -> Result<(), Failure> {
-        let n = self.show(packets, shown);
+    ) -> Result<bool, Failure> {
+        let n = self.show_again(packets, shown);
         let at = self.chunks as usize;
         let slots = &mut self.memory.data_mut(&mut self.store)[at..at + MAX_CHUNKS * CHUNK_SIZE];
         let mut m = 0;
@@ -257,28 +259,32 @@ impl Instance {
             m += 1;
         }
         self.begin(n, limits);
-        let Some(stream) = &self.stream else { return Ok(()) };
+        let Some(stream) = &self.stream else { return Ok(false) };
         let answer = stream
             .call(&mut self.store, (self.batch, n, self.chunks, m))
             .map_err(|e| Failure::of_call(exports::STREAM, &e))?;
         self.end(exports::STREAM, answer, packets, shown)
     }
 
-    /// Put the descriptors of a call into the guest's buffer; their number.
+    /// Put the descriptors of a call on packets that are all to pass yet into the guest's buffer; their number.
     fn show(&mut self, packets: &[Packet], shown: &[u16]) -> u32 {
+        if shown.len() != packets.len() {
+            return self.show_again(packets, shown);
+        }
+        // All of them in their order, as a chain's first module has them: one copy instead of many.
+        let batch = self.batch as usize;
+        let slots = &mut self.memory.data_mut(&mut self.store)[batch..batch + size_of_val(packets)];
+        slots.copy_from_slice(bytemuck::cast_slice(packets));
+        u32::try_from(shown.len()).unwrap_or(u32::MAX)
+    }
+
+    /// As [`show`](Self::show), whatever was said of the packets and in whatever order.
+    fn show_again(&mut self, packets: &[Packet], shown: &[u16]) -> u32 {
         let batch = self.batch as usize;
         let slots = &mut self.memory.data_mut(&mut self.store)[batch..batch + shown.len() * PACKET_SIZE];
-        if shown.len() == packets.len() && (0..).zip(shown).all(|(place, &i)| place == i) {
-            // All of them in their order, as a chain's first module has them: one copy instead of many.
-            slots.copy_from_slice(bytemuck::cast_slice(packets));
-            for slot in slots.chunks_exact_mut(PACKET_SIZE) {
-                slot[VERDICT..VERDICT + size_of::<u32>()].copy_from_slice(&verdict::PASS.to_le_bytes());
-            }
-        } else {
-            for (slot, &i) in slots.chunks_exact_mut(PACKET_SIZE).zip(shown) {
-                let packet = Packet { verdict: verdict::PASS, ..packets[usize::from(i)] };
-                slot.copy_from_slice(bytemuck::bytes_of(&packet));
-            }
+        for (slot, &i) in slots.chunks_exact_mut(PACKET_SIZE).zip(shown) {
+            let packet = Packet { verdict: verdict::PASS, ..packets[usize::from(i)] };
+            slot.copy_from_slice(bytemuck::bytes_of(&packet));
         }
         u32::try_from(shown.len()).unwrap_or(u32::MAX)
     }
@@ -290,11 +296,12 @@ impl Instance {
         host.asks.clear();
         host.alerts.clear();
         host.fields.clear();
-        self.store.set_epoch_deadline(limits.ticks);
+        allow(&mut self.store, limits.deadline);
     }
 
-    /// Take over the verdicts of a call, if all of them are some: each packet keeps the strongest that it got.
-    fn end(&self, function: &str, answer: u32, packets: &mut [Packet], shown: &[u16]) -> Result<(), Failure> {
+    /// Take over the verdicts of a call, if all of them are some: each packet keeps the strongest that it got. Whether any is
+    /// not to pass.
+    fn end(&self, function: &str, answer: u32, packets: &mut [Packet], shown: &[u16]) -> Result<bool, Failure> {
         if answer != 0 {
             return Err(Failure::new(FailureKind::Error, format!("{function} returned {answer}")));
         }
@@ -305,7 +312,7 @@ impl Instance {
             .map(|slot| slot[VERDICT..].first_chunk().map_or(u32::MAX, |said| u32::from_le_bytes(*said)));
         if said.clone().fold(verdict::PASS, |all, said| all | said) == verdict::PASS {
             // As nearly always: nothing to take over.
-            return Ok(());
+            return Ok(false);
         }
         if let Some(wrong) = said.clone().find(|said| *said > verdict::REJECT) {
             return Err(Failure::new(FailureKind::BadVerdict, format!("there is no verdict {wrong:#x}")));
@@ -314,11 +321,17 @@ impl Instance {
             let packet = &mut packets[usize::from(i)];
             packet.verdict = packet.verdict.max(said);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What the host knows of the last call, to be taken away by the caller.
     pub(super) fn host(&mut self) -> &mut Host {
         self.store.data_mut()
     }
+}
+
+/// Let the next call take `deadline`.
+fn allow(store: &mut Store<Host>, deadline: Duration) {
+    store.data_mut().budget = Budget::new(deadline);
+    store.set_epoch_deadline(FIRST_LOOK);
 }

@@ -7,10 +7,10 @@ use arrayvec::ArrayVec;
 
 use super::{
     batch::{Batch, Part},
-    engine::TICK,
     instance::{Failure, FailureKind},
     runner::Runner,
 };
+use crate::clock;
 
 /// Most failing calls for one batch, each of which costs a new instance, some tens of microseconds.
 const MAX_ATTEMPTS: u32 = 32;
@@ -27,8 +27,8 @@ pub(super) struct Left {
 
 impl Runner {
     /// Cut `part`, which `module` failed on as a whole, into halves until it fails on single packets or chunks, and give
-    /// those its fail policy; all that is left gets it after [`MAX_ATTEMPTS`] failing calls, or when as much time has
-    /// gone by as one call may take. After a timeout nothing is tried: it has cost the worker a deadline already.
+    /// those its fail policy; all that is left gets it after [`MAX_ATTEMPTS`] failing calls, or when as much processor time
+    /// has gone by as one call may take. After a timeout nothing is tried: it has cost the worker a deadline already.
     pub(super) fn isolate(&mut self, module: u16, batch: &mut Batch<'_>, part: Part, failure: &Failure) -> Left {
         let mut left = Left { packets: 0, works: false };
         let mut waiting = ArrayVec::<Part, MAX_WAITING>::new();
@@ -36,11 +36,10 @@ impl Runner {
             left.packets = self.apply_policy(batch, part);
             return left;
         }
-        let tick_ns = u64::from(TICK.subsec_nanos());
-        let until = batch.clock_ns.saturating_add(self.step.ticks.saturating_mul(tick_ns));
+        let until = clock::thread().saturating_add(self.step.deadline);
         let mut attempts = 0;
         while let Some(part) = waiting.pop() {
-            if attempts >= MAX_ATTEMPTS || batch.clock_ns >= until {
+            if attempts >= MAX_ATTEMPTS || clock::thread() >= until {
                 left.packets += self.apply_policy(batch, part);
                 continue;
             }

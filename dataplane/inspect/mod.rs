@@ -6,6 +6,7 @@
 //! it, and that takes over the instances of all modules that stay. The contract with the guests is the crate `secuxflow_abi`.
 
 mod batch;
+mod budget;
 mod engine;
 mod error;
 mod examine;

@@ -1,6 +1,6 @@
 //! A module file: read, checked against the ABI, compiled.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use secuxflow_abi::{ABI_VERSION, HEAP_LIMIT, exports, imports};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, ValType};
 
 use super::{
     InspectError,
-    engine::{TABLE_ELEMENTS, TABLES, TICK},
+    engine::{TABLE_ELEMENTS, TABLES},
     host::{self, Host},
     metrics::Metric,
     sections::Sections,
@@ -43,8 +43,8 @@ pub(super) struct Module {
     pub(super) config: String,
     /// Largest heap in bytes.
     pub(super) heap: usize,
-    /// Epoch ticks for one call.
-    pub(super) ticks: u64,
+    /// Processor time for one call.
+    pub(super) deadline: Duration,
     pub(super) on_failure: FailPolicy,
     pub(super) max_failures: u32,
 }
@@ -93,7 +93,7 @@ impl Module {
             pre,
             config: config.config.clone(),
             heap: config.heap,
-            ticks: ticks(config.deadline),
+            deadline: config.deadline,
             on_failure: config.on_failure,
             max_failures: config.max_failures,
         })
@@ -110,11 +110,6 @@ impl Module {
 /// An error about the module's file.
 pub(super) fn refused(config: &ModuleConfig, problem: String) -> InspectError {
     InspectError::Refused { name: config.name.clone(), path: config.path.clone(), problem }
-}
-
-/// Epochs that a batch may take: the deadline rounded up to ticks, and one for the tick that is under way.
-pub(super) fn ticks(deadline: std::time::Duration) -> u64 {
-    u64::try_from(deadline.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX).clamp(1, 1 << 32) + 1
 }
 
 fn check_settings(config: &ModuleConfig) -> Result<(), InspectError> {

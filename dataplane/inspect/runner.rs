@@ -1,6 +1,6 @@
 //! A worker's instances, and the way of a batch through a chain of them.
 
-use std::{borrow::Cow, mem, sync::Arc};
+use std::{borrow::Cow, mem, sync::Arc, time::Duration};
 
 use secuxflow_abi::{Chunk, MAX_BATCH, MAX_CHUNKS, NO_PACKET, Packet, verdict};
 
@@ -67,8 +67,12 @@ pub struct Runner {
     pub(super) health: Arc<[Arc<Health>]>,
     pub(super) counters: Arc<RunnerCounters>,
     pulse: Pulse,
-    /// Packets of the batch that no module has dropped, as indices.
+    /// Packets of the batch that no module has dropped, as indices in ascending order.
     pub(super) live: Vec<u16>,
+    /// Their bytes.
+    live_bytes: u64,
+    /// Whether the module that is under way, or its fail policy, has said anything but pass.
+    pub(super) objected: bool,
     /// Packets of the call, as indices: the guest's number of a packet is its place here.
     pub(super) shown: Vec<u16>,
     /// Chunks that the module is to see, as places in the batch's.
@@ -113,6 +117,8 @@ impl Runner {
             counters: shared.counters(),
             pulse: shared.base.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
+            live_bytes: 0,
+            objected: false,
             shown: Vec::with_capacity(MAX_BATCH),
             pieces: Vec::with_capacity(MAX_CHUNKS),
             holes: Vec::with_capacity(MAX_CHUNKS),
@@ -123,7 +129,7 @@ impl Runner {
             fields: Vec::new(),
             asked: Vec::with_capacity(MAX_ASKS * longest),
             monitor: false,
-            step: Step { module: 0, monitor: false, on_failure: FailPolicy::Closed, ticks: 0 },
+            step: Step { module: 0, monitor: false, on_failure: FailPolicy::Closed, deadline: Duration::ZERO },
         };
         if counted {
             shared.enlist(&runner.counters);
@@ -252,7 +258,13 @@ impl Runner {
         self.raised.clear();
         self.fields.clear();
         self.live.extend(0..u16::try_from(batch.packets.len()).unwrap_or(NOWHERE));
-        batch.packets.iter_mut().for_each(|packet| packet.verdict = verdict::PASS);
+        // Summed up in a register: the compiler cannot know that the field is not among the packets.
+        let mut bytes = 0;
+        for packet in &mut *batch.packets {
+            packet.verdict = verdict::PASS;
+            bytes += u64::from(packet.len);
+        }
+        self.live_bytes = bytes;
         self.pulse.enter();
         for step in 0..self.shared.chains[usize::from(batch.chain)].steps.len() {
             if self.live.is_empty() && batch.chunks.is_empty() {
@@ -281,6 +293,7 @@ impl Runner {
         let (inspects, streams) = (self.shared.modules[index].inspects, self.shared.modules[index].streams);
         let inspects = inspects && !self.live.is_empty();
         self.pieces.clear();
+        self.objected = false;
         let mut fared = Fared::default();
         let in_service = self.health[index].in_service();
         if inspects && in_service {
@@ -337,7 +350,8 @@ impl Runner {
         batch.clock_ns = clock::monotonic_ns();
         self.counters[index].called(batch.clock_ns.saturating_sub(started));
         match &result {
-            Ok(()) => {
+            Ok(objected) => {
+                self.objected |= objected;
                 self.collect_asks(module, batch.base);
                 self.collect(module);
             }
@@ -347,10 +361,11 @@ impl Runner {
                 self.slots[index].instance = None;
             }
         }
-        result
+        result.map(|_| ())
     }
 
-    fn call(&mut self, module: u16, batch: &mut Batch<'_>, part: Part) -> Result<(), Failure> {
+    /// Whether the module let not all packets pass.
+    fn call(&mut self, module: u16, batch: &mut Batch<'_>, part: Part) -> Result<bool, Failure> {
         self.number(batch, &part);
         let loaded = &self.shared.modules[usize::from(module)];
         let slot = &mut self.slots[usize::from(module)].instance;
@@ -363,7 +378,7 @@ impl Runner {
                 instance
             }
         };
-        let limits = Limits { ticks: self.step.ticks, now_ns: batch.now_ns };
+        let limits = Limits { deadline: self.step.deadline, now_ns: batch.now_ns };
         match part {
             Part::Packets(_) => instance.inspect(batch.packets, &self.shown, limits),
             Part::Chunks(range) => {
@@ -373,28 +388,16 @@ impl Runner {
         }
     }
 
-    /// As [`settle`](Self::settle), when all go on as they nearly always do; false, and nothing done, when not all do.
-    fn settle_all(&self, index: usize, batch: &Batch<'_>) -> bool {
-        let (mut bytes, mut said) = (0, verdict::PASS);
-        for &i in &self.live {
-            let packet = &batch.packets[usize::from(i)];
-            bytes += u64::from(packet.len);
-            said |= packet.verdict;
-        }
-        if said == verdict::PASS {
-            self.counters[index].decided(Count { packets: self.live.len() as u64, bytes }, Count::default());
-        }
-        said == verdict::PASS
-    }
-
     /// Count what became of the packets that the module saw, and keep those that go on to the next.
     fn settle(&mut self, module: u16, batch: &mut Batch<'_>) {
         let index = usize::from(module);
         if self.step.monitor {
             self.let_on(module, batch);
         }
-        if self.shared.modules[index].inspects && self.settle_all(index, batch) {
-            return;
+        if self.shared.modules[index].inspects && !self.objected {
+            // As nearly always: all go on.
+            let passed = Count { packets: self.live.len() as u64, bytes: self.live_bytes };
+            return self.counters[index].decided(passed, Count::default());
         }
         let (mut passed, mut dropped) = (Count::default(), Count::default());
         let mut count = |packet: &Packet| {
@@ -408,6 +411,7 @@ impl Runner {
             self.carriers(batch).for_each(|i| _ = count(&batch.packets[i]));
             self.live.retain(|&i| batch.packets[usize::from(i)].verdict == verdict::PASS);
         }
+        self.live_bytes = self.live.iter().map(|&i| u64::from(batch.packets[usize::from(i)].len)).sum();
         self.counters[index].decided(passed, dropped);
     }
 

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use crossbeam_utils::CachePadded;
@@ -37,8 +38,8 @@ pub(super) struct Step {
     /// What it would drop goes on.
     pub(super) monitor: bool,
     pub(super) on_failure: FailPolicy,
-    /// Epoch ticks for one batch.
-    pub(super) ticks: u64,
+    /// Processor time for one call.
+    pub(super) deadline: Duration,
 }
 
 /// The engine's part, the same for all modules and chains there ever are.

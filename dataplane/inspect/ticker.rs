@@ -6,10 +6,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{
             AtomicBool,
-            Ordering::{Release, SeqCst},
+            Ordering::{Relaxed, Release, SeqCst},
         },
     },
     thread::{self, JoinHandle, Thread},
+    time::Duration,
 };
 
 use crossbeam_utils::CachePadded;
@@ -19,6 +20,8 @@ use super::engine::TICK;
 
 /// Ticks without a guest running after which the thread goes to sleep: one second.
 const IDLE_TICKS: u32 = 200;
+/// How long it sleeps at a time, unless it is woken.
+const NAP: Duration = Duration::from_millis(200);
 
 /// Whether one caller of guests is inside a call now. On a cache line of its own: each worker writes its own.
 type Busy = Arc<CachePadded<AtomicBool>>;
@@ -83,11 +86,11 @@ fn tick(engine: &Engine, shared: &Shared) {
         if idle < IDLE_TICKS {
             continue;
         }
-        // A caller sets its flag before it reads `parked`; this sets `parked` before it reads the flags. So either the
-        // flag is seen here, or the caller sees `parked` and wakes this thread.
+        // A caller that sees `parked` wakes this thread. One that begins in this very moment may not see it, nor be seen:
+        // its deadline is late by a nap then. So callers need no fence, which each of their batches would pay for.
         shared.parked.store(true, SeqCst);
         while shared.parked.load(SeqCst) && !shared.stop.load(SeqCst) && !shared.any_busy() {
-            thread::park();
+            thread::park_timeout(NAP);
         }
         shared.parked.store(false, SeqCst);
         idle = 0;
@@ -105,8 +108,8 @@ pub(super) struct Pulse {
 impl Pulse {
     /// From now on the epoch advances. Costs a system call only when the thread sleeps, at most once a second.
     pub(super) fn enter(&self) {
-        self.busy.store(true, SeqCst);
-        if self.shared.parked.load(SeqCst)
+        self.busy.store(true, Relaxed);
+        if self.shared.parked.load(Relaxed)
             && self.shared.parked.swap(false, SeqCst)
             && let Some(thread) = &self.thread
         {

@@ -108,8 +108,8 @@ pub struct ModuleConfig {
     pub code: Option<Code>,
     /// What becomes of packets that the module fails on.
     pub on_failure: FailPolicy,
-    /// Longest time for one batch; rounded up to the epoch tick of 5 ms, and one tick more. A worker does nothing else
-    /// meanwhile: a module that never returns holds each worker for `max_failures` times this (and the start of as many
+    /// Most processor time for one call; a call that takes longer ends up to two ticks of 5 ms late. Time in which the
+    /// worker's core does something else does not count. A worker does nothing else meanwhile: a module that never returns holds each worker for `max_failures` times this (and the start of as many
     /// new instances) before it is out of service, a chain of such modules for the sum. Only failures in a row count: who
     /// finds a packet that makes a module run into its deadline may stall a worker for as long as they send it among
     /// others, so keep this short.
@@ -142,7 +142,7 @@ pub struct ChainStep {
     pub monitor: bool,
     /// What becomes of packets that the module fails on in this chain; none for what the module itself has.
     pub on_failure: Option<FailPolicy>,
-    /// Longest time for one batch in this chain; none for what the module itself has.
+    /// Most processor time for one call in this chain; none for what the module itself has.
     pub deadline: Option<Duration>,
 }
 

@@ -27,6 +27,9 @@ pub enum PlaneError {
     /// The kernel's part failed.
     #[error(transparent)]
     Bpf(#[from] BpfError),
+    /// Modules and chains were prepared to take the place of others than those that are.
+    #[error("modules or chains were changed while these were made ready; try again")]
+    InspectionChanged,
     /// A module or chain was refused.
     #[error(transparent)]
     Inspect(#[from] InspectError),

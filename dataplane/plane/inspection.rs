@@ -1,6 +1,9 @@
 //! Modules and chains, changed while traffic runs.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+};
 
 use super::{ChainConfig, ModuleConfig, Plane, PlaneError, facade::offload, offload::Offloader, running::Running};
 use crate::{
@@ -9,21 +12,55 @@ use crate::{
     worker::Inspecting,
 };
 
+/// Modules and chains that are compiled and tried, with the instances that the workers are to have of them.
+pub struct PreparedInspection {
+    loadout: Loadout,
+    runners: Vec<(u32, Inspecting)>,
+    /// What there was, and is to be there still when they take its place.
+    before: Loadout,
+}
+
+impl fmt::Debug for PreparedInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedInspection").field("loadout", &self.loadout).finish_non_exhaustive()
+    }
+}
+
 impl Plane {
-    /// Make these the modules and chains, all or nothing; the generation of the rules that names them. The first chain is
-    /// the one that always was. Modules that stay as they are keep what they remember, the others are compiled and tried
-    /// before anything changes. Workers go from the old ones to the new ones between two batches, so that no packet is
-    /// lost, and whatever was said of flows before counts no more.
+    /// Get modules and chains ready to be [set](Plane::set_inspection). The first chain is the one that always was. What differs
+    /// from the modules that there are is compiled and tried, which may take seconds, in which all else goes on. Nothing changes
+    /// yet.
     ///
     /// # Errors
-    /// The module or chain that is wrong, a rule whose chain would be gone, or a worker that does not answer.
-    pub fn set_inspection(&self, modules: &[ModuleConfig], chains: &[ChainConfig]) -> Result<u64, PlaneError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The module or chain that is wrong.
+    pub fn prepare_inspection(
+        &self,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+    ) -> Result<PreparedInspection, PlaneError> {
+        let before = self.inspector.loadout();
         let loadout = self.inspector.prepare(modules, chains)?;
-        // Its instances make room for the workers'; held, so that none are made until all is done.
+        // Its instances make room for the workers'.
+        *self.tester.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let runners = self.successors(&loadout)?;
+        Ok(PreparedInspection { loadout, runners, before })
+    }
+
+    /// Make `prepared` the modules and chains, all or nothing; the generation of the rules that names them. Modules that stay
+    /// as they are keep what they remember. Workers go from the old ones to the new ones between two batches, so that no packet
+    /// is lost, and whatever was said of flows before counts no more.
+    ///
+    /// # Errors
+    /// Others were set since it was prepared, a rule whose chain would be gone, or a worker that does not answer.
+    pub fn set_inspection(&self, prepared: PreparedInspection) -> Result<u64, PlaneError> {
+        let PreparedInspection { loadout, runners, before } = prepared;
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.inspector.loadout().is(&before) {
+            return Err(PlaneError::InspectionChanged);
+        }
+        // Held, so that nothing is tried by modules that are about to go.
         let mut tester = self.tester.lock().unwrap_or_else(PoisonError::into_inner);
         *tester = None;
-        let runners = self.successors(&loadout)?;
         let mut running = self.lock();
         let (generation, before) = running.change_inspection(&loadout, runners)?;
         drop(running);

@@ -27,6 +27,7 @@ pub use config::{
 pub use error::PlaneError;
 pub use facade::Plane;
 pub use flows::{FlowRecord, FlowState, SourceRecord};
+pub use inspection::PreparedInspection;
 pub use probe::{ModuleSaid, Probe, ProbeAlert, ProbeReport};
 pub use status::{
     Count, FlowTableStatus, InterfaceStatus, Latency, MetricKind, ModuleAbout, ModuleMetric, ModuleStatus, Named,

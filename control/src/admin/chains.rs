@@ -28,7 +28,7 @@ impl Admin {
     pub(crate) fn create_chain(&self, name: &str, request: &SetChain) -> Answer<ChainInfo> {
         check_name(name).map_err(|rule| ApiError::invalid("name", rule))?;
         let modules = steps(request)?.unwrap_or_default();
-        self.change(|state| {
+        self.change_inspection(|state| {
             if state.inspection.chain(name).is_some() {
                 let message = format!("there is a chain '{name}' already; `chain set` gives it other modules");
                 return Err(ApiError::field(ErrorCode::Conflict, "name", message));
@@ -43,7 +43,7 @@ impl Admin {
     /// There is none of this name, a module is not there, or the change cannot be made.
     pub(crate) fn set_chain(&self, name: &str, request: &SetChain) -> Answer<ChainInfo> {
         let given = steps(request)?;
-        self.change(|state| {
+        self.change_inspection(|state| {
             if request.reset {
                 let chain = self.configured_chain(name)?;
                 return self.put_chain(state, name, chain.modules.clone(), Origin::Config);
@@ -59,7 +59,7 @@ impl Admin {
     /// # Errors
     /// There is none of this name, rules or the default action use it, or the change cannot be made.
     pub(crate) fn delete_chain(&self, name: &str) -> Answer<usize> {
-        self.change(|state| {
+        self.change_inspection(|state| {
             if state.inspection.chain(name).is_none() {
                 return Err(unknown(name));
             }

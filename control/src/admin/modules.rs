@@ -46,7 +46,7 @@ impl Admin {
             return Err(ApiError::invalid("code", "the module's file is needed, in base64"));
         };
         let module = self.made(Limits::default_config(name), code, signature(request)?, request)?;
-        self.change(|state| {
+        self.change_inspection(|state| {
             if state.inspection.module(name).is_some() {
                 let message = format!("there is a module '{name}' already; `module reload` puts another in its place");
                 return Err(ApiError::field(ErrorCode::Conflict, "name", message));
@@ -69,7 +69,7 @@ impl Admin {
             return self.reset_module(name);
         }
         let (code, signature) = (code(request)?, signature(request)?);
-        self.change(|state| {
+        self.change_inspection(|state| {
             let before = state.inspection.module(name).ok_or_else(|| unknown(name))?;
             let revision = before.config.revision + 1;
             let same_settings = request.limits() == Limits::default() && request.config.is_none();
@@ -101,7 +101,7 @@ impl Admin {
     fn reset_module(&self, name: &str) -> Answer<ModuleInfo> {
         let read = LoadedModule::configured(&self.configured(name)?, &self.fixed.trust);
         let mut module = read.map_err(|error| ApiError::invalid("path", error.to_string()))?;
-        self.change(|state| {
+        self.change_inspection(|state| {
             module.config.revision = state.inspection.module(name).map_or(0, |before| before.config.revision + 1);
             state.inspection.put_module(module);
             Ok(())
@@ -114,7 +114,7 @@ impl Admin {
     /// # Errors
     /// There is none of this name, chains have it, or the change cannot be made.
     pub(crate) fn unload_module(&self, name: &str) -> Answer<usize> {
-        self.change(|state| {
+        self.change_inspection(|state| {
             let all = &mut state.inspection;
             if all.module(name).is_none() {
                 return Err(unknown(name));

@@ -198,7 +198,7 @@ impl Admin {
                 *set = Arc::new(after);
             }
         }
-        self.apply(&current, &next)?;
+        self.apply(&current, &next, None)?;
         *current = next;
         Ok(gone)
     }

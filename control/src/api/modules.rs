@@ -63,7 +63,7 @@ pub(crate) struct ModuleInfo {
     pub(crate) origin: Origin,
     /// The key that it was signed by.
     pub(crate) signed_by: Option<String>,
-    /// Longest time for one batch in milliseconds.
+    /// Most processor time for one call in milliseconds.
     pub(crate) deadline_ms: Option<i64>,
     /// Largest heap in MiB.
     pub(crate) heap_mib: Option<i64>,

@@ -90,7 +90,7 @@ pub(crate) struct LoadFlags {
     /// What becomes of packets that it fails on [default: open].
     #[arg(long, value_enum)]
     on_failure: Option<FailPolicyName>,
-    /// Longest time for one batch in milliseconds [default: 50].
+    /// Most processor time for one call in milliseconds [default: 50].
     #[arg(long, value_name = "N")]
     deadline_ms: Option<i64>,
     /// Largest heap in MiB [default: 16].

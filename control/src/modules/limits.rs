@@ -13,7 +13,7 @@ use crate::config::FailPolicyName;
 pub(crate) struct Limits {
     /// What becomes of packets that the module fails on; open unless given.
     pub(crate) on_failure: Option<FailPolicyName>,
-    /// Longest time for one batch in milliseconds; 50 unless given.
+    /// Most processor time for one call in milliseconds; 50 unless given.
     pub(crate) deadline_ms: Option<i64>,
     /// Largest heap in MiB; 16 unless given.
     pub(crate) heap_mib: Option<i64>,

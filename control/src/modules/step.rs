@@ -20,7 +20,7 @@ pub(crate) struct StepSpec {
     /// What becomes of packets that it fails on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_failure: Option<FailPolicyName>,
-    /// Longest time for one batch, in milliseconds.
+    /// Most processor time for one call, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deadline_ms: Option<i64>,
 }

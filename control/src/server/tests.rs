@@ -63,7 +63,7 @@ impl Server {
         let state = state::load(&config.state, &base, &config.trust, Timestamp::now()).unwrap();
         let backend = lab.backend();
         let (modules, chains) = state.inspection.configs();
-        backend.set_inspection(&modules, &chains).unwrap();
+        backend.set_inspection(&modules, &chains, None).unwrap();
         backend.apply_rules(&crate::admin::ruleset(&state, &config.plane.default_action, config.enforcement)).unwrap();
         let admin = Arc::new(Admin::new(&config, backend, state, Arc::clone(&store)));
         let (stop, mut stopped) = watch::channel(false);

@@ -1,10 +1,18 @@
 //! Modules that misbehave, and what becomes of their packets.
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::support::{Bench, guest, module, tcp};
 use crate::{
     alert::{AlertKind, Verdict},
+    clock,
     plane::FailPolicy,
 };
 
@@ -73,6 +81,50 @@ fn a_loop_ends_soon_after_its_deadline_also_when_the_clock_slept() {
     let took = started.elapsed().as_millis();
     assert!((20..500).contains(&took), "{took} ms for a deadline of 20 ms");
     assert_eq!(bench.failures("timeout"), 1);
+}
+
+/// Counts for some tens of milliseconds.
+const COUNT: &str = "(local $i i32) (loop $l
+    (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 50000000))))";
+
+#[test]
+fn time_in_which_the_core_does_something_else_does_not_count() {
+    const OTHERS: usize = 15;
+    let of_deadline = |deadline| {
+        let (mut config, file) = module("slow", &guest(COUNT));
+        config.deadline = deadline;
+        (Bench::new(&[config]), file)
+    };
+    let (mut bench, _file) = of_deadline(Duration::from_secs(60));
+    let begun = clock::thread();
+    assert_eq!(bench.run(&[tcp(80, 2, b"")]), [true]);
+    let deadline = 3 * (clock::thread() - begun);
+    let (mut bench, _file) = of_deadline(deadline);
+    let core = core_affinity::get_core_ids().unwrap()[0];
+    let (ready, over) = (Barrier::new(OTHERS + 1), AtomicBool::new(false));
+    let (passed, took) = thread::scope(|scope| {
+        for _ in 0..OTHERS {
+            scope.spawn(|| {
+                core_affinity::set_for_current(core);
+                ready.wait();
+                while !over.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let held_up = scope.spawn(|| {
+            core_affinity::set_for_current(core);
+            ready.wait();
+            let begun = Instant::now();
+            let passed = bench.run(&[tcp(80, 2, b"")]);
+            let took = begun.elapsed();
+            over.store(true, Relaxed);
+            (passed, took)
+        });
+        held_up.join().unwrap()
+    });
+    assert!(took > deadline + Duration::from_millis(10), "{took:?}: the others did not hold it up for {deadline:?}");
+    assert_eq!((passed, bench.failures("timeout")), (vec![true], 0));
 }
 
 #[test]

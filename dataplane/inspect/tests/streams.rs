@@ -183,7 +183,7 @@ fn chunks_stay_with_their_packets_when_these_are_too_many_for_a_call() {
 
 #[test]
 fn a_chunk_that_a_module_fails_on_does_not_let_its_neighbours_pass() {
-    for (policy, poisoned) in [(FailPolicy::Open, verdict::PASS), (FailPolicy::Closed, verdict::DROP)] {
+    for (policy, poisoned) in [(FailPolicy::Open, verdict::PASS), (FailPolicy::Closed, verdict::REJECT)] {
         let (mut config, _file) = module("bad", &exporting(&each_chunk(&format!("{TELL} {JUDGE}"))));
         config.on_failure = policy;
         // Time enough to take everything apart, however busy the machine is.
@@ -230,9 +230,10 @@ fn a_module_that_fails_on_every_stream_is_taken_out_of_service_though_it_works_o
         config.on_failure = policy;
         let mut bench = Bench::new(&[config]);
         let frames = segments(&[(1, b"a"), (2, b"b"), (1, b"")]);
-        // The last segment is of a flow whose stream is cut, where the policy cuts it.
+        // The last segment is of a flow whose stream is cut, where the policy cuts it. Both ends are told of that.
+        let told = if policy == FailPolicy::Open { said } else { verdict::REJECT };
         for _ in 0..3 {
-            assert_eq!(bench.stream(&frames, &[piece(0, &frames, 0, 0)]), [said, 0, said]);
+            assert_eq!(bench.stream(&frames, &[piece(0, &frames, 0, 0)]), [told, 0, said]);
         }
         assert!(!bench.status().in_service);
         let kinds: Vec<_> = bench.raised().iter().map(|alert| alert.kind).collect();
@@ -248,7 +249,7 @@ fn a_module_of_streams_that_is_out_of_service_lets_bare_packets_be() {
     let mut bench = Bench::new(&[config]);
     let frames = segments(&[(1, b"a"), (2, b"")]);
     for _ in 0..2 {
-        assert_eq!(bench.stream(&frames, &[piece(0, &frames, 0, 0)]), [1, 0]);
+        assert_eq!(bench.stream(&frames, &[piece(0, &frames, 0, 0)]), [verdict::REJECT, verdict::PASS]);
         assert_eq!(bench.runner.cut(), [0]);
     }
     assert_eq!((bench.failures("error"), bench.status().in_service), (1, false));
@@ -260,7 +261,7 @@ fn a_stream_that_takes_too_long_is_not_tried_again() {
     let mut bench = Bench::new(&[config]);
     let frames = segments(&[(1, b"a"), (2, b"b")]);
     let chunks: Vec<_> = (0..2000_u32).map(|i| piece(usize::from(i >= 1000), &frames, i.into(), 0)).collect();
-    assert_eq!(bench.stream(&frames, &chunks), [1, 1]);
+    assert_eq!(bench.stream(&frames, &chunks), [verdict::REJECT; 2]);
     assert_eq!((bench.failures("timeout"), bench.status().calls), (1, 1));
 }
 

@@ -1,5 +1,7 @@
 //! Modules and chains: loaded, changed, refused, and there again after a restart.
 
+use std::sync::mpsc::{self, Sender};
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use secuxflow::plane::{ChainStep, FailPolicy};
 
@@ -80,6 +82,60 @@ async fn a_module_is_loaded_put_into_a_chain_and_survives_a_restart() {
     let waf = server.lab.inspection.lock().unwrap().0[1].clone();
     assert_eq!((waf.on_failure, waf.deadline, waf.heap), (FailPolicy::Closed, Duration::from_millis(7), 3 << 20));
     assert_eq!((waf.max_failures, waf.config.as_str()), (9, r#"{"level":2}"#));
+}
+
+/// A request that waits for a slow module to be ready, until the second value is dropped.
+async fn slow(
+    server: &Arc<Server>,
+    method: &'static str,
+    path: &'static str,
+    body: Value,
+) -> (JoinHandle<(u16, Value)>, Sender<()>) {
+    let (go_on, wait) = mpsc::channel();
+    *server.lab.wait.lock().unwrap() = Some(wait);
+    server.lab.waiting.store(false, SeqCst);
+    let its = Arc::clone(server);
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let asked = tokio::spawn(async move { its.ask(method, path, &body).await });
+    while !server.lab.waiting.load(SeqCst) {
+        assert!(!asked.is_finished(), "it does not wait");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (asked, go_on)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_module_is_made_ready_all_else_goes_on() {
+    let server = Arc::new(start(None).await);
+    let load = json!({"code": code("slow"), "path": "/m/ips.wasm"});
+    let (asked, go_on) = slow(&server, "POST", "/v1/modules/ips", load).await;
+    let (status, now) = server.ask("GET", "/v1/status", "").await;
+    assert_eq!((status, now["modules"].as_array().unwrap().len()), (200, 1), "{now}");
+    assert_eq!(server.ask("GET", "/v1/modules", "").await.0, 200);
+    assert_eq!(server.add(json!({"action": "drop", "src": "192.0.2.1"})).await.0, 201);
+    assert_eq!(server.lab.rule_ids(), [1], "it is live");
+
+    // Another one waits for its turn, and loses nothing.
+    let its = Arc::clone(&server);
+    let second = json!({"code": code("waf 1"), "path": "/m/waf.wat"}).to_string();
+    let second = tokio::spawn(async move { its.ask("POST", "/v1/modules/waf", &second).await });
+    drop(go_on);
+    assert_eq!((asked.await.unwrap().0, second.await.unwrap().0), (201, 201));
+    let names: Vec<_> = live(&server).0.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["guard", "ips", "waf"]);
+    assert_eq!(server.ask("GET", "/v1/status", "").await.1["rule_count"], 1, "nor does the rule get lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_a_rule_came_to_use_meanwhile_is_not_deleted() {
+    let server = Arc::new(start(None).await);
+    server.ask("POST", "/v1/modules/ips", &json!({"code": code("slow"), "path": "/m/ips.wasm"}).to_string()).await;
+    let (asked, go_on) = slow(&server, "DELETE", "/v1/chains/web", Value::Null).await;
+    assert_eq!(server.add(json!({"action": "inspect", "chain": "web"})).await.0, 201);
+    drop(go_on);
+    let (status, field, message) = told(asked.await.unwrap());
+    assert_eq!((status, field.as_str()), (422, "chain"), "{message}");
+    assert!(live(&server).1.iter().any(|(name, _)| name == "web"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
