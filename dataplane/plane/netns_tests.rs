@@ -69,6 +69,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         chains: vec![ChainConfig { name: "default".into(), modules: Vec::new() }],
         max_modules: 4,
         umem: UMEM,
+        multi_buffer: MultiBuffer::Auto,
         cores: Vec::new(),
         batch: 64,
         numa: NumaRequest::Auto,

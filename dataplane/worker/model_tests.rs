@@ -22,7 +22,7 @@ use crate::{
     process::{Classified, Classify, EgressId, Ingress, Inspect, Processor, Route, Snapshot},
     service::Mac,
     wire,
-    xsk::{Descriptor, Place, Port, PortId, Umem},
+    xsk::{Descriptor, MAX_PARTS, Place, Port, PortId, Umem},
 };
 
 const RING: u32 = 64;
@@ -168,7 +168,7 @@ impl World {
     fn add(&mut self, worker: usize, ingress: Option<u16>) -> PortId {
         let id = PortId(self.next_port);
         self.next_port += 1;
-        let port = Port::new(id, self.umem.clone(), SimRings::new(RING as usize), ingress);
+        let port = Port::new(id, self.umem.clone(), SimRings::new(RING as usize), ingress, MAX_PARTS);
         let (reply, answer) = bounded(1);
         self.cores[worker].command(Command::Add { port: Box::new(port), reply });
         answer.recv().unwrap();

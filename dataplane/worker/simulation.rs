@@ -52,7 +52,7 @@ impl SimRings {
             return None;
         }
         let frame = self.fill.pop_front()?;
-        let packet = Descriptor { addr: frame.addr, len };
+        let packet = Descriptor { addr: frame.addr, len, more: false };
         self.rx.push_back(packet);
         Some(packet)
     }
@@ -65,7 +65,7 @@ impl SimRings {
             }
             let Some(packet) = self.tx.pop_front() else { return };
             self.wire.push(packet);
-            self.completion.push_back(Descriptor { addr: packet.addr, len: 0 });
+            self.completion.push_back(Descriptor { addr: packet.addr, ..Descriptor::default() });
         }
     }
 

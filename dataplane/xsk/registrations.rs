@@ -13,6 +13,8 @@ use super::{KernelRings, PortSpec, Umem, first, registration::Registration};
 pub(super) struct Registrations {
     first: First,
     own: Vec<Own>,
+    /// Sockets are to take packets of several frames.
+    pub(super) parts: bool,
 }
 
 /// What the first registration can take.
@@ -40,10 +42,16 @@ impl Registrations {
         self.first = First::Gone;
     }
 
-    /// Bind a socket in this mode.
-    pub(super) fn open(&mut self, umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<KernelRings> {
+    /// Bind a socket in this mode, for packets of several frames where those are `parts`.
+    pub(super) fn open(
+        &mut self,
+        umem: &Umem,
+        spec: &PortSpec,
+        zero_copy: bool,
+        parts: bool,
+    ) -> io::Result<KernelRings> {
         if self.first == First::Free || self.first == (First::Bound { zero_copy }) {
-            match first::open(umem, spec, zero_copy) {
+            match first::open(umem, spec, zero_copy, parts) {
                 Ok(rings) => {
                     self.first = First::Bound { zero_copy };
                     return Ok(rings.into());
@@ -55,18 +63,24 @@ impl Registrations {
                 Err(error) => return Err(error),
             }
         }
-        self.open_own(umem, spec, zero_copy).map(KernelRings::from)
+        self.open_own(umem, spec, zero_copy, parts).map(KernelRings::from)
     }
 
-    fn open_own(&mut self, umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<super::registration::OwnRings> {
+    fn open_own(
+        &mut self,
+        umem: &Umem,
+        spec: &PortSpec,
+        zero_copy: bool,
+        parts: bool,
+    ) -> io::Result<super::registration::OwnRings> {
         self.own.retain(|own| own.registration.strong_count() > 0);
         let ifindex = nix::net::if_::if_nametoindex(spec.dev.as_str())?;
         let there = self.own.iter().find(|own| own.ifindex == ifindex && own.zero_copy == zero_copy);
         if let Some(registration) = there.and_then(|own| own.registration.upgrade()) {
-            return registration.open(spec, zero_copy);
+            return registration.open(spec, zero_copy, parts);
         }
         let registration = Arc::new(Registration::new(umem)?);
-        let rings = registration.open(spec, zero_copy)?;
+        let rings = registration.open(spec, zero_copy, parts)?;
         self.own.push(Own { ifindex, zero_copy, registration: Arc::downgrade(&registration) });
         Ok(rings)
     }

@@ -1,0 +1,1 @@
+//! Packets of several buffers through whole batches.

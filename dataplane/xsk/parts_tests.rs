@@ -1,0 +1,1 @@
+//! Packets of several frames: tied, cut, taken apart.
