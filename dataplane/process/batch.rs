@@ -199,7 +199,13 @@ impl Processor {
     /// Follow streams, and put datagrams together, by `streaming`.
     #[must_use]
     pub fn with_streaming(self, mut streaming: Streaming) -> Self {
-        Self { gather: streaming.take_gather(), streaming: Some(streaming), ..self }
+        Self { gather: streaming.take_gather().or(self.gather), streaming: Some(streaming), ..self }
+    }
+
+    /// Put packets that lie in several buffers together by `gather`; without it they are dropped.
+    #[must_use]
+    pub fn with_gather(self, gather: Gather) -> Self {
+        Self { gather: Some(gather), ..self }
     }
 
     /// The streams, where they are followed.

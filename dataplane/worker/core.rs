@@ -252,8 +252,8 @@ impl<R: Rings> Core<R> {
         while let Some(out) = slot.pending.pop() {
             self.turn_away(out, DropReason::NoService);
         }
-        if let Some(part) = slot.port.abandon() {
-            self.discard(part, DropReason::Incomplete);
+        if let Some(packet) = slot.port.abandon() {
+            self.discard_incomplete(packet);
         }
         Some(slot.port)
     }
@@ -328,11 +328,20 @@ impl<R: Rings> Core<R> {
         frames.iter().take(AT_A_TIME).take_while(fits).count().max(1)
     }
 
-    /// Discard the parts of packets that cannot be put together.
+    /// Discard the parts of packets that cannot be put together; what is empty belongs to a packet that was counted.
     fn discard_broken(&mut self) {
         while let Some(frame) = self.broken.pop() {
-            if frame.packet_len() > 0 { self.discard(frame, DropReason::Incomplete) } else { self.release(frame) }
+            if frame.packet_len() == 0 && !frame.is_split() {
+                self.release(frame);
+            } else {
+                self.discard_incomplete(frame);
+            }
         }
+    }
+
+    fn discard_incomplete(&mut self, packet: Frame) {
+        self.shared().stats.received(1, self.umem.packet_len(&packet).into());
+        self.discard(packet, DropReason::Incomplete);
     }
 
     /// Process the first `count` of `frames` and send them on their way.

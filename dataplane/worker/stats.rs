@@ -97,9 +97,14 @@ impl Stats {
         }
     }
 
+    /// Packets were received.
+    pub(super) fn received(&self, packets: usize, bytes: u64) {
+        self.rx.add(packets as u64, bytes);
+    }
+
     /// A batch of `packets` was received and processed.
     pub(super) fn batch(&self, packets: usize, tally: &Tally) {
-        self.rx.add(packets as u64, tally.bytes);
+        self.received(packets, tally.bytes);
         add(&self.batches, 1);
         add(&self.checksums_repaired, tally.checksums_repaired);
         add(&self.multi_buffer, tally.multi_buffer);
