@@ -70,7 +70,8 @@ struct packet {
         __u8 hops;
         /* Why it is undecidable, enum sxf_event; 0 where the frame ends inside a header. */
         __u8 why;
-        /* The IP packet is longer than what the program sees: it lies in several buffers, or was cut. */
+        /* It may be longer than what the program sees: its IP length says so, for it lies in several buffers or was cut,
+         * or it has none. */
         __u8 longer;
         __u8 reserved[5];
 };
@@ -302,6 +303,7 @@ __noinline int parse(struct xdp_md *ctx, struct packet *packet) {
                 return parse_ipv6(&cursor, packet);
         if (proto == bpf_htons(ETH_P_ARP))
                 return KIND_NEIGHBOUR;
+        packet->longer = 1;
         /* More tags than are looked behind may hide an IP packet. */
         return is_vlan(proto) ? undecidable(packet, SXF_LONG_CHAIN) : KIND_NON_IP;
 }

@@ -32,6 +32,8 @@ mod set_figures;
 #[cfg(test)]
 mod set_tests;
 #[cfg(test)]
+mod split_tests;
+#[cfg(test)]
 mod swap_tests;
 #[cfg(test)]
 mod tests;

@@ -242,6 +242,12 @@ impl Processor {
         &self.outcomes
     }
 
+    /// Packet `index` of the last batch as it came, where it lies in several buffers and was put together.
+    #[must_use]
+    pub fn gathered(&self, index: usize) -> Option<&[u8]> {
+        self.gather.as_ref().map(|gather| gather.bytes(index)).filter(|bytes| !bytes.is_empty())
+    }
+
     /// As [`run_at`](Self::run_at) at this moment.
     pub fn run(&mut self, snapshot: &Snapshot, frames: &mut impl Frames, inspect: &mut dyn Inspect) -> Tally {
         self.run_at(clock::monotonic_ns(), snapshot, frames, inspect)

@@ -1,16 +1,23 @@
 //! Packets of several buffers through whole batches: however they are cut, what comes of them is the same.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use secuxflow_abi::{Chunk, Packet, WINDOW, verdict};
 
 use super::{
-    DropReason, Frames, GATHERED, Gather, Inspect, Outcome, Processor, Snapshot, Tally,
+    DropReason, Frames, GATHERED, Gather, Inspect, Outcome, Processor, Snapshot, Streaming, Tally,
     tests::{SERVICE, packet, snapshot},
 };
 use crate::{
+    alert::AlertQueue,
     bpf::Metadata,
     flow::HashKey,
     inspect::SharedMemory,
+    stream::{
+        MIN_MEMORY, StreamConfig, Streams,
+        testing::{ACK, SERVER, SYN, Seg, URG},
+    },
     wire::{self, checksum},
 };
 
@@ -213,4 +220,70 @@ fn without_room_or_a_place_for_them_they_are_dropped_and_counted() {
     let tally = processor.run(&long(), &mut frames, &mut nobody);
     assert_eq!(processor.outcomes(), [Outcome::Drop(DropReason::Incomplete)]);
     assert_eq!((tally.bytes, tally.multi_buffer), (8042, 1));
+}
+
+/// Puts the client's stream together as it is shown, and remembers the flags of the TCP headers that guests see.
+struct Following {
+    arena: SharedMemory,
+    stream: Vec<u8>,
+    flags: Vec<u8>,
+}
+
+impl Inspect for Following {
+    fn run(&mut self, _now_ns: u64, _chain: u16, packets: &mut [Packet], chunks: &[Chunk]) {
+        let read = |at: u32, len: u32| self.arena.read((at - BEHIND) as usize, len as usize).unwrap();
+        for packet in packets.iter().filter(|packet| packet.frame >= BEHIND) {
+            self.flags.push(read(packet.frame, packet.len)[usize::from(packet.l4) + 13]);
+        }
+        for piece in chunks.iter().filter(|piece| piece.data >= BEHIND && piece.len > 0) {
+            self.stream.extend_from_slice(read(piece.data, piece.len));
+        }
+    }
+
+    fn wants_streams(&self, _chain: u16) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_stream_of_long_segments_is_shown_in_one_piece_each_and_urgent_data_as_any_other() {
+    let memory = SharedMemory::new(GATHERED + MIN_MEMORY).unwrap();
+    let mut following = Following { arena: SharedMemory::of(&memory.pages()), stream: Vec::new(), flags: Vec::new() };
+    let (gathered, kept) = memory.split(GATHERED).unwrap();
+    let streams = Streams::new(
+        &StreamConfig { memory: MIN_MEMORY, ..StreamConfig::default() },
+        kept,
+        BEHIND + u32::try_from(GATHERED).unwrap(),
+        HashKey::fixed(5, 6),
+    );
+    let streaming = Streaming::new(streams, Arc::new(AlertQueue::new(8))).with_gather(Gather::new(gathered, BEHIND));
+    let mut processor = Processor::new(HashKey::fixed(1, 2)).with_streaming(streaming);
+    let mut snapshot = long();
+    let route = snapshot.routes[&SERVER.0.into()];
+    snapshot.routes.insert([192, 168, 0, 1].into(), route);
+    let text: Vec<u8> = (0..16_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let urgent = Seg { urgent: 5, ..Seg::there(ACK | URG, 9001, 5001, &text[8000..]) };
+    let segments = [
+        Seg::there(SYN, 1000, 0, &[]),
+        Seg::back(SYN | ACK, 5000, 1001, &[]),
+        Seg::there(ACK, 1001, 5001, &[]),
+        Seg::there(ACK, 1001, 5001, &text[..8000]),
+        urgent,
+    ];
+    for segment in segments {
+        let frame = segment.frame();
+        let parts = if frame.len() > 3840 { cut(&frame, &[3840, 7680]) } else { vec![frame.clone()] };
+        let mut frames = Cut { packets: vec![(parts, Some(Metadata::of(0, 5)))] };
+        processor.run(&snapshot, &mut frames, &mut following);
+        assert_eq!(processor.outcomes(), [SERVICE]);
+        let left = frames.packets[0].0.concat();
+        let wire::Frame::Ip(headers) = wire::parse(&left) else { panic!("no packet any more") };
+        assert_eq!(headers.tcp_flags, segment.flags & !URG);
+        let tcp = &left[usize::from(headers.l4)..];
+        let length = u16::try_from(tcp.len()).unwrap();
+        let pseudo = checksum::pseudo_header(headers.src, headers.dst, 6, length);
+        assert_eq!(checksum::fold(checksum::sum(tcp, pseudo.into())), 0xffff);
+    }
+    assert_eq!(following.flags, [ACK, ACK], "guests see what is sent");
+    assert!(following.stream == text);
 }

@@ -54,7 +54,7 @@ pub(super) struct Core<R> {
     egress: Vec<Egress>,
     injecting: Injecting,
     all: Arc<[Shared]>,
-    processor: Processor,
+    pub(super) processor: Processor,
     inspect: Box<dyn Inspect + Send>,
     received: Vec<Frame>,
     /// Of what was received, what cannot become a packet.
@@ -368,7 +368,9 @@ impl<R: Rings> Core<R> {
                 Outcome::Forward { egress, service } => {
                     self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
                 }
-                Outcome::Drop(DropReason::Rejected) => self.reject(Came { inject, ..came }, frame, snapshot, now),
+                Outcome::Drop(DropReason::Rejected) => {
+                    self.reject(Came { inject, ..came }, position, frame, snapshot, now)
+                }
                 Outcome::Drop(reason) => self.discard(frame, reason),
             }
         }

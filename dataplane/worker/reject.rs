@@ -70,32 +70,27 @@ impl Replies {
 }
 
 impl<R: Rings> Core<R> {
-    /// Discard a rejected packet and tell of it.
-    pub(super) fn reject(&mut self, came: Came, frame: Frame, snapshot: &Snapshot, now: &impl Fn() -> u64) {
+    /// Discard a rejected packet, number `position` of the last batch, and tell of it.
+    pub(super) fn reject(
+        &mut self,
+        came: Came,
+        position: usize,
+        mut frame: Frame,
+        snapshot: &Snapshot,
+        now: &impl Fn() -> u64,
+    ) {
         self.shared().stats.dropped(DropReason::Rejected, self.umem.packet_len(&frame));
-        if frame.is_split() {
-            return self.reject_split(came, frame, snapshot, now);
-        }
-        let bytes = self.umem.bytes(&frame);
+        let gathered = if frame.is_split() { self.processor.gathered(position) } else { None };
+        let bytes = gathered.unwrap_or_else(|| self.umem.bytes(&frame));
         let (wire::Frame::Ip(headers) | wire::Frame::Undecidable(_, Some(headers))) = wire::parse(bytes) else {
             return self.release(frame);
         };
         let replies = Replies::to(bytes, &headers);
-        self.tell(came, frame, replies, snapshot, now);
-    }
-
-    /// The same of a packet that takes several frames: its bytes are put together, and its first frame is kept.
-    #[cold]
-    fn reject_split(&mut self, came: Came, mut frame: Frame, snapshot: &Snapshot, now: &impl Fn() -> u64) {
-        let mut bytes = self.umem.bytes(&frame).to_vec();
-        self.umem.each_part_behind(&frame, |part| bytes.extend_from_slice(part));
+        // The first frame is room enough for a reply.
         while let Some(tail) = self.umem.take_tail(&mut frame) {
             self.release(tail);
         }
-        let (wire::Frame::Ip(headers) | wire::Frame::Undecidable(_, Some(headers))) = wire::parse(&bytes) else {
-            return self.release(frame);
-        };
-        self.tell(came, frame, Replies::to(&bytes, &headers), snapshot, now);
+        self.tell(came, frame, replies, snapshot, now);
     }
 
     /// Send what is told of the packet in `frame`, which is done with.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{KernelRings, PortSpec, Umem, first, registration::Registration};
 
-/// The first registration is xsk-rs' own; sockets share it as long as they are of one mode and its first one is bound.
+/// The first registration is xsk-rs' own; sockets share it as long as they are alike and its first one is bound.
 /// Every other device has one for itself, which goes with the last of the device's sockets.
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
@@ -23,8 +23,8 @@ enum First {
     /// Its first socket, of either mode.
     #[default]
     Free,
-    /// Sockets of this mode.
-    Bound { zero_copy: bool },
+    /// Sockets of this mode, which take packets of several frames or do not: the kernel gives all what its first one has.
+    Bound { zero_copy: bool, parts: bool },
     /// None: the device of its first socket is gone.
     Gone,
 }
@@ -33,6 +33,7 @@ enum First {
 struct Own {
     ifindex: u32,
     zero_copy: bool,
+    parts: bool,
     registration: Weak<Registration>,
 }
 
@@ -50,10 +51,10 @@ impl Registrations {
         zero_copy: bool,
         parts: bool,
     ) -> io::Result<KernelRings> {
-        if self.first == First::Free || self.first == (First::Bound { zero_copy }) {
+        if self.first == First::Free || self.first == (First::Bound { zero_copy, parts }) {
             match first::open(umem, spec, zero_copy, parts) {
                 Ok(rings) => {
-                    self.first = First::Bound { zero_copy };
+                    self.first = First::Bound { zero_copy, parts };
                     return Ok(rings.into());
                 }
                 // The kernel's word for a first socket that is bound no more.
@@ -75,13 +76,14 @@ impl Registrations {
     ) -> io::Result<super::registration::OwnRings> {
         self.own.retain(|own| own.registration.strong_count() > 0);
         let ifindex = nix::net::if_::if_nametoindex(spec.dev.as_str())?;
-        let there = self.own.iter().find(|own| own.ifindex == ifindex && own.zero_copy == zero_copy);
+        let same = |own: &&Own| (own.ifindex, own.zero_copy, own.parts) == (ifindex, zero_copy, parts);
+        let there = self.own.iter().find(same);
         if let Some(registration) = there.and_then(|own| own.registration.upgrade()) {
             return registration.open(spec, zero_copy, parts);
         }
         let registration = Arc::new(Registration::new(umem)?);
         let rings = registration.open(spec, zero_copy, parts)?;
-        self.own.push(Own { ifindex, zero_copy, registration: Arc::downgrade(&registration) });
+        self.own.push(Own { ifindex, zero_copy, parts, registration: Arc::downgrade(&registration) });
         Ok(rings)
     }
 }

@@ -17,12 +17,16 @@ const BYTES: usize = 20_000_000;
 /// Every link of a lab with an MTU of 9000.
 fn jumbo_lab() -> Lab {
     let lab = Lab::new();
+    raise_mtu(&lab);
+    lab
+}
+
+fn raise_mtu(lab: &Lab) {
     for (place, device) in
         [(Place::Client, "eth0"), (Place::Host, "veth-client"), (Place::Host, "veth-web"), (Place::Web, "eth0")]
     {
         lab.ip(place, &format!("link set {device} mtu 9000"));
     }
-    lab
 }
 
 /// A daemon whose module drops what has the pattern in it.
@@ -157,6 +161,21 @@ fn skb_mode_takes_them_too() {
     bytes[3790..3790 + PATTERN.len()].copy_from_slice(PATTERN);
     assert!(!arrives(&sockets, &bytes));
     assert_eq!(daemon.sum("workers", "/multi_buffer"), 2);
+    at_rest(&daemon);
+    daemon.stop();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_mtu_that_is_raised_under_way_is_taken() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, &guarded(vec!["veth-client"]));
+    daemon.protect(&format!("--dst 10.77.2.2 --port {PORT} --proto udp"));
+    let sockets = datagrams(&lab);
+    assert!(arrives(&sockets, &filler(1000)));
+    raise_mtu(&lab);
+    // The way to the service is looked at twice a second.
+    wait_for(Duration::from_secs(5), "a long datagram", || arrives(&sockets, &filler(8900)).then_some(()));
     at_rest(&daemon);
     daemon.stop();
 }
