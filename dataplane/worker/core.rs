@@ -369,7 +369,7 @@ impl<R: Rings> Core<R> {
                     self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
                 }
                 Outcome::Drop(DropReason::Rejected) => {
-                    self.reject(Came { inject, ..came }, position, frame, snapshot, now)
+                    self.reject(Came { inject, ..came }, position, frame, snapshot, now);
                 }
                 Outcome::Drop(reason) => self.discard(frame, reason),
             }

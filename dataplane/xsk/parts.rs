@@ -42,6 +42,7 @@ impl Umem {
     ///
     /// # Panics
     /// When a frame is of another UMEM, or the packet has [`MAX_PARTS`] already.
+    #[expect(clippy::needless_pass_by_value, reason = "the part's token is given up")]
     pub(crate) fn join(&self, packet: &mut Frame, part: Frame) {
         self.guard(packet);
         self.guard(&part);
