@@ -259,6 +259,7 @@ struct sxf_config {
         __u32 strict;   /* Of those that drop, or whose match rests on addresses and VLAN alone. */
         __u32 blocklists; /* enum sxf_blocklists */
         __u32 offload;    /* enum sxf_offload */
+        __u32 split;      /* Packets may lie in several buffers, of which a program sees the first. */
 };
 
 /* An interface whose packets may be inspected. */
@@ -371,6 +372,7 @@ struct sxf_exit {
         struct sxf_address address; /* Of the service. */
         __u32 ifindex;              /* 0 for none. */
         __u32 mtu;
+        __u32 split; /* The device takes packets that lie in several buffers. */
         __u8 dst_mac[6];
         __u8 src_mac[6];
 };

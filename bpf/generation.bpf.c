@@ -169,10 +169,11 @@ SEC("xdp")
 int sxf_generation(struct xdp_md *ctx) {
         /* Of a packet that cannot be decided on. */
         struct sxf_verdict verdict = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
-        __u64 bytes = ctx->data_end - ctx->data;
         struct packet packet = {};
+        enum kind kind = parse(ctx, &packet);
+        __u64 bytes = frame_length(ctx, &packet);
 
-        switch (parse(ctx, &packet)) {
+        switch (kind) {
         case KIND_IP:
                 if (is_source_blocked(ctx, &packet))
                         return XDP_DROP;

@@ -9,6 +9,7 @@
 #include "common.h"
 #include "maps.h"
 #include "parse.h"
+#include "tables.h"
 #include <bpf/bpf_helpers.h>
 
 enum {
@@ -38,7 +39,7 @@ static __always_inline void take_sample(struct xdp_md *ctx, const struct packet 
             .rule = verdict->rule,
             .slot = verdict->slot,
             .ifindex = ctx->ingress_ifindex,
-            .bytes = ctx->data_end - ctx->data,
+            .bytes = frame_length(ctx, packet),
             .sport = packet->sport,
             .port = packet->port,
             .protocol = packet->protocol,
@@ -58,7 +59,7 @@ __noinline int tell(struct xdp_md *ctx, const struct packet *packet, const struc
         count_event(SXF_MONITORED);
         /* What is not a rule is counted as what is done. */
         if (verdict->rule)
-                count_rule(verdict->slot, ctx->data_end - ctx->data);
+                count_rule(verdict->slot, frame_length(ctx, packet));
         if (sample_due(verdict->slot))
                 take_sample(ctx, packet, verdict);
         return 1;

@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 
 #include "common.h"
+#include "parse.h"
 #include <bpf/bpf_helpers.h>
 
 /* User space maps the tables to fill them, and sizes those with one entry here to the rules there are. */
@@ -37,6 +38,14 @@ enum {
 
 /* Written before the program is loaded. */
 const volatile struct sxf_config config SEC(".rodata.config") = {.fail_closed = 1};
+
+/* Length of a frame, all of its buffers together. What a program sees is the first; that the headers are in there is what
+ * drivers see to. Where packets have one buffer, the helper is not called, nor need the kernel have it (Linux 5.18). */
+static __always_inline __u64 frame_length(struct xdp_md *ctx, const struct packet *packet) {
+        if (config.split && packet->longer)
+                return bpf_xdp_get_buff_len(ctx);
+        return ctx->data_end - ctx->data;
+}
 
 static __always_inline const struct sxf_line *line(__u32 index) {
         return bpf_map_lookup_elem(&lines, &index);

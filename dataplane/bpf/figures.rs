@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::Path, time::Instant};
 
-use super::{Filter, tables, tests::isolated};
+use super::{Filter, Offload, tables, tests::isolated};
 use crate::{
     plane::FailPolicy,
     rules::{
@@ -77,6 +77,37 @@ fn cost_of_the_worst_packet() {
     println!("a packet that fits {count} rules by halves: {ns} ns");
     assert_eq!(filter.default_count().packets, 10_000);
     assert!(ns < 50_000, "{ns} ns");
+}
+
+/// What a packet of one buffer costs more where packets of several are taken too.
+#[test]
+#[ignore = "needs root"]
+fn cost_of_being_ready_for_split_packets() {
+    isolated(|bpffs| {
+        let packet = tcp4([192, 0, 2, 1], [10, 0, 0, 2], 1, 2);
+        let mut filters = [
+            Filter::load(FailPolicy::Open).unwrap(),
+            Filter::for_split_packets(FailPolicy::Open, Offload::default()).unwrap(),
+        ];
+        for filter in &mut filters {
+            filter.publish(&Ruleset::new(vec![rule(1, |_| ())], Action::Pass), &[]).unwrap();
+        }
+        // As above; an attached program spares both the wait.
+        filters[0].attach("near.1", false, bpffs).unwrap();
+        filters[1].attach("far", false, &bpffs.join("../other")).unwrap();
+        let mut rounds = [Vec::new(), Vec::new()];
+        for _ in 0..31 {
+            for (filter, times) in filters.iter().zip(&mut rounds) {
+                times.push(filter.time(&packet, 200_000));
+            }
+        }
+        let [plain, split] = rounds.map(|mut times| {
+            times.sort_unstable();
+            (times[7], times[15], times[23])
+        });
+        println!("quartiles, ns: one buffer only {plain:?}, several too {split:?}");
+        filters.iter_mut().for_each(|filter| filter.detach_all().unwrap());
+    });
 }
 
 /// Inspection of a test packet measures the fail policy.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytemuck::bytes_of;
+use libbpf_rs::libbpf_sys::BPF_F_XDP_HAS_FRAGS;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, Program, ProgramInput};
 
 use super::{
@@ -56,6 +57,8 @@ pub struct Filter {
     /// Generations keep verdicts for packets with the same fields.
     caching: bool,
     fail_policy: FailPolicy,
+    /// Packets may lie in several buffers.
+    split: bool,
     offload: Offload,
     flow_cache: Arc<FlowCache>,
     attached: Vec<Attached>,
@@ -99,8 +102,21 @@ impl Filter {
     /// # Errors
     /// As [`Filter::load`], or the kernel has no memory for the entries.
     pub fn with_offload(fail_policy: FailPolicy, offload: Offload) -> Result<Self, BpfError> {
+        Self::new(fail_policy, offload, false)
+    }
+
+    /// As [`Filter::with_offload`], for packets that lie in several buffers too (`xdp.frags`, Linux 5.18): of an MTU above
+    /// some 3,500 bytes.
+    ///
+    /// # Errors
+    /// As [`Filter::with_offload`].
+    pub fn for_split_packets(fail_policy: FailPolicy, offload: Offload) -> Result<Self, BpfError> {
+        Self::new(fail_policy, offload, true)
+    }
+
+    fn new(fail_policy: FailPolicy, offload: Offload, split: bool) -> Result<Self, BpfError> {
         quiet();
-        let mut open = open(ENTRY_OBJECT, "sxf_entry")?;
+        let mut open = open(ENTRY_OBJECT, "sxf_entry", split)?;
         offload.size(&mut open)?;
         size_cache(&mut open)?;
         RuleCounts::size(&mut open)?;
@@ -122,6 +138,7 @@ impl Filter {
             generation: 0,
             caching: !is_realtime(),
             fail_policy,
+            split,
             offload,
             flow_cache,
             attached: Vec::new(),
@@ -441,7 +458,7 @@ impl Filter {
     }
 
     fn load_generation(&self, tables: &Tables, contents: &[Content<'_>], sets: &SetTables) -> Result<Object, BpfError> {
-        let mut open = open(GENERATION_OBJECT, "sxf_generation")?;
+        let mut open = open(GENERATION_OBJECT, "sxf_generation", self.split)?;
         let config = Config {
             default_verdict: tables.default,
             generation: self.next_generation(),
@@ -452,6 +469,7 @@ impl Filter {
             strict: tables.extras.strict,
             blocklists: tables.classes.blocklists,
             offload: self.offload.bits(),
+            split: self.split.into(),
         };
         set_section(&mut open, ".rodata.config", bytes_of(&ConfigSection { config }))?;
         self.shared.lend(&mut open)?;
@@ -547,9 +565,14 @@ pub(crate) fn quiet() {
     });
 }
 
-fn open(object: &[u8], name: &str) -> Result<OpenObject, BpfError> {
+/// Open an object; where packets may lie in several buffers, its programs are to be told that they see the first only.
+fn open(object: &[u8], name: &str, split: bool) -> Result<OpenObject, BpfError> {
     let failed = |error| BpfError::libbpf(format!("opening the object {name}"), &error);
-    ObjectBuilder::default().name(name).map_err(failed)?.open_memory(object).map_err(failed)
+    let mut open = ObjectBuilder::default().name(name).map_err(failed)?.open_memory(object).map_err(failed)?;
+    if split {
+        open.progs_mut().for_each(|mut program| program.set_flags(BPF_F_XDP_HAS_FRAGS));
+    }
+    Ok(open)
 }
 
 fn load(open: OpenObject, doing: &str) -> Result<Object, BpfError> {

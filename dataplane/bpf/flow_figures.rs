@@ -49,7 +49,7 @@ fn an_offloaded_flow_beside_a_raw_redirect() {
         let (mut filter, cache) = inspecting(true);
         filter.attach("near.1", false, bpffs).unwrap();
         let ifindex = u32::try_from(index("near.1")).unwrap();
-        let exit = Exit { ifindex, mtu: 1500, dst_mac: Mac([2, 2, 3, 4, 5, 6]), src_mac: Mac([6; 6]) };
+        let exit = Exit { ifindex, mtu: 1500, split: false, dst_mac: Mac([2, 2, 3, 4, 5, 6]), src_mac: Mac([6; 6]) };
         cache.set_exits(&[(0, IpAddr::from([10, 0, 0, 5]), exit)]).unwrap();
         cache.write(&[order(&data(1), FlowVerdict::Cleared, 1, clock::monotonic_ns() + HOUR)]).unwrap();
         let ours = filter.entry_program().unwrap();
@@ -84,7 +84,13 @@ fn measure(bpffs: &Path) {
             let mut filter = Filter::with_offload(FailPolicy::Open, with).unwrap();
             filter.publish(&ruleset, &chains()).unwrap();
             filter.attach("near.1", false, bpffs).unwrap();
-            let exit = Exit { ifindex: LOOPBACK, mtu: 1500, dst_mac: Mac([2, 2, 3, 4, 5, 6]), src_mac: Mac([6; 6]) };
+            let exit = Exit {
+                ifindex: LOOPBACK,
+                mtu: 1500,
+                split: false,
+                dst_mac: Mac([2, 2, 3, 4, 5, 6]),
+                src_mac: Mac([6; 6]),
+            };
             let cache = filter.flow_cache();
             cache.set_exits(&[(0, IpAddr::from([10, 0, 0, 5]), exit)]).unwrap();
             let until = clock::monotonic_ns() + HOUR;

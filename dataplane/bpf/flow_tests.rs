@@ -307,10 +307,13 @@ fn trial<'a>(seed: u64, random: &'a mut Random, seen: &'a mut BTreeMap<String, u
         "fd00:1::5".parse().unwrap(),
     ];
     let forward = seed.is_multiple_of(4) || seed % 4 == 3;
-    let filter = Filter::with_offload(FailPolicy::Closed, offload(forward)).unwrap();
+    let filter = match seed.is_multiple_of(5) {
+        true => Filter::for_split_packets(FailPolicy::Closed, offload(forward)).unwrap(),
+        false => Filter::with_offload(FailPolicy::Closed, offload(forward)).unwrap(),
+    };
     filter.set_port(LOOPBACK, 0).unwrap();
     services.iter().for_each(|service| filter.set_service(*service).unwrap());
-    let exit = |mtu| Exit { ifindex: LOOPBACK, mtu, dst_mac: Mac([2; 6]), src_mac: Mac([6; 6]) };
+    let exit = |mtu| Exit { ifindex: LOOPBACK, mtu, split: true, dst_mac: Mac([2; 6]), src_mac: Mac([6; 6]) };
     let ways: Vec<_> =
         (0..).zip(services.iter().skip(1)).map(|(at, ip)| (at, *ip, exit(if at == 1 { 50 } else { 1500 }))).collect();
     filter.flow_cache().set_exits(&ways).unwrap();

@@ -323,6 +323,7 @@ impl FlowCache {
                 address: address(*ip),
                 ifindex: exit.ifindex,
                 mtu: exit.mtu,
+                split: exit.split.into(),
                 dst_mac: exit.dst_mac.0,
                 src_mac: exit.src_mac.0,
             };

@@ -32,6 +32,8 @@ mod set_figures;
 #[cfg(test)]
 mod set_tests;
 #[cfg(test)]
+mod split_tests;
+#[cfg(test)]
 mod swap_tests;
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,7 @@ mod undecidable_tests;
 pub use error::BpfError;
 pub use filter::{Filter, MAX_INTERFACES, MAX_QUEUES};
 pub use flows::{BlockedSource, CachedFlow, FlowCache, Swept};
-pub use offload::{Exit, Offload, takes_redirects};
+pub use offload::{Exit, Features, Offload, features};
 pub use samples::Sample;
 pub use types::{METADATA_LEN, Metadata};
 

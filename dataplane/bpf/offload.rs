@@ -49,12 +49,23 @@ impl Offload {
     }
 }
 
-/// Whether the device with this index takes frames that XDP sends to it, as far as the kernel knows (from 6.3 on).
+/// What a device can do with XDP, as far as the kernel knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features {
+    /// It takes packets that XDP sends to it. A veth does while its other end has GRO on or an XDP program.
+    pub redirects: bool,
+    /// Those too that lie in several buffers.
+    pub split_redirects: bool,
+    /// Most frames of a packet in AF_XDP's zero-copy mode; 0 or 1 where it has none that takes several.
+    pub zero_copy_parts: u32,
+}
+
+/// What the device with this index can do, from Linux 6.3 on.
 ///
 /// # Errors
 /// There is no such device, or the kernel refuses.
-pub fn takes_redirects(ifindex: u32) -> Result<bool, BpfError> {
-    let answer = sys::takes_redirects(i32::try_from(ifindex).unwrap_or(0));
+pub fn features(ifindex: u32) -> Result<Features, BpfError> {
+    let answer = sys::features(i32::try_from(ifindex).unwrap_or(0));
     answer.map_err(|error| BpfError::io("asking what a device can do with XDP", error))
 }
 
@@ -65,6 +76,8 @@ pub struct Exit {
     pub ifindex: u32,
     /// Longest IP packet that the device takes.
     pub mtu: u32,
+    /// It takes packets that lie in several buffers.
+    pub split: bool,
     /// The service's MAC.
     pub dst_mac: Mac,
     /// The device's own MAC.

@@ -11,6 +11,8 @@ use std::{
 
 use libbpf_rs::libbpf_sys;
 
+use super::Features;
+
 /// Bytes that are copied or left out at a time.
 const PAGE: usize = 4096;
 const ZEROS: [u8; PAGE] = [0; PAGE];
@@ -41,17 +43,23 @@ pub(crate) fn create_xdp_link(program: BorrowedFd<'_>, ifindex: i32, skb: bool) 
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Whether the device takes frames that an XDP program redirects to it (`NETDEV_XDP_ACT_NDO_XMIT` of linux/netdev.h). A
-/// veth does while its other end has GRO on or an XDP program. Kernels before 6.3 do not tell: the answer is no.
-pub(super) fn takes_redirects(ifindex: i32) -> io::Result<bool> {
-    const NDO_XMIT: u64 = 4;
+/// What the device can do with XDP, of `enum netdev_xdp_act` of linux/netdev.h. Kernels before 6.3 do not tell, and those
+/// before 6.6 nothing of zero-copy parts: the answers are no.
+pub(super) fn features(ifindex: i32) -> io::Result<Features> {
+    const NDO_XMIT: u64 = 1 << 2;
+    const NDO_XMIT_SG: u64 = 1 << 6;
     let mut options = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
         ..Default::default()
     };
     // SAFETY: `options` says its own size, and the library writes into nothing else.
     answer(unsafe { libbpf_sys::bpf_xdp_query(ifindex, 0, &raw mut options) })?;
-    Ok(options.feature_flags & NDO_XMIT != 0)
+    let has = |flag| options.feature_flags & flag != 0;
+    Ok(Features {
+        redirects: has(NDO_XMIT),
+        split_redirects: has(NDO_XMIT) && has(NDO_XMIT_SG),
+        zero_copy_parts: options.xdp_zc_max_segs,
+    })
 }
 
 /// Pin a link or map at `path`, which lies on a bpf file system.

@@ -63,7 +63,7 @@ plain! {
     Runs { begins, before, entries },
     ClassEntry { src, dst, blocked, reserved },
     Skip { key, mask, hit, miss, next, reserved },
-    Config { default_verdict, generation, cached, fail_closed, uses, enforced, strict, blocklists, offload },
+    Config { default_verdict, generation, cached, fail_closed, uses, enforced, strict, blocklists, offload, split },
     ConfigSection { config },
     Port { first_socket, ingress },
     Address { bytes },
@@ -74,7 +74,7 @@ plain! {
     Flow6Key { src, dst, sport, port, protocol, tcp_flags, reserved },
     FlowEntry { expires, since, last, packets, bytes, generation, slot, rule, chain, service, verdict, reserved },
     SourceEntry { expires, since, packets, bytes },
-    ExitEntry { address, ifindex, mtu, dst_mac, src_mac },
+    ExitEntry { address, ifindex, mtu, split, dst_mac, src_mac },
 }
 
 /// Bytes in front of a redirected frame that may hold [`Metadata`].

@@ -100,7 +100,7 @@ struct Mapping {
     len: usize,
 }
 
-// SAFETY: the mapping is reached through `SharedMemory` alone, of which there is one for each mapping: it writes by
+// SAFETY: the mapping is reached through `SharedMemory` alone, of which there is one for each part of a mapping: it writes by
 // `&mut self`, so threads cannot race through it. Whoever reads the same pages through a mapping of its own (guests, the
 // host's alias) does so by machine loads or volatile reads and holds no reference, so a write meanwhile changes a byte and
 // nothing else.
@@ -137,8 +137,14 @@ impl ArenaPages {
 
 /// Shared anonymous memory that the host writes and guests read: what is kept aside of streams, and a stand-in for a UMEM in
 /// test inspection and tests.
+///
+/// Invariant: `from + len` is not behind the end of the mapping, and no two values have a byte of it in common.
 #[derive(Debug)]
-pub struct SharedMemory(Arc<Mapping>);
+pub struct SharedMemory {
+    mapping: Arc<Mapping>,
+    from: usize,
+    len: usize,
+}
 
 impl SharedMemory {
     /// `len` zero bytes, rounded up to whole pages.
@@ -157,19 +163,32 @@ impl SharedMemory {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mmap returned null"))?;
-        Ok(Self(Arc::new(Mapping { base, len })))
+        Ok(Self { mapping: Arc::new(Mapping { base, len }), from: 0, len })
+    }
+
+    /// Its first `at` bytes, and the others.
+    ///
+    /// # Errors
+    /// `InvalidInput` when `at` is no multiple of the page size, or one of them would be empty.
+    pub fn split(self, at: usize) -> io::Result<(Self, Self)> {
+        if at == 0 || at >= self.len || !at.is_multiple_of(page_size()) {
+            let text = format!("{} bytes cannot be split at {at}", self.len);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let behind = Self { mapping: Arc::clone(&self.mapping), from: self.from + at, len: self.len - at };
+        Ok((Self { len: at, ..self }, behind))
     }
 
     /// The memory behind `pages`, for a test that reads as a guest does while nobody writes.
     #[cfg(test)]
     pub(crate) fn of(pages: &ArenaPages) -> Self {
-        Self(Arc::clone(&pages.0))
+        Self { mapping: Arc::clone(&pages.0), from: 0, len: pages.0.len }
     }
 
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len
+        self.len
     }
 
     /// Never.
@@ -183,38 +202,42 @@ impl SharedMemory {
     /// # Errors
     /// `InvalidInput` when they do not fit.
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let Mapping { base, len } = *self.0;
-        if offset.checked_add(bytes.len()).is_none_or(|end| end > len) {
-            let text = format!("{} bytes at {offset} do not fit into {len}", bytes.len());
+        if offset.checked_add(bytes.len()).is_none_or(|end| end > self.len) {
+            let text = format!("{} bytes at {offset} do not fit into {}", bytes.len(), self.len);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         // SAFETY: `offset + bytes.len() <= len` was checked, the mapping is writable, and this value is the only way to
-        // write it; `bytes` cannot overlap it, because a reference into it borrows this value.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), base.as_ptr().add(offset), bytes.len()) };
+        // write its part of it; `bytes` cannot overlap that, because a reference into it borrows this value.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base().add(offset), bytes.len()) };
         Ok(())
     }
 
     /// `len` bytes at `offset`; none where they are not inside.
     #[must_use]
     pub fn read(&self, offset: usize, len: usize) -> Option<&[u8]> {
-        if offset.checked_add(len)? > self.0.len {
+        if offset.checked_add(len)? > self.len {
             return None;
         }
         // SAFETY: the range is inside the mapping, which lives as long as the borrow of this value, initialised (the kernel
         // zeroed it), and written through `&mut self` only, which the borrow excludes.
-        Some(unsafe { std::slice::from_raw_parts(self.0.base.as_ptr().add(offset), len) })
+        Some(unsafe { std::slice::from_raw_parts(self.base().add(offset), len) })
     }
 
-    /// The region that runners read.
+    fn base(&self) -> *mut u8 {
+        // SAFETY: `from` is inside the mapping, by the invariant.
+        unsafe { self.mapping.base.as_ptr().add(self.from) }
+    }
+
+    /// The region that runners read: all of the mapping that this is part of.
     #[must_use]
     pub fn region(&self) -> Region<'_> {
-        Region { base: self.0.base, len: self.0.len, arena: None, mapping: PhantomData }
+        Region { base: self.mapping.base, len: self.mapping.len, arena: None, mapping: PhantomData }
     }
 
-    /// The pages, to lie behind another region.
+    /// The pages of that mapping, to lie behind another region.
     #[must_use]
     pub fn pages(&self) -> ArenaPages {
-        ArenaPages(Arc::clone(&self.0))
+        ArenaPages(Arc::clone(&self.mapping))
     }
 }
 

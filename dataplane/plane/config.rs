@@ -38,6 +38,17 @@ pub enum EgressRequest {
     Inject,
 }
 
+/// Whether packets may take several frames, as those of a jumbo MTU do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MultiBuffer {
+    /// Where the kernel (6.6) and the driver have it.
+    #[default]
+    Auto,
+    /// No: an interface whose MTU a frame does not hold is refused.
+    Off,
+}
+
 /// The mode that an interface got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -189,6 +200,8 @@ pub struct PlaneConfig {
     pub max_modules: u32,
     /// UMEM and ring sizes.
     pub umem: UmemLayout,
+    /// Packets of several frames.
+    pub multi_buffer: MultiBuffer,
     /// Cores of the workers in turn; empty means every core that the process may use, of the NUMA node if there is one.
     pub cores: Vec<usize>,
     /// NUMA node of the workers, where `cores` is empty, and of the UMEM.

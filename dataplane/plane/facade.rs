@@ -64,6 +64,10 @@ impl Plane {
         let nodes: Vec<_> = interfaces.iter().map(|interface| interface.node).collect();
         let node = numa::choose(config.numa, &nodes)?;
         let umem = numa::with_memory_of(node, || Umem::create(&config.umem, count))?;
+        let multi_buffer = interfaces::multi_buffer(config.multi_buffer).is_ok();
+        if multi_buffer {
+            umem.allow_parts();
+        }
         let region = Region::of_umem(&umem)?;
         let streaming = numa::with_memory_of(node, || streams::streaming(&config.streams, &region, count, &alerts))?;
         let arenas: Vec<_> = streaming.iter().map(Streaming::pages).collect();
@@ -78,7 +82,10 @@ impl Plane {
         let offload = offload(&config.flows, &loadout);
         // Modules that ask for it may be loaded later.
         let orders = config.flows.offload.then(|| Arc::new(OrderQueue::new(ORDERS)));
-        let mut filter = Filter::with_offload(config.fail_policy, offload)?;
+        let mut filter = match multi_buffer {
+            true => Filter::for_split_packets(config.fail_policy, offload)?,
+            false => Filter::with_offload(config.fail_policy, offload)?,
+        };
         filter.publish(rules, &chains)?;
         let names = interfaces.iter().map(|interface| interface.name.clone());
         let pinned: Vec<String> = names.filter(|name| Filter::is_pinned(&config.bpffs, name)).collect();
@@ -279,6 +286,8 @@ fn interface_status(running: &Running, interface: &interfaces::Interface) -> Int
         ifindex: interface.ifindex,
         mode: interface.mode,
         mode_reason: interface.reason.clone(),
+        multi_buffer: interface.multi_buffer.is_ok(),
+        multi_buffer_reason: interface.multi_buffer.clone().err().unwrap_or_default(),
         queues: interface.queues,
         numa_node: interface.node,
         attached: interface.present && running.filter.is_attached(interface.ifindex),

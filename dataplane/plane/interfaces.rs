@@ -2,17 +2,33 @@
 
 use std::time::Instant;
 
-use super::{Mode, ModeRequest, PlaneConfig, PlaneError};
+use super::{Mode, ModeRequest, MultiBuffer, PlaneConfig, PlaneError};
 use crate::{
-    bpf::{BpfError, Filter, MAX_INTERFACES, MAX_QUEUES},
+    bpf::{self, BpfError, Filter, MAX_INTERFACES, MAX_QUEUES},
     numa,
     service::{Link, Mac, queues},
     worker::{OpenError, Workers},
-    xsk::{PortId, PortSpec},
+    xsk::{self, MAX_PARTS, PortId, PortSpec},
 };
 
-/// Bytes of a frame that a packet cannot use: XDP's headroom, and the Ethernet header with two VLAN tags.
-const FRAME_OVERHEAD: u32 = 256 + 14 + 2 * 4;
+/// Bytes of a frame that a packet cannot use: XDP's headroom.
+const HEADROOM: u32 = 256;
+/// Bytes of a packet in front of its IP header, with two VLAN tags.
+const LINK: u32 = 14 + 2 * 4;
+
+/// Longest IP packet that takes one frame.
+fn single(frame_size: u32) -> u32 {
+    frame_size - HEADROOM - LINK
+}
+
+/// Why packets may not take several frames, where they may not.
+pub(super) fn multi_buffer(request: MultiBuffer) -> Result<(), &'static str> {
+    match request {
+        MultiBuffer::Off => Err("umem.multi_buffer is \"off\""),
+        MultiBuffer::Auto if xsk::takes_parts() => Ok(()),
+        MultiBuffer::Auto => Err("this kernel does not hand them over (XDP_USE_SG, Linux 6.6)"),
+    }
+}
 
 /// A filtered interface.
 #[derive(Debug, Clone)]
@@ -28,6 +44,10 @@ pub(super) struct Interface {
     pub(super) is_virtual: bool,
     pub(super) mode: Mode,
     pub(super) reason: String,
+    /// Packets of several frames are taken, or why not.
+    pub(super) multi_buffer: Result<(), String>,
+    /// Its MTU is above what a frame holds.
+    jumbo: bool,
     pub(super) ports: Vec<PortId>,
     /// Seen at the last look.
     pub(super) present: bool,
@@ -64,15 +84,8 @@ impl Interface {
         if !link.up {
             return Err(refusal(format!("{name} is down: ip link set {name} up")));
         }
-        let most = config.umem.frame_size - FRAME_OVERHEAD;
-        if link.mtu > most {
-            let (mtu, size) = (link.mtu, config.umem.frame_size);
-            let rule = format!(
-                "{name}: mtu {mtu} does not fit umem.frame_size {size}, which takes an mtu up to {most}; packets that \
-                 take several frames (XDP_USE_SG) are not inspected: ip link set {name} mtu 1500"
-            );
-            return Err(refusal(rule));
-        }
+        let multi_buffer = multi_buffer(config.multi_buffer);
+        check_mtu(link, config.umem.frame_size, multi_buffer).map_err(refusal)?;
         Ok(Self {
             name: name.clone(),
             ifindex: link.index,
@@ -82,6 +95,8 @@ impl Interface {
             is_virtual: link.kind.is_some(),
             mode: Mode::Copy,
             reason: String::new(),
+            multi_buffer: multi_buffer.map_err(str::to_owned),
+            jumbo: link.mtu > single(config.umem.frame_size),
             ports: Vec::new(),
             present: true,
             refused: None,
@@ -120,7 +135,7 @@ impl Interface {
         workers: &Workers,
         request: ModeRequest,
     ) -> Result<(), PlaneError> {
-        let request = if self.mode == Mode::Skb { ModeRequest::Skb } else { request };
+        let request = if self.mode == Mode::Skb { ModeRequest::Skb } else { self.request(request)? };
         filter.set_port(self.ifindex, ingress.into())?;
         for queue in u32::try_from(self.ports.len()).unwrap_or(u32::MAX)..self.queues {
             let spec = PortSpec { dev: self.name.clone(), queue, ingress: Some(ingress) };
@@ -133,6 +148,9 @@ impl Interface {
             if self.reason.is_empty() {
                 self.reason = opened.reason;
             }
+            if self.multi_buffer.is_ok() && !opened.parts {
+                self.multi_buffer = Err(NO_ZERO_COPY_PARTS.to_owned());
+            }
             filter.set_socket(ingress.into(), queue, opened.fd)?;
         }
         tracing::info!(
@@ -143,6 +161,23 @@ impl Interface {
             "interface filtered"
         );
         Ok(())
+    }
+
+    /// The mode to bind in: a driver whose zero-copy mode has no packets of several frames is bound in copy mode where its MTU
+    /// needs them.
+    fn request(&mut self, request: ModeRequest) -> Result<ModeRequest, PlaneError> {
+        if !self.jumbo || !matches!(request, ModeRequest::Auto | ModeRequest::ZeroCopy) {
+            return Ok(request);
+        }
+        if bpf::features(self.ifindex)?.zero_copy_parts > 1 {
+            return Ok(request);
+        }
+        if request == ModeRequest::ZeroCopy {
+            let name = &self.name;
+            return Err(refusal(format!("{name}: its mtu takes several frames, and {NO_ZERO_COPY_PARTS}")));
+        }
+        self.reason = format!("its mtu takes several frames, and {NO_ZERO_COPY_PARTS}");
+        Ok(ModeRequest::Copy)
     }
 
     /// Close the sockets of all queues from `queues` on, last to first: the first may be what the others' registration
@@ -163,6 +198,26 @@ impl Interface {
             self.ports.pop();
         }
         Ok(())
+    }
+}
+
+/// Of a driver.
+const NO_ZERO_COPY_PARTS: &str = "its driver has no zero-copy for packets of several frames";
+
+/// Whether packets as long as the MTU of an interface can be taken; the rule that it breaks.
+fn check_mtu(link: &Link, size: u32, multi_buffer: Result<(), &str>) -> Result<(), String> {
+    let parts = u32::try_from(MAX_PARTS).unwrap_or(1);
+    let (name, mtu, one, several) = (&link.name, link.mtu, single(size), parts * (size - HEADROOM) - LINK);
+    match multi_buffer {
+        Ok(()) if mtu > several => Err(format!(
+            "{name}: mtu {mtu} is above {several}, which {parts} frames of umem.frame_size {size} hold: ip link set \
+             {name} mtu 9000"
+        )),
+        Err(why) if mtu > one => Err(format!(
+            "{name}: mtu {mtu} does not fit umem.frame_size {size}, which takes an mtu up to {one}, and packets that \
+             take several frames are not taken: {why}; ip link set {name} mtu 1500"
+        )),
+        _ => Ok(()),
     }
 }
 

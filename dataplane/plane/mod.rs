@@ -22,7 +22,7 @@ mod netns_tests;
 
 pub use config::{
     ChainConfig, ChainStep, Code, EgressRequest, FailPolicy, FlowConfig, ForwardTo, Mode, ModeRequest, ModuleConfig,
-    NumaRequest, PlaneConfig, UmemLayout,
+    MultiBuffer, NumaRequest, PlaneConfig, UmemLayout,
 };
 pub use error::PlaneError;
 pub use facade::Plane;

@@ -69,6 +69,7 @@ fn config(interfaces: &[&str], bpffs: &Path) -> PlaneConfig {
         chains: vec![ChainConfig { name: "default".into(), modules: Vec::new() }],
         max_modules: 4,
         umem: UMEM,
+        multi_buffer: MultiBuffer::Auto,
         cores: Vec::new(),
         batch: 64,
         numa: NumaRequest::Auto,
@@ -128,23 +129,56 @@ fn a_dead_worker_is_told_of_and_its_traffic_follows_the_fail_policy() {
 
 #[test]
 #[ignore = "needs root"]
-fn an_interface_whose_packets_take_several_frames_is_refused_with_the_limit() {
+fn an_mtu_that_packets_of_several_frames_are_needed_for_is_taken_or_refused_with_the_limit() {
     isolated(|bpffs| {
         let refusal = |config: &PlaneConfig| Plane::start(config, &inspect_all(), &[]).unwrap_err().to_string();
+        let off = PlaneConfig { multi_buffer: MultiBuffer::Off, ..config(&["rv-b"], bpffs) };
         ip("link set rv-b mtu 9000");
         for mode in [ModeRequest::Auto, ModeRequest::Skb] {
-            let error = refusal(&PlaneConfig { mode, ..config(&["rv-b"], bpffs) });
+            let error = refusal(&PlaneConfig { mode, ..off.clone() });
             // 4096 less XDP's headroom and the longest Ethernet header.
-            let words = ["interfaces: rv-b: mtu 9000", "umem.frame_size 4096", "up to 3818", "several frames"];
+            let words = ["interfaces: rv-b: mtu 9000", "umem.frame_size 4096", "up to 3818", "several frames", "off"];
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
         // What comes from a veth is as long as its peer allows: native XDP refuses it.
         ip("link set rv-b mtu 1500");
         ip("link set rv-a mtu 9000");
-        let error = refusal(&config(&["rv-b"], bpffs));
+        let error = refusal(&off);
         assert!(error.contains("veth peer's, is too large for native xdp"), "{error}");
+        // 16 frames, less the same.
+        ip("link set rv-b mtu 61419");
+        let error = refusal(&config(&["rv-b"], bpffs));
+        let words = ["interfaces: rv-b: mtu 61419 is above 61418", "16 frames", "umem.frame_size 4096"];
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        for mtu in [61418, 9000] {
+            ip(&format!("link set rv-b mtu {mtu}"));
+            let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap();
+            let status = plane.status().unwrap().interfaces.remove(0);
+            assert_eq!((status.multi_buffer, status.multi_buffer_reason.as_str()), (true, ""));
+            plane.shutdown().unwrap();
+        }
+        ip("link set rv-b mtu 1500");
         ip("link set rv-a mtu 1500");
-        Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap().shutdown().unwrap();
+        let plane = Plane::start(&off, &inspect_all(), &[]).unwrap();
+        let status = plane.status().unwrap().interfaces.remove(0);
+        assert_eq!((status.multi_buffer, status.multi_buffer_reason.as_str()), (false, "umem.multi_buffer is \"off\""));
+        plane.shutdown().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_driver_without_such_packets_in_zero_copy_is_bound_in_copy_mode_or_refused() {
+    isolated(|bpffs| {
+        ip("link set rv-b mtu 9000");
+        let zero_copy = PlaneConfig { mode: ModeRequest::ZeroCopy, ..config(&["rv-b"], bpffs) };
+        let error = Plane::start(&zero_copy, &inspect_all(), &[]).unwrap_err().to_string();
+        assert!(error.contains("rv-b: its mtu takes several frames, and its driver has no zero-copy for"), "{error}");
+        let plane = Plane::start(&config(&["rv-b"], bpffs), &inspect_all(), &[]).unwrap();
+        let status = plane.status().unwrap().interfaces.remove(0);
+        assert_eq!((status.mode, status.multi_buffer), (Mode::Copy, true));
+        assert!(status.mode_reason.contains("no zero-copy for packets of several frames"), "{}", status.mode_reason);
+        plane.shutdown().unwrap();
     });
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertKind, AlertQueue},
-    bpf::{self, Exit, Filter, Offload, Sample},
+    bpf::{self, Exit, Features, Filter, Offload, Sample},
     flow::{FlowKey, HashKey, OrderQueue},
     process::{EgressId, Ingress, Route, Snapshot},
     rules::{Classifier, Monitored, Ruleset},
@@ -287,14 +287,15 @@ impl Running {
         if !(self.offload.flows && self.offload.forward) {
             return Ok(());
         }
-        let takes = |way: &(u16, IpAddr, Exit)| {
-            bpf::takes_redirects(way.2.ifindex).unwrap_or_else(|error| {
+        let taken = |(service, ip, exit): (u16, IpAddr, Exit)| {
+            let features = bpf::features(exit.ifindex).unwrap_or_else(|error| {
                 // A device that is on its way out; the service will be down at the next look.
-                tracing::debug!(%error, service = %way.1, "it is not known whether its device takes frames from xdp");
-                false
-            })
+                tracing::debug!(%error, service = %ip, "it is not known whether its device takes frames from xdp");
+                Features::default()
+            });
+            features.redirects.then_some((service, ip, Exit { split: features.split_redirects, ..exit }))
         };
-        let ways: Vec<_> = self.registry.entries().iter().filter_map(exit).filter(takes).collect();
+        let ways: Vec<_> = self.registry.entries().iter().filter_map(exit).filter_map(taken).collect();
         if ways != self.exits {
             self.filter.flow_cache().set_exits(&ways)?;
             let services: Vec<String> = ways.iter().map(|(_, ip, _)| ip.to_string()).collect();
@@ -410,7 +411,7 @@ fn monitored(sample: &Sample, interfaces: &[Interface], key: HashKey) -> AlertEv
 fn exit(entry: &Entry) -> Option<(u16, IpAddr, Exit)> {
     let (ip, Route { service, dst_mac, src_mac, .. }) = route(entry)?;
     let placement = entry.placement?;
-    Some((service, ip, Exit { ifindex: placement.ifindex, mtu: placement.mtu, dst_mac, src_mac }))
+    Some((service, ip, Exit { ifindex: placement.ifindex, mtu: placement.mtu, split: false, dst_mac, src_mac }))
 }
 
 fn route(entry: &Entry) -> Option<(IpAddr, Route)> {

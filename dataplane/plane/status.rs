@@ -41,6 +41,12 @@ pub struct InterfaceStatus {
     pub mode: Mode,
     /// Why a faster mode was not had, for people; empty when there is none.
     pub mode_reason: String,
+    /// Packets of several frames are taken, as those of a jumbo MTU.
+    #[serde(default)]
+    pub multi_buffer: bool,
+    /// Why they are not, for people; empty when they are.
+    #[serde(default)]
+    pub multi_buffer_reason: String,
     /// RX queues.
     pub queues: u32,
     /// NUMA node that it is on; none for virtual devices.
@@ -116,6 +122,9 @@ pub struct WorkerStatus {
     pub batches: u64,
     /// Partial checksums completed.
     pub checksums_repaired: u64,
+    /// Packets that came in several frames.
+    #[serde(default)]
+    pub multi_buffer: u64,
     /// Packets whose rule the kernel could not hand over; the worker classified them itself.
     pub reclassified: u64,
     /// Packets that a module would have dropped; forwarded, in monitor mode.

@@ -9,7 +9,7 @@ use crate::{
     alert::AlertQueue,
     flow::HashKey,
     inspect::{Region, SharedMemory},
-    process::Streaming,
+    process::{GATHERED, Gather, Streaming},
     stream::{StreamConfig, Streams},
 };
 
@@ -30,8 +30,11 @@ pub(super) fn streaming(
     let address = u32::try_from(umem.len()).ok().and_then(|len| WINDOW.checked_add(len)).unwrap_or(WINDOW);
     (0..workers)
         .map(|_| {
-            let memory = SharedMemory::new(config.memory).map_err(refuse)?;
-            Ok(Streaming::new(Streams::new(config, memory, address, HashKey::random()), Arc::clone(alerts)))
+            let memory = SharedMemory::new(GATHERED + config.memory).map_err(refuse)?;
+            let (gathered, memory) = memory.split(GATHERED).map_err(refuse)?;
+            let behind = address.saturating_add(u32::try_from(GATHERED).unwrap_or(0));
+            let streams = Streams::new(config, memory, behind, HashKey::random());
+            Ok(Streaming::new(streams, Arc::clone(alerts)).with_gather(Gather::new(gathered, address)))
         })
         .collect()
 }

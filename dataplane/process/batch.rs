@@ -9,7 +9,7 @@ use std::{
 use secuxflow_abi::{Chunk, MAX_BATCH, Packet, WINDOW, flags, verdict};
 
 use super::{
-    DropReason, EgressId, Outcome, Route, Snapshot, Streaming,
+    DropReason, EgressId, Gather, Outcome, Route, Snapshot, Streaming,
     streaming::{Arrived, Visit},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     inspect::Runner,
     plane::FailPolicy,
     stream::clear_urgent,
-    wire::{self, ETH_HLEN, Fragment, Headers, Rewrite},
+    wire::{self, ETH_HLEN, Fragment, Headers, Rewrite, checksum},
 };
 
 /// Runs chains of modules.
@@ -95,6 +95,12 @@ pub trait Frames {
     fn addr(&self, index: usize) -> u32;
     /// Frame `index` is going to be looked at soon.
     fn prefetch(&self, _index: usize) {}
+    /// Packet `index` lies in several buffers, and its bytes, address and length above are those of the first.
+    fn is_split(&self, _index: usize) -> bool {
+        false
+    }
+    /// Hand the bytes of its other buffers to `each`, in order.
+    fn each_part_behind(&self, _index: usize, _each: impl FnMut(&[u8])) {}
     /// What the XDP program wrote in front of it; a second call may find it gone.
     fn take_metadata(&mut self, index: usize) -> Option<Metadata>;
 }
@@ -106,6 +112,8 @@ pub struct Tally {
     pub bytes: u64,
     /// Partial checksums completed.
     pub checksums_repaired: u64,
+    /// Packets that came in several buffers.
+    pub multi_buffer: u64,
     /// Frames classified here, for want of the kernel's word.
     pub reclassified: u64,
     /// Frames that a module dropped, or that were refused for their stream; forwarded, in monitor mode.
@@ -154,6 +162,7 @@ pub struct Processor {
     met: Vec<Met>,
     tracker: Option<Tracker>,
     streaming: Option<Streaming>,
+    gather: Option<Gather>,
     /// What is known of the packets that wait for a chain, by ticket.
     visits: Vec<Visit>,
     /// Packets to inspect and their order: by chain, then as received.
@@ -172,6 +181,7 @@ impl Processor {
             met: Vec::with_capacity(MAX_BATCH),
             tracker: None,
             streaming: None,
+            gather: None,
             // Each frame may complete a datagram, which is shown beside it.
             visits: Vec::with_capacity(2 * MAX_BATCH),
             order: Vec::with_capacity(2 * MAX_BATCH),
@@ -188,8 +198,14 @@ impl Processor {
 
     /// Follow streams, and put datagrams together, by `streaming`.
     #[must_use]
-    pub fn with_streaming(self, streaming: Streaming) -> Self {
-        Self { streaming: Some(streaming), ..self }
+    pub fn with_streaming(self, mut streaming: Streaming) -> Self {
+        Self { gather: streaming.take_gather().or(self.gather), streaming: Some(streaming), ..self }
+    }
+
+    /// Put packets that lie in several buffers together by `gather`; without it they are dropped.
+    #[must_use]
+    pub fn with_gather(self, gather: Gather) -> Self {
+        Self { gather: Some(gather), ..self }
     }
 
     /// The streams, where they are followed.
@@ -226,6 +242,12 @@ impl Processor {
         &self.outcomes
     }
 
+    /// Packet `index` of the last batch as it came, where it lies in several buffers and was put together.
+    #[must_use]
+    pub fn gathered(&self, index: usize) -> Option<&[u8]> {
+        self.gather.as_ref().map(|gather| gather.bytes(index)).filter(|bytes| !bytes.is_empty())
+    }
+
     /// As [`run_at`](Self::run_at) at this moment.
     pub fn run(&mut self, snapshot: &Snapshot, frames: &mut impl Frames, inspect: &mut dyn Inspect) -> Tally {
         self.run_at(clock::monotonic_ns(), snapshot, frames, inspect)
@@ -250,6 +272,9 @@ impl Processor {
         if let Some(streaming) = &mut self.streaming {
             streaming.begin();
         }
+        if let Some(gather) = &mut self.gather {
+            gather.begin();
+        }
         // Until it is known better.
         self.outcomes.resize(frames.count(), Outcome::Drop(DropReason::Malformed));
         let mut routes = Routes { snapshot, last: None };
@@ -264,7 +289,12 @@ impl Processor {
         self.inspect(now, snapshot, frames, inspect, &mut tally);
         for (index, (headers, outcome)) in self.parsed.iter().zip(&mut self.outcomes).enumerate() {
             if let (Some(headers), Outcome::Forward { .. }) = (headers, *outcome) {
-                *outcome = forward(&mut routes, frames, index, headers, &mut tally);
+                *outcome = match &self.gather {
+                    Some(gather) if frames.is_split(index) => {
+                        forward_split(&mut routes, frames, index, gather.bytes(index), headers, &mut tally)
+                    }
+                    _ => forward(&mut routes, frames, index, headers, &mut tally),
+                };
             }
         }
         tally
@@ -282,7 +312,12 @@ impl Processor {
     ) {
         let snapshot = routes.snapshot;
         let metadata = frames.take_metadata(index);
-        let bytes = frames.bytes(index);
+        if frames.is_split(index) && !self.gather(frames, index, tally) {
+            self.parsed.push(None);
+            self.met.push(Met { id: 0, index: None, said: Metadata::of(0, 0) });
+            return;
+        }
+        let bytes = whole(self.gather.as_ref(), frames, index);
         tally.bytes += bytes.len() as u64;
         let (headers, decided) = match wire::parse(bytes) {
             wire::Frame::Ip(headers) => (Some(headers), true),
@@ -319,6 +354,19 @@ impl Processor {
         };
     }
 
+    /// Put packet `index` together; false where that cannot be, and it is dropped.
+    #[cold]
+    fn gather(&mut self, frames: &impl Frames, index: usize, tally: &mut Tally) -> bool {
+        tally.multi_buffer += 1;
+        let done = self.gather.as_mut().is_some_and(|gather| gather.take(frames, index));
+        if !done {
+            self.outcomes[index] = Outcome::Drop(DropReason::Incomplete);
+            tally.bytes += frames.bytes(index).len() as u64;
+            frames.each_part_behind(index, |part| tally.bytes += part.len() as u64);
+        }
+        done
+    }
+
     /// Enter a packet's flow, and have it wait for its chain unless what is known of the flow decides.
     #[inline]
     fn admit(
@@ -333,7 +381,7 @@ impl Processor {
         let (Some(Some(headers)), Some(met)) = (self.parsed.last(), self.met.last_mut()) else {
             return Outcome::Drop(DropReason::Malformed);
         };
-        let bytes = frames.bytes(index);
+        let bytes = whole(self.gather.as_ref(), frames, index);
         let seen = Seen { headers, said, len: bytes.len() };
         let (key, way) = FlowKey::of(headers);
         let tracker = self.tracker.as_mut().filter(|_| decided);
@@ -353,7 +401,7 @@ impl Processor {
             return PASSED;
         };
         // What is not forwarded has not been sent, as far as its receiver knows.
-        if let Err(reason) = routes.check(frames, index, headers) {
+        if let Err(reason) = routes.check(frames, bytes, headers) {
             return Outcome::Drop(reason);
         }
         let snapshot = routes.snapshot;
@@ -365,7 +413,7 @@ impl Processor {
             hash: self.key,
             said,
             ticket: queue.visits.len(),
-            address: WINDOW + frames.addr(index),
+            address: address(self.gather.as_ref(), frames, index),
             ingress: frames.ingress(),
             partial: snapshot.ingress.get(usize::from(frames.ingress())).is_none_or(|ingress| ingress.repair_checksums),
             monitor: snapshot.monitor,
@@ -387,6 +435,9 @@ impl Processor {
         }
         if came.clear_urgent && !snapshot.monitor {
             clear_urgent(frames.bytes_mut(index), headers);
+            if let Some(gather) = self.gather.as_mut().filter(|_| frames.is_split(index)) {
+                gather.overwrite(index, frames.bytes(index));
+            }
         }
         PASSED
     }
@@ -431,8 +482,9 @@ impl Processor {
             let packet = match &visit.datagram {
                 None => {
                     let headers = self.parsed[index].as_ref().expect("`admit` queues only packets that have headers");
-                    let (address, len) = (WINDOW + frames.addr(index), frames.bytes(index).len());
-                    describe(self.met[index].id, (address, len), headers, queued.rule)
+                    let gather = self.gather.as_ref();
+                    let place = (address(gather, frames, index), whole(gather, frames, index).len());
+                    describe(self.met[index].id, place, headers, queued.rule)
                 }
                 Some((datagram, id)) => {
                     let len = usize::try_from(datagram.len).unwrap_or(0);
@@ -498,6 +550,21 @@ impl Processor {
                 self.outcomes[usize::from(queued.index)] = Outcome::Drop(reason);
             }
         }
+    }
+}
+
+/// All bytes of packet `index`, wherever they lie together.
+#[inline]
+fn whole<'a>(gather: Option<&'a Gather>, frames: &'a impl Frames, index: usize) -> &'a [u8] {
+    if frames.is_split(index) { gather.map_or(&[], |gather| gather.bytes(index)) } else { frames.bytes(index) }
+}
+
+/// Their guest address.
+#[inline]
+fn address(gather: Option<&Gather>, frames: &impl Frames, index: usize) -> u32 {
+    match gather {
+        Some(gather) if frames.is_split(index) => gather.address(index),
+        _ => WINDOW + frames.addr(index),
     }
 }
 
@@ -605,9 +672,8 @@ impl<'a> Routes<'a> {
     }
 
     /// Whether a frame would get to its service if it were let through. Where there is no service none gets anywhere.
-    fn check(&mut self, frames: &impl Frames, index: usize, headers: &Headers) -> Result<(), DropReason> {
+    fn check(&mut self, frames: &impl Frames, frame: &[u8], headers: &Headers) -> Result<(), DropReason> {
         let Some(route) = self.find(headers.dst) else { return Ok(()) };
-        let frame = frames.bytes(index);
         if !fits(frame, headers, route) {
             return Err(DropReason::Mtu);
         }
@@ -623,6 +689,34 @@ impl<'a> Routes<'a> {
 /// Whether the service's device takes a frame of this length.
 fn fits(frame: &[u8], headers: &Headers, route: &Route) -> bool {
     frame.len() <= ETH_HLEN + 4 * usize::from(headers.vlan_tags) + usize::from(route.mtu)
+}
+
+/// As [`forward`] for a packet that lies in several buffers, whose bytes are `whole`. Its headers have to be in the first.
+#[cold]
+fn forward_split(
+    routes: &mut Routes<'_>,
+    frames: &mut impl Frames,
+    index: usize,
+    whole: &[u8],
+    headers: &Headers,
+    tally: &mut Tally,
+) -> Outcome {
+    if usize::from(headers.payload) > frames.bytes(index).len() {
+        return Outcome::Drop(DropReason::Buffers);
+    }
+    let Some(route) = routes.find(headers.dst) else { return Outcome::Drop(DropReason::NoService) };
+    if !fits(whole, headers, route) {
+        return Outcome::Drop(DropReason::Mtu);
+    }
+    let ingress = routes.snapshot.ingress.get(usize::from(frames.ingress()));
+    let sum = ingress.filter(|ingress| ingress.repair_checksums).and_then(|_| checksum::completed(whole, headers));
+    if let Some((at, sum)) = sum
+        && let Some(field) = frames.bytes_mut(index).get_mut(at..at + 2)
+    {
+        field.copy_from_slice(&sum.to_be_bytes());
+        tally.checksums_repaired += 1;
+    }
+    forward(routes, frames, index, headers, tally)
 }
 
 /// Find the service of a packet that was let through, and rewrite its frame for it.

@@ -2,17 +2,21 @@
 
 mod adapters;
 mod batch;
+mod gather;
 mod outcome;
 mod snapshot;
 mod streaming;
 
 pub use batch::{Classified, Classify, Frames, Inspect, Processor, Tally};
+pub use gather::{GATHERED, Gather};
 pub use outcome::{DropReason, Outcome};
 pub use snapshot::{EgressId, Ingress, Route, Snapshot};
 pub use streaming::Streaming;
 
 #[cfg(test)]
 mod flow_tests;
+#[cfg(test)]
+mod gather_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

@@ -25,11 +25,15 @@ pub enum DropReason {
     Rejected,
     /// Refused for its stream or datagram; the counters of streams say why.
     Stream,
+    /// Came in several buffers of which one was missing, or in too many to be put together.
+    Incomplete,
+    /// Lies in several buffers, which the way to its service does not take.
+    Buffers,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Module,
         Self::NoService,
         Self::TtlExpired,
@@ -40,6 +44,8 @@ impl DropReason {
         Self::Condemned,
         Self::Rejected,
         Self::Stream,
+        Self::Incomplete,
+        Self::Buffers,
     ];
 
     /// Label value in metrics and status.
@@ -56,6 +62,8 @@ impl DropReason {
             Self::Condemned => "condemned",
             Self::Rejected => "rejected",
             Self::Stream => "stream",
+            Self::Incomplete => "incomplete",
+            Self::Buffers => "buffers",
         }
     }
 

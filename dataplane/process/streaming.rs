@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrayvec::ArrayString;
 use secuxflow_abi::{Chunk, MAX_BATCH, MAX_CHUNKS, NO_PACKET, WINDOW, flags};
 
-use super::Inspect;
+use super::{Gather, Inspect};
 use crate::{
     alert::{AlertEvent, AlertFlow, AlertQueue, Verdict},
     bpf::Metadata,
@@ -81,6 +81,8 @@ pub struct Streaming {
     places: Vec<u16>,
     /// Chunks of the chain that is called.
     chunks: Vec<Chunk>,
+    /// Until the processor takes it: what puts packets of several buffers together.
+    gather: Option<Gather>,
 }
 
 impl Streaming {
@@ -95,7 +97,19 @@ impl Streaming {
             raised: (0, 0),
             places: Vec::with_capacity(2 * MAX_BATCH),
             chunks: Vec::with_capacity(MAX_CHUNKS),
+            gather: None,
         }
+    }
+
+    /// Put packets that lie in several buffers together by `gather`, whose memory is in front of that of the streams.
+    #[must_use]
+    pub fn with_gather(self, gather: Gather) -> Self {
+        Self { gather: Some(gather), ..self }
+    }
+
+    /// What puts packets together; the second time none.
+    pub(super) fn take_gather(&mut self) -> Option<Gather> {
+        self.gather.take()
     }
 
     /// The pages where bytes are kept aside, for windows onto them.

@@ -104,12 +104,12 @@ pub(super) fn is_checksum_right(frame: &[u8], headers: &Headers, partial: bool) 
 }
 
 /// Make the urgent data of the segment in `frame` data as any other: take the flag and the pointer away, and out of the
-/// checksum, unless that is only partial.
+/// checksum, unless that is only partial. Of the frame it needs no more than the headers.
 pub fn clear_urgent(frame: &mut [u8], headers: &Headers) {
+    let l4 = usize::from(headers.l4);
+    let Some(header) = frame.get_mut(l4..).and_then(|rest| rest.first_chunk_mut::<20>()) else { return };
     let end = usize::from(headers.payload) + usize::from(headers.payload_len);
-    let Some(segment) = frame.get_mut(usize::from(headers.l4)..end) else { return };
-    let Ok(length) = u16::try_from(segment.len()) else { return };
-    let Some(header) = segment.first_chunk_mut::<20>() else { return };
+    let Ok(length) = u16::try_from(end - l4) else { return };
     let word = |header: &[u8; 20], at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (flags, pointer, sum) = (word(header, 12), word(header, 18), word(header, 16));
     let cleared = flags & !u16::from(bits::URG);

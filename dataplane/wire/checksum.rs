@@ -70,32 +70,37 @@ pub fn pseudo_header(src: IpAddr, dst: IpAddr, protocol: u8, length: u16) -> u16
 /// A packet that came over a wire holds that value by chance once in 65,536 times; completing it then writes the value
 /// that was there, unless the packet is corrupt.
 pub fn complete_partial(frame: &mut [u8], headers: &Headers) -> bool {
+    let Some((at, whole)) = completed(frame, headers) else { return false };
+    frame[at..at + 2].copy_from_slice(&whole.to_be_bytes());
+    true
+}
+
+/// What [`complete_partial`] would write, and where; none where there is nothing to do.
+#[must_use]
+pub fn completed(frame: &[u8], headers: &Headers) -> Option<(usize, u16)> {
     let field = match headers.protocol {
         IPPROTO_TCP => 16,
         IPPROTO_UDP => 6,
-        _ => return false,
+        _ => return None,
     };
     if headers.fragment != Fragment::None || headers.truncated {
-        return false;
+        return None;
     }
     let start = usize::from(headers.l4);
     let end = usize::from(headers.payload) + usize::from(headers.payload_len);
-    let Some(segment) = frame.get_mut(start..end) else { return false };
-    let Ok(length) = u16::try_from(segment.len()) else { return false };
-    let Some(stored) = segment.get(field..field + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]])) else {
-        return false;
-    };
+    let segment = frame.get(start..end)?;
+    let length = u16::try_from(segment.len()).ok()?;
+    let stored = segment.get(field..field + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))?;
     let pseudo = pseudo_header(headers.src, headers.dst, headers.protocol, length);
     if stored != pseudo {
-        return false;
+        return None;
     }
     // The field holds the pseudo-header's sum already, so summing the segment as it is includes it.
     let whole = match !fold(sum(segment, 0)) {
         0 if headers.protocol == IPPROTO_UDP => 0xffff,
         whole => whole,
     };
-    segment[field..field + 2].copy_from_slice(&whole.to_be_bytes());
-    true
+    Some((start + field, whole))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! those behind traits.
 
 use std::{
-    collections::VecDeque,
     mem,
     sync::{Arc, atomic::Ordering::AcqRel},
 };
@@ -18,8 +17,8 @@ use super::{
 use crate::{
     bpf::Metadata,
     egress::SLOTS,
-    process::{DropReason, EgressId, Frames, Inspect, Outcome, Processor, Snapshot},
-    xsk::{Frame, Kick, Outgoing, Place, Port, PortId, Rings, Umem},
+    process::{DropReason, EgressId, Frames, GATHERED, Inspect, Outcome, Processor, Snapshot},
+    xsk::{Frame, Kick, Outgoing, Pending, Place, Port, PortId, Rings, Umem},
 };
 
 /// Packets that one kick is sure to send in copy mode; later kernels send more.
@@ -29,11 +28,11 @@ const PER_KICK: usize = 32;
 /// to the copy; what a call of a module costs beside its packets weighs little from here on.
 const AT_A_TIME: usize = 128;
 
-/// A port with the frames that wait for room in its TX ring.
+/// A port with the packets that wait for room in its TX ring.
 #[derive(Debug)]
 struct Slot<R> {
     port: Port<R>,
-    pending: VecDeque<Outgoing>,
+    pending: Pending,
     /// Something was submitted that the kernel has not said to have taken over.
     unkicked: bool,
     /// The kernel has unbound the socket; only control can help.
@@ -55,9 +54,11 @@ pub(super) struct Core<R> {
     egress: Vec<Egress>,
     injecting: Injecting,
     all: Arc<[Shared]>,
-    processor: Processor,
+    pub(super) processor: Processor,
     inspect: Box<dyn Inspect + Send>,
     received: Vec<Frame>,
+    /// Of what was received, what cannot become a packet.
+    broken: Vec<Frame>,
     /// Counted anew each turn.
     budget: Budget,
     /// Ports for which frames wait that nobody has tried to submit.
@@ -106,6 +107,14 @@ impl Frames for Batch<'_> {
         self.umem.prefetch(&self.frames[index]);
     }
 
+    fn is_split(&self, index: usize) -> bool {
+        self.frames[index].is_split()
+    }
+
+    fn each_part_behind(&self, index: usize, each: impl FnMut(&[u8])) {
+        self.umem.each_part_behind(&self.frames[index], each);
+    }
+
     fn take_metadata(&mut self, index: usize) -> Option<Metadata> {
         self.umem.take_metadata(&mut self.frames[index])
     }
@@ -146,6 +155,7 @@ impl<R: Rings> Core<R> {
             processor,
             inspect,
             received: Vec::with_capacity(batch),
+            broken: Vec::with_capacity(2 * batch),
             budget: Budget::default(),
             fresh: Vec::new(),
             waits: false,
@@ -217,7 +227,7 @@ impl<R: Rings> Core<R> {
     fn add(&mut self, port: Port<R>) {
         let id = usize::from(port.id().0);
         let ring = self.umem.layout().ring as usize;
-        let slot = Slot { port, pending: VecDeque::with_capacity(ring), unkicked: false, gone: false };
+        let slot = Slot { port, pending: Pending::with_capacity(ring), unkicked: false, gone: false };
         let index = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -239,8 +249,11 @@ impl<R: Rings> Core<R> {
     fn remove(&mut self, id: PortId) -> Option<Port<R>> {
         let index = self.by_id.get_mut(usize::from(id.0))?.take()?;
         let mut slot = self.slots[usize::from(index)].take()?;
-        for out in slot.pending.drain(..) {
+        while let Some(out) = slot.pending.pop() {
             self.turn_away(out, DropReason::NoService);
+        }
+        if let Some(packet) = slot.port.abandon() {
+            self.discard_incomplete(packet);
         }
         Some(slot.port)
     }
@@ -272,15 +285,17 @@ impl<R: Rings> Core<R> {
         let (mut busy, mut taken) = (false, 0);
         while let Some(slot) = &mut self.slots[index] {
             let (port, Some(ingress)) = (slot.port.id(), slot.port.ingress()) else { break };
-            let count = slot.port.receive(self.batch, &mut frames);
+            let count = slot.port.receive(self.batch, &mut frames, &mut self.broken);
             if count > 0 {
                 busy = true;
-                let received_ns = now();
+                let (received_ns, split) = (now(), slot.port.has_met_parts());
                 while !frames.is_empty() {
                     let came = Came { port, ingress, received_ns, inject: false };
-                    self.process(&mut frames, came, snapshot, now);
+                    let count = if split { self.at_a_time(&frames) } else { frames.len().min(AT_A_TIME) };
+                    self.process(&mut frames, count, came, snapshot, now);
                     self.flush(now);
                 }
+                self.discard_broken();
             }
             // Of a flood little may be let through, so that the lane does not fill: what was received bounds the turn, too.
             taken += count;
@@ -301,20 +316,61 @@ impl<R: Rings> Core<R> {
         busy
     }
 
-    /// Process the first [`AT_A_TIME`] of `frames` and send them on their way.
-    fn process(&mut self, frames: &mut Vec<Frame>, came: Came, snapshot: &Snapshot, now: &impl Fn() -> u64) {
-        let (count, received_ns) = (frames.len().min(AT_A_TIME), came.received_ns);
+    /// How many of `frames` are processed next: of packets that take several frames as many as can be put together at once.
+    fn at_a_time(&self, frames: &[Frame]) -> usize {
+        let mut room = GATHERED;
+        let fits = |frame: &&Frame| {
+            let needed = if frame.is_split() { frame.frames() * self.umem.layout().frame_size as usize } else { 0 };
+            let fits = needed <= room;
+            room = room.saturating_sub(needed);
+            fits
+        };
+        frames.iter().take(AT_A_TIME).take_while(fits).count().max(1)
+    }
+
+    /// Discard the parts of packets that cannot be put together; what is empty belongs to a packet that was counted.
+    fn discard_broken(&mut self) {
+        while let Some(frame) = self.broken.pop() {
+            if frame.packet_len() == 0 && !frame.is_split() {
+                self.release(frame);
+            } else {
+                self.discard_incomplete(frame);
+            }
+        }
+    }
+
+    fn discard_incomplete(&mut self, packet: Frame) {
+        self.shared().stats.received(1, self.umem.packet_len(&packet).into());
+        self.discard(packet, DropReason::Incomplete);
+    }
+
+    /// Process the first `count` of `frames` and send them on their way.
+    fn process(
+        &mut self,
+        frames: &mut Vec<Frame>,
+        count: usize,
+        came: Came,
+        snapshot: &Snapshot,
+        now: &impl Fn() -> u64,
+    ) {
+        let received_ns = came.received_ns;
         let mut batch = Batch { umem: &self.umem, frames: &mut frames[..count], ingress: came.ingress };
         let tally = self.processor.run_at(received_ns, snapshot, &mut batch, &mut *self.inspect);
         self.shared().stats.batch(count, &tally);
-        let inject = self.is_worth_injecting();
+        if tally.multi_buffer > 0 {
+            // They go by the rings: nothing may be overtaken by them, nor overtake them.
+            self.inject(now);
+        }
+        let inject = tally.multi_buffer == 0 && self.is_worth_injecting();
         self.waits = self.slots.iter().flatten().any(|slot| !slot.pending.is_empty());
         for (position, frame) in frames.drain(..count).enumerate() {
             match self.processor.outcomes()[position] {
                 Outcome::Forward { egress, service } => {
                     self.dispatch(egress, Outgoing { frame, service, received_ns }, inject, now);
                 }
-                Outcome::Drop(DropReason::Rejected) => self.reject(Came { inject, ..came }, frame, snapshot, now),
+                Outcome::Drop(DropReason::Rejected) => {
+                    self.reject(Came { inject, ..came }, position, frame, snapshot, now);
+                }
                 Outcome::Drop(reason) => self.discard(frame, reason),
             }
         }
@@ -340,12 +396,14 @@ impl<R: Rings> Core<R> {
         let Egress { ring, device } = self.way(egress);
         if let Some(device) = device
             && (inject || ring.is_none())
+            && !out.frame.is_split()
             && self.injecting.takes(out.frame.packet_len().into())
         {
             if self.waits
                 && let Some(Ring::Local(port)) = ring
+                && !self.hurry(port, device, now)
             {
-                self.hurry(port, device, now);
+                return self.enqueue(port, out);
             }
             return self.push(device, out, now);
         }
@@ -356,22 +414,29 @@ impl<R: Rings> Core<R> {
                     return self.turn_away(out, DropReason::NoService);
                 };
                 self.umem.note(&out.frame, Place::Mailbox);
-                match owner.mailbox.push(Mail { port, out }) {
+                match owner.post(Mail { port, out }) {
                     Ok(()) => owner.ring(),
                     Err(mail) => self.turn_away(mail.out, DropReason::TxFull),
                 }
             }
+            None if device.is_some() && out.frame.is_split() => self.turn_away(out, DropReason::Buffers),
             None if device.is_some() => self.turn_away(out, DropReason::Mtu),
             None => self.turn_away(out, DropReason::NoService),
         }
     }
 
-    /// Inject first what waits for room in a TX ring toward the same device, so that nothing overtakes it.
-    fn hurry(&mut self, port: PortId, device: u32, now: &impl Fn() -> u64) {
-        let index = self.by_id.get(usize::from(port.0)).copied().flatten().map(usize::from);
-        while let Some(out) = index.and_then(|at| self.slots[at].as_mut()).and_then(|slot| slot.pending.pop_front()) {
+    /// Inject first what waits for room in a TX ring toward the same device, so that nothing overtakes it. False where that
+    /// cannot be: a packet of several frames waits there.
+    fn hurry(&mut self, port: PortId, device: u32, now: &impl Fn() -> u64) -> bool {
+        let Some(index) = self.by_id.get(usize::from(port.0)).copied().flatten().map(usize::from) else { return true };
+        while let Some(slot) = &mut self.slots[index] {
+            if slot.pending.front().is_some_and(|out| out.frame.is_split()) {
+                return false;
+            }
+            let Some(out) = slot.pending.pop() else { break };
             self.push(device, out, now);
         }
+        true
     }
 
     /// Copy a packet into the lane; its frame is free again.
@@ -382,7 +447,7 @@ impl<R: Rings> Core<R> {
                 return self.turn_away(out, DropReason::TxFull);
             }
         }
-        if let Some(row) = self.row.add(out.service, out.frame.packet_len()) {
+        if let Some(row) = self.row.add(out.service, out.frame.packet_len().into()) {
             self.shared().stats.sent(row);
         }
         self.release(out.frame);
@@ -409,7 +474,7 @@ impl<R: Rings> Core<R> {
     fn take_mail(&mut self) -> bool {
         let mut count = 0;
         while count < self.shared().mailbox.capacity() {
-            let Some(Mail { port, out }) = self.shared().mailbox.pop() else { break };
+            let Some(Mail { port, out }) = self.shared().take() else { break };
             self.umem.note(&out.frame, Place::Rx);
             self.enqueue(port, out);
             count += 1;
@@ -424,12 +489,16 @@ impl<R: Rings> Core<R> {
         let slots = &mut self.slots;
         match slot.and_then(|index| Some((index, slots.get_mut(usize::from(index))?.as_mut()?))) {
             None | Some((_, Slot { gone: true, .. })) => self.turn_away(out, DropReason::NoService),
-            Some((index, slot)) if slot.pending.len() < ring && self.budget.take(slot.held()) => {
+            Some((_, slot)) if !slot.port.sends(out.frame.frames()) => self.turn_away(out, DropReason::Buffers),
+            Some((index, slot))
+                if slot.pending.frames() + out.frame.frames() <= ring
+                    && (0..out.frame.frames()).all(|more| self.budget.take(slot.held() + more)) =>
+            {
                 // One for each port is room enough; whatever is not noted is sent at the end of the turn.
                 if slot.pending.is_empty() && self.fresh.len() < self.fresh.capacity() {
                     self.fresh.push(index);
                 }
-                slot.pending.push_back(out);
+                slot.pending.push(out);
                 self.waits = true;
             }
             Some(_) => self.turn_away(out, DropReason::TxFull),
@@ -459,7 +528,7 @@ impl<R: Rings> Core<R> {
             let (mut run, mut row) = ((0, 0), Row::default());
             let time = now();
             let submitted = slot.port.send(&mut slot.pending, |out| {
-                if let Some(row) = row.add(out.service, out.frame.packet_len()) {
+                if let Some(row) = row.add(out.service, self.umem.packet_len(&out.frame)) {
                     stats.sent(row);
                 }
                 if out.received_ns != run.0 {
@@ -490,7 +559,7 @@ impl<R: Rings> Core<R> {
         let Some(slot) = &mut self.slots[index] else { return false };
         busy |= slot.port.reap(&mut self.free) > 0;
         if slot.gone {
-            while let Some(out) = self.slots[index].as_mut().and_then(|slot| slot.pending.pop_front()) {
+            while let Some(out) = self.slots[index].as_mut().and_then(|slot| slot.pending.pop()) {
                 self.turn_away(out, DropReason::NoService);
             }
         } else if slot.port.ingress().is_some() {
@@ -528,12 +597,15 @@ impl<R: Rings> Core<R> {
     }
 
     pub(super) fn discard(&mut self, frame: Frame, reason: DropReason) {
-        self.shared().stats.dropped(reason, frame.packet_len());
+        self.shared().stats.dropped(reason, self.umem.packet_len(&frame));
         self.release(frame);
     }
 
-    pub(super) fn release(&mut self, frame: Frame) {
+    pub(super) fn release(&mut self, mut frame: Frame) {
         self.umem.note(&frame, Place::Free);
+        while let Some(tail) = self.umem.take_tail(&mut frame) {
+            self.free.push(tail);
+        }
         self.free.push(frame);
     }
 
@@ -542,9 +614,9 @@ impl<R: Rings> Core<R> {
         self.shared().stats.set_frames([
             self.free.len() as u64,
             sum(|slot| slot.port.filled().into()),
-            sum(|slot| slot.pending.len() as u64),
+            sum(|slot| (slot.pending.frames() + slot.port.assembling()) as u64),
             sum(|slot| slot.port.sending().into()),
-            self.shared().mailbox.len() as u64,
+            self.shared().mail(),
         ]);
     }
 
@@ -563,10 +635,16 @@ impl<R: Rings> Core<R> {
         waiting
     }
 
-    /// Frames that wait for room.
+    /// Frames of packets that wait for room, or for their last part.
     #[cfg(test)]
     pub(super) fn pending(&self) -> u64 {
-        self.slots.iter().flatten().map(|slot| slot.pending.len() as u64).sum()
+        self.slots.iter().flatten().map(|slot| (slot.pending.frames() + slot.port.assembling()) as u64).sum()
+    }
+
+    /// Packets that wait for room.
+    #[cfg(test)]
+    pub(super) fn pending_packets(&self) -> u64 {
+        self.slots.iter().flatten().map(|slot| slot.pending.packets() as u64).sum()
     }
 
     #[cfg(test)]
@@ -579,11 +657,11 @@ impl<R: Rings> Core<R> {
 impl<R: Rings> Slot<R> {
     /// Frames held for sending.
     fn held(&self) -> usize {
-        self.pending.len() + self.port.sending() as usize
+        self.pending.frames() + self.port.sending() as usize
     }
 
     /// Frames held altogether.
     fn all(&self) -> usize {
-        self.held() + self.port.filled() as usize
+        self.held() + self.port.assembling() + self.port.filled() as usize
     }
 }

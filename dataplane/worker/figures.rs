@@ -7,7 +7,6 @@
 #![expect(unsafe_code, reason = "hand-made XDP programs, and live frames")]
 
 use std::{
-    collections::VecDeque,
     os::fd::{AsRawFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -25,7 +24,7 @@ use crate::{
     egress::{Inject, Injection, Lane},
     plane::{ModeRequest, UmemLayout},
     process::{EgressId, Inspect},
-    xsk::{self, Kick, Outgoing, Place, PortId, Umem},
+    xsk::{self, Kick, Outgoing, Pending, Place, PortId, Umem},
 };
 
 const LAYOUT: UmemLayout = UmemLayout { frames: 8192, frame_size: 4096, ring: 2048 };
@@ -165,7 +164,7 @@ fn fill(umem: &Umem, frames: Vec<xsk::Frame>, len: usize) -> Vec<xsk::Frame> {
 /// The same by the TX ring of a socket.
 fn transmitted(port: &mut xsk::Port, umem: &Umem, frames: &mut Vec<xsk::Frame>, count: usize, len: usize) -> f64 {
     let calls = (200_000 / count).clamp(200, 20_000);
-    let (mut pending, mut sent) = (VecDeque::with_capacity(count), Vec::with_capacity(frames.len()));
+    let (mut pending, mut sent) = (Pending::with_capacity(count), Vec::with_capacity(frames.len()));
     let mut time = Duration::ZERO;
     for _ in 0..calls {
         if frames.len() < count {
@@ -173,7 +172,7 @@ fn transmitted(port: &mut xsk::Port, umem: &Umem, frames: &mut Vec<xsk::Frame>, 
         }
         let begin = Instant::now();
         let batch = frames.drain(frames.len() - count..);
-        pending.extend(batch.map(|frame| Outgoing { frame, service: 0, received_ns: 0 }));
+        batch.for_each(|frame| pending.push(Outgoing { frame, service: 0, received_ns: 0 }));
         assert_eq!(port.send(&mut pending, |_| ()), count);
         while port.sending() > 0 {
             assert_ne!(port.kick(1), Kick::Gone);

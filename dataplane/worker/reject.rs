@@ -7,7 +7,10 @@
 use super::{core::Core, stats::REPLY};
 use crate::{
     process::{DropReason, Snapshot},
-    wire::{self, Rewrite, reply},
+    wire::{
+        self, Headers, Rewrite,
+        reply::{self, Reply},
+    },
     xsk::{Frame, Outgoing, Place, PortId, Rings, Umem},
 };
 
@@ -48,17 +51,51 @@ pub(super) struct Came {
     pub(super) inject: bool,
 }
 
+/// What there is to be told of a packet.
+struct Replies {
+    /// To its receiver.
+    onward: Option<Reply>,
+    /// To its sender,
+    reset: Option<Reply>,
+    /// or where that is none.
+    error: Option<Reply>,
+}
+
+impl Replies {
+    fn to(packet: &[u8], headers: &Headers) -> Self {
+        let reset = reply::reset_to_sender(packet, headers);
+        let error = if reset.is_none() { reply::prohibited(packet, headers) } else { None };
+        Self { onward: reply::reset_to_receiver(packet, headers), reset, error }
+    }
+}
+
 impl<R: Rings> Core<R> {
-    /// Discard a rejected packet and tell of it.
-    pub(super) fn reject(&mut self, came: Came, frame: Frame, snapshot: &Snapshot, now: &impl Fn() -> u64) {
-        self.shared().stats.dropped(DropReason::Rejected, frame.packet_len());
-        let bytes = self.umem.bytes(&frame);
+    /// Discard a rejected packet, number `position` of the last batch, and tell of it.
+    pub(super) fn reject(
+        &mut self,
+        came: Came,
+        position: usize,
+        mut frame: Frame,
+        snapshot: &Snapshot,
+        now: &impl Fn() -> u64,
+    ) {
+        self.shared().stats.dropped(DropReason::Rejected, self.umem.packet_len(&frame));
+        let gathered = if frame.is_split() { self.processor.gathered(position) } else { None };
+        let bytes = gathered.unwrap_or_else(|| self.umem.bytes(&frame));
         let (wire::Frame::Ip(headers) | wire::Frame::Undecidable(_, Some(headers))) = wire::parse(bytes) else {
             return self.release(frame);
         };
-        let onward = reply::reset_to_receiver(bytes, &headers);
-        let reset = reply::reset_to_sender(bytes, &headers);
-        let error = if reset.is_none() { reply::prohibited(bytes, &headers) } else { None };
+        let replies = Replies::to(bytes, &headers);
+        // The first frame is room enough for a reply.
+        while let Some(tail) = self.umem.take_tail(&mut frame) {
+            self.release(tail);
+        }
+        self.tell(came, frame, replies, snapshot, now);
+    }
+
+    /// Send what is told of the packet in `frame`, which is done with.
+    fn tell(&mut self, came: Came, frame: Frame, replies: Replies, snapshot: &Snapshot, now: &impl Fn() -> u64) {
+        let Replies { onward, reset, error } = replies;
         match (reset, error) {
             (None, Some(_)) if !self.icmp.allows(came.received_ns) => {
                 self.shared().stats.reply_held_back();

@@ -249,7 +249,7 @@ impl Workers {
     /// The bind's refusal, or a worker that takes no commands.
     pub fn open(&self, spec: &PortSpec, request: ModeRequest) -> Result<Opened, OpenError> {
         let id = self.free_number().ok_or(WorkerError::PortsExhausted)?;
-        let Bound { port, mode, reason } = xsk::bind(&self.umem, id, spec, request)?;
+        let Bound { port, mode, reason, parts } = xsk::bind(&self.umem, id, spec, request)?;
         if let Some(budget) = self.prefer_busy_poll.filter(|_| spec.ingress.is_some()) {
             port.prefer_busy_poll(spec, budget)?;
         }
@@ -271,7 +271,7 @@ impl Workers {
         self.tell(worker, Command::Add { port: Box::new(port), reply })?;
         ports.push(served);
         answer.recv_timeout(ANSWER).map_err(|_| WorkerError::Unresponsive(worker))?;
-        Ok(Opened { id, worker, fd, mode, reason })
+        Ok(Opened { id, worker, fd, mode, reason, parts })
     }
 
     /// A port number that is not in use. They go round, so that a number comes again only long after mail for the port
@@ -567,6 +567,8 @@ pub struct Opened {
     pub mode: Mode,
     /// Why it is not a faster one; empty when there is nothing to say.
     pub reason: String,
+    /// It takes packets of several frames.
+    pub parts: bool,
 }
 
 /// Why a port could not be opened.

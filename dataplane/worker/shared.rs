@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::atomic::{
-        AtomicBool, AtomicU32,
+        AtomicBool, AtomicU32, AtomicU64,
         Ordering::{Relaxed, SeqCst},
         fence,
     },
@@ -30,6 +30,8 @@ pub(super) struct Mail {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) mailbox: ArrayQueue<Mail>,
+    /// Frames in the mailbox beside the first of each packet.
+    tails: AtomicU64,
     bell: EventFd,
     sleeping: CachePadded<AtomicBool>,
     core: AtomicU32,
@@ -40,11 +42,40 @@ impl Shared {
     pub(super) fn new(mailbox: usize) -> io::Result<Self> {
         Ok(Self {
             mailbox: ArrayQueue::new(mailbox),
+            tails: AtomicU64::new(0),
             bell: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             sleeping: CachePadded::new(AtomicBool::new(false)),
             core: AtomicU32::new(UNPINNED),
             stats: CachePadded::new(Stats::new()),
         })
+    }
+
+    /// Put something into the mailbox; it comes back when that is full.
+    pub(super) fn post(&self, mail: Mail) -> Result<(), Mail> {
+        let tails = mail.out.frame.frames() as u64 - 1;
+        // Before it may be taken out again.
+        self.count_tails(tails, true);
+        self.mailbox.push(mail).inspect_err(|_| self.count_tails(tails, false))
+    }
+
+    /// Take the oldest out of the mailbox.
+    pub(super) fn take(&self) -> Option<Mail> {
+        let mail = self.mailbox.pop()?;
+        self.count_tails(mail.out.frame.frames() as u64 - 1, false);
+        Some(mail)
+    }
+
+    /// Frames in the mailbox.
+    pub(super) fn mail(&self) -> u64 {
+        self.mailbox.len() as u64 + self.tails.load(Relaxed)
+    }
+
+    fn count_tails(&self, tails: u64, more: bool) {
+        if tails > 0 && more {
+            self.tails.fetch_add(tails, Relaxed);
+        } else if tails > 0 {
+            self.tails.fetch_sub(tails, Relaxed);
+        }
     }
 
     /// Wake the worker when it sleeps; call after what it is to find was queued.

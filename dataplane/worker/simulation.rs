@@ -46,13 +46,25 @@ impl SimRings {
         }
     }
 
+    /// A packet comes in that takes a frame for each of `lens`: where to write them, when there are frames and room for all.
+    pub(super) fn arrive_split(&mut self, lens: &[u32]) -> Option<Vec<Descriptor>> {
+        if self.gone || self.rx.len() + lens.len() > self.size || self.fill.len() < lens.len() {
+            return None;
+        }
+        let frames = self.fill.drain(..lens.len()).zip(lens).enumerate();
+        let parts = frames.map(|(n, (frame, &len))| Descriptor { addr: frame.addr, len, more: n + 1 < lens.len() });
+        let parts: Vec<_> = parts.collect();
+        self.rx.extend(&parts);
+        Some(parts)
+    }
+
     /// A packet comes in: where to write it, when there is a frame and room for it.
     pub(super) fn arrive(&mut self, len: u32) -> Option<Descriptor> {
         if self.gone || self.rx.len() == self.size {
             return None;
         }
         let frame = self.fill.pop_front()?;
-        let packet = Descriptor { addr: frame.addr, len };
+        let packet = Descriptor { addr: frame.addr, len, more: false };
         self.rx.push_back(packet);
         Some(packet)
     }
@@ -65,7 +77,7 @@ impl SimRings {
             }
             let Some(packet) = self.tx.pop_front() else { return };
             self.wire.push(packet);
-            self.completion.push_back(Descriptor { addr: packet.addr, len: 0 });
+            self.completion.push_back(Descriptor { addr: packet.addr, ..Descriptor::default() });
         }
     }
 
@@ -118,6 +130,7 @@ impl Rings for SimRings {
         if self.tx.len() + packets.len() > self.size {
             return 0;
         }
+        assert!(packets.last().is_none_or(|last| !last.more), "a packet is cut");
         self.own(packets);
         self.tx.extend(packets);
         packets.len()

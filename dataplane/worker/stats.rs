@@ -29,6 +29,7 @@ pub(super) struct Stats {
     drops: [Pair; DropReason::ALL.len()],
     batches: AtomicU64,
     checksums_repaired: AtomicU64,
+    multi_buffer: AtomicU64,
     reclassified: AtomicU64,
     monitored: AtomicU64,
     panics: AtomicU64,
@@ -60,7 +61,7 @@ pub(super) struct Row {
 
 impl Row {
     /// One packet more; when it is for another service, the row that ends with it.
-    pub(super) fn add(&mut self, service: u16, bytes: u16) -> Option<Self> {
+    pub(super) fn add(&mut self, service: u16, bytes: u32) -> Option<Self> {
         let done = (service != self.service).then(|| std::mem::replace(self, Self { service, ..Self::default() }));
         self.packets += 1;
         self.bytes += u64::from(bytes);
@@ -76,6 +77,7 @@ impl Stats {
             drops: Default::default(),
             batches: AtomicU64::new(0),
             checksums_repaired: AtomicU64::new(0),
+            multi_buffer: AtomicU64::new(0),
             reclassified: AtomicU64::new(0),
             monitored: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -95,11 +97,17 @@ impl Stats {
         }
     }
 
+    /// Packets were received.
+    pub(super) fn received(&self, packets: usize, bytes: u64) {
+        self.rx.add(packets as u64, bytes);
+    }
+
     /// A batch of `packets` was received and processed.
     pub(super) fn batch(&self, packets: usize, tally: &Tally) {
-        self.rx.add(packets as u64, tally.bytes);
+        self.received(packets, tally.bytes);
         add(&self.batches, 1);
         add(&self.checksums_repaired, tally.checksums_repaired);
+        add(&self.multi_buffer, tally.multi_buffer);
         add(&self.reclassified, tally.reclassified);
         add(&self.monitored, tally.monitored);
         add(&self.panics, tally.panics);
@@ -145,7 +153,7 @@ impl Stats {
     }
 
     /// A packet was discarded.
-    pub(super) fn dropped(&self, reason: DropReason, bytes: u16) {
+    pub(super) fn dropped(&self, reason: DropReason, bytes: u32) {
         self.drops[reason.index()].add(1, bytes.into());
     }
 
@@ -218,6 +226,7 @@ impl Stats {
             drops: drops.collect(),
             batches: self.batches.load(Relaxed),
             checksums_repaired: self.checksums_repaired.load(Relaxed),
+            multi_buffer: self.multi_buffer.load(Relaxed),
             reclassified: self.reclassified.load(Relaxed),
             monitored: self.monitored.load(Relaxed),
             replies: self.replies(),

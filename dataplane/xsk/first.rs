@@ -15,17 +15,15 @@ use xsk_rs::{
     config::{BindFlags, Interface, LibxdpFlags, QueueSize, SocketConfig},
 };
 
-use super::{
-    Descriptor, Kick, PortSpec, Rings, Umem,
-    rings::{self, Parts},
-};
+use super::{Descriptor, Kick, PortSpec, Rings, Umem, rings};
 
 /// Bind a socket. The first one settles the mode, the others follow whatever they ask for.
-pub(super) fn open(umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<FirstRings> {
+pub(super) fn open(umem: &Umem, spec: &PortSpec, zero_copy: bool, parts: bool) -> io::Result<FirstRings> {
     let kernel = umem.kernel().ok_or_else(|| io::Error::other("this UMEM is plain memory that no kernel knows of"))?;
     let interface: Interface = spec.dev.parse().map_err(io::Error::other)?;
     let ring = QueueSize::new(umem.layout().ring).map_err(io::Error::other)?;
     let mode = if zero_copy { BindFlags::XDP_ZEROCOPY } else { BindFlags::XDP_COPY };
+    let mode = if parts { mode | BindFlags::XDP_USE_SG } else { mode };
     let config = SocketConfig::builder()
         .rx_queue_size(ring)
         .tx_queue_size(ring)
@@ -51,7 +49,6 @@ pub struct FirstRings {
     tx: TxQueue,
     fill: FillQueue,
     completion: CompQueue,
-    parts: Parts,
     /// Descriptors on their way between our form and xsk-rs', as many as a ring holds.
     scratch: Box<[FrameDesc]>,
 }
@@ -59,7 +56,7 @@ pub struct FirstRings {
 impl FirstRings {
     fn new(umem: Umem, rx: RxQueue, tx: TxQueue, fill: FillQueue, completion: CompQueue) -> Self {
         let scratch = vec![FrameDesc::default(); umem.layout().ring as usize].into();
-        Self { umem, rx, tx, fill, completion, parts: Parts::default(), scratch }
+        Self { umem, rx, tx, fill, completion, scratch }
     }
 
     /// Load the kernel's descriptors of `frames` into the scratch space; returns how many fit, all or none.
@@ -82,7 +79,8 @@ impl Rings for FirstRings {
         for (descriptor, desc) in into.iter_mut().zip(&self.scratch[..count]) {
             *descriptor = Descriptor {
                 addr: u32::try_from(desc.addr()).unwrap_or(u32::MAX),
-                len: self.parts.whole(u32::try_from(desc.lengths().data()).unwrap_or(u32::MAX), desc.options()),
+                len: u32::try_from(desc.lengths().data()).unwrap_or(u32::MAX),
+                more: desc.has_more_frames(),
             };
         }
         count
@@ -113,7 +111,7 @@ impl Rings for FirstRings {
         // SAFETY: the queue belongs to a socket of this UMEM, and what it yields becomes a token only through the ledger.
         let count = unsafe { self.completion.consume(&mut self.scratch[..want]) };
         for (descriptor, desc) in into.iter_mut().zip(&self.scratch[..count]) {
-            *descriptor = Descriptor { addr: u32::try_from(desc.addr()).unwrap_or(u32::MAX), len: 0 };
+            *descriptor = Descriptor { addr: u32::try_from(desc.addr()).unwrap_or(u32::MAX), ..Descriptor::default() };
         }
         count
     }

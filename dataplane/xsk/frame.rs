@@ -8,16 +8,20 @@ use super::PortId;
 /// handing the frame to a ring, a mailbox or the pool consumes it. Dropping it without that loses the frame until the
 /// UMEM goes.
 ///
+/// A packet of several buffers has one token: that of its first frame, to which the UMEM has tied `tails` more.
+///
 /// Invariant, upheld by the UMEM that makes it: `addr..addr + len` lies inside one frame of the UMEM numbered `umem`.
 #[must_use = "a frame that is dropped is lost; release it"]
 #[derive(Debug)]
 pub struct Frame {
     /// UMEM offset of the packet's first byte.
     pub(super) addr: u32,
-    /// Packet length in bytes; 0 for a free frame.
+    /// Length in bytes of the packet, or of its part in this frame; 0 for a free frame.
     pub(super) len: u16,
     /// Which UMEM the frame belongs to.
-    pub(super) umem: u16,
+    pub(super) umem: u8,
+    /// Frames behind this one that hold the rest of the packet: see [`super::parts`].
+    pub(super) tails: u8,
 }
 
 impl Frame {
@@ -32,10 +36,22 @@ impl Frame {
         self.len = u16::try_from(len).map_or(self.len, |len| self.len.min(len));
     }
 
-    /// Packet length in bytes.
+    /// Length in bytes of what is in this frame: of the packet, unless that takes several.
     #[must_use]
     pub fn packet_len(&self) -> u16 {
         self.len
+    }
+
+    /// The packet takes more frames than this one.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.tails > 0
+    }
+
+    /// Frames that the packet takes.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        1 + usize::from(self.tails)
     }
 }
 

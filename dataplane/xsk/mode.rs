@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{KernelRings, Port, PortId, Rings, Umem, XskError, registrations::Registrations, sockopt};
-use crate::plane::{Mode, ModeRequest};
+use super::{KernelRings, MAX_PARTS, Port, PortId, Rings, Umem, XskError, registrations::Registrations, sockopt};
+use crate::{
+    bpf,
+    plane::{Mode, ModeRequest},
+};
 
 /// How long a queue that is still in use is waited for: the kernel releases closed sockets a little later.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
@@ -33,11 +36,14 @@ pub struct Bound {
     pub mode: Mode,
     /// Why it is not a faster one; empty when it is the fastest, or the one that was asked for.
     pub reason: String,
+    /// It takes packets of several frames.
+    pub parts: bool,
 }
 
 /// Bind a socket to a queue, on the UMEM's first registration where that is bound in the same mode, else on one that the
-/// device has for itself: so each device has the mode that it can have. No XDP program is loaded. Blocks up
-/// to 2 seconds while the queue is busy.
+/// device has for itself: so each device has the mode that it can have. Where packets may take several frames
+/// ([`Umem::allow_parts`]), it is bound for such; a driver without them in zero-copy mode is bound in that mode all the same. No
+/// XDP program is loaded. Blocks up to 2 seconds while the queue is busy.
 ///
 /// # Errors
 /// The kernel's refusal, explained; a mode that was required and not had.
@@ -47,14 +53,15 @@ pub fn bind(umem: &Umem, id: PortId, spec: &PortSpec, request: ModeRequest) -> R
     }
     let mut registrations = umem.registrations();
     let mut reason = String::new();
-    let (rings, zero_copy) = match request {
-        ModeRequest::ZeroCopy => (open(umem, &mut registrations, spec, true)?, true),
-        ModeRequest::Copy | ModeRequest::Skb => (open(umem, &mut registrations, spec, false)?, false),
-        ModeRequest::Auto => match open(umem, &mut registrations, spec, true) {
-            Ok(rings) => (rings, true),
+    let most = most_parts(spec, registrations.parts);
+    let ((rings, parts), zero_copy) = match request {
+        ModeRequest::ZeroCopy => (open_zero_copy(umem, &mut registrations, spec, most)?, true),
+        ModeRequest::Copy | ModeRequest::Skb => (open_copy(umem, &mut registrations, spec)?, false),
+        ModeRequest::Auto => match open_zero_copy(umem, &mut registrations, spec, most) {
+            Ok(opened) => (opened, true),
             Err(error) if refuses_zero_copy(&error) => {
                 reason = error.to_string();
-                (open(umem, &mut registrations, spec, false)?, false)
+                (open_copy(umem, &mut registrations, spec)?, false)
             }
             Err(error) => return Err(error),
         },
@@ -69,7 +76,36 @@ pub fn bind(umem: &Umem, id: PortId, spec: &PortSpec, request: ModeRequest) -> R
     {
         tracing::debug!(dev = spec.dev, queue = spec.queue, %error, "kernel keeps its limit of packets per kick");
     }
-    Ok(Bound { port: Port::new(id, umem.clone(), rings, spec.ingress), mode, reason })
+    Ok(Bound { port: Port::new(id, umem.clone(), rings, spec.ingress, parts), mode, reason, parts: parts > 1 })
+}
+
+/// Frames that a packet may take on a device in zero-copy mode, where it may take several.
+fn most_parts(spec: &PortSpec, allowed: bool) -> usize {
+    let features = nix::net::if_::if_nametoindex(spec.dev.as_str()).ok().filter(|_| allowed).map(bpf::features);
+    match features {
+        Some(Ok(features)) => usize::try_from(features.zero_copy_parts).unwrap_or(1).clamp(1, MAX_PARTS),
+        _ => 1,
+    }
+}
+
+/// Bind in zero-copy mode; the answer has the most frames of a packet.
+fn open_zero_copy(
+    umem: &Umem,
+    registrations: &mut Registrations,
+    spec: &PortSpec,
+    parts: usize,
+) -> Result<(KernelRings, usize), XskError> {
+    Ok((open(umem, registrations, spec, true, parts > 1)?, parts))
+}
+
+/// The same in copy mode, where it is the kernel that takes packets apart.
+fn open_copy(
+    umem: &Umem,
+    registrations: &mut Registrations,
+    spec: &PortSpec,
+) -> Result<(KernelRings, usize), XskError> {
+    let parts = registrations.parts;
+    Ok((open(umem, registrations, spec, false, parts)?, if parts { MAX_PARTS } else { 1 }))
 }
 
 /// Bind in one mode, waiting a while for a queue that is busy. The mode is what the kernel says it is.
@@ -78,11 +114,12 @@ fn open(
     registrations: &mut Registrations,
     spec: &PortSpec,
     zero_copy: bool,
+    parts: bool,
 ) -> Result<KernelRings, XskError> {
     let name = if zero_copy { "zero-copy" } else { "copy" };
     let until = Instant::now() + BUSY_PATIENCE;
     let rings = loop {
-        match registrations.open(umem, spec, zero_copy) {
+        match registrations.open(umem, spec, zero_copy, parts) {
             Ok(rings) => break rings,
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {
                 thread::sleep(BUSY_PAUSE);

@@ -1,10 +1,13 @@
 //! A socket on one queue of one device, spoken to in tokens: what goes into a ring is consumed, what comes out is new.
 
-use std::{collections::VecDeque, fmt, os::fd::RawFd, sync::Arc};
+use std::{fmt, os::fd::RawFd, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Descriptor, Frame, KernelRings, Kick, Place, PortSpec, Rings, Umem, XskError, rings, sockopt};
+use super::{
+    Descriptor, Frame, KernelRings, Kick, Pending, Place, PortSpec, Rings, Umem, XskError, assembly::Assembly, rings,
+    sockopt,
+};
 use crate::counter::Pair;
 
 /// Number of a port, unique while the daemon runs.
@@ -17,7 +20,7 @@ impl fmt::Display for PortId {
     }
 }
 
-/// A frame on its way out.
+/// A packet on its way out.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) frame: Frame,
@@ -35,7 +38,7 @@ pub(crate) struct Traffic {
 }
 
 /// A socket's rings, in tokens. Invariant: `filled` and `sending` are the numbers of frames that the ledger has in this
-/// port's rings.
+/// port's rings; frames that `assembly` holds are with the worker.
 #[derive(Debug)]
 pub struct Port<R = KernelRings> {
     id: PortId,
@@ -45,15 +48,33 @@ pub struct Port<R = KernelRings> {
     ingress: Option<u16>,
     filled: u32,
     sending: u32,
+    /// Most frames of a packet that is sent.
+    parts: usize,
+    assembly: Assembly,
+    /// A packet of several frames has come.
+    met_parts: bool,
     /// As many descriptors as a ring holds.
     scratch: Box<[Descriptor]>,
     traffic: Arc<CachePadded<Traffic>>,
 }
 
 impl<R: Rings> Port<R> {
-    pub(crate) fn new(id: PortId, umem: Umem, rings: R, ingress: Option<u16>) -> Self {
+    /// A port that sends packets of at most `parts` frames.
+    pub(crate) fn new(id: PortId, umem: Umem, rings: R, ingress: Option<u16>, parts: usize) -> Self {
         let scratch = vec![Descriptor::default(); umem.layout().ring as usize].into();
-        Self { id, umem, rings, ingress, filled: 0, sending: 0, scratch, traffic: Arc::default() }
+        Self {
+            id,
+            umem,
+            rings,
+            ingress,
+            filled: 0,
+            sending: 0,
+            parts,
+            assembly: Assembly::default(),
+            met_parts: false,
+            scratch,
+            traffic: Arc::default(),
+        }
     }
 
     /// Number.
@@ -84,6 +105,26 @@ impl<R: Rings> Port<R> {
         self.sending
     }
 
+    /// Frames of a packet whose last part has not come yet.
+    pub(crate) fn assembling(&self) -> usize {
+        self.assembly.held()
+    }
+
+    /// Give that packet up.
+    pub(crate) fn abandon(&mut self) -> Option<Frame> {
+        self.assembly.abandon()
+    }
+
+    /// Whether a packet of several frames has come so far.
+    pub(crate) fn has_met_parts(&self) -> bool {
+        self.met_parts
+    }
+
+    /// Whether it sends packets of as many frames.
+    pub(crate) fn sends(&self, frames: usize) -> bool {
+        frames <= self.parts
+    }
+
     /// Let the driver leave its work to this thread's system calls, `budget` packets at most in each.
     pub(crate) fn prefer_busy_poll(&self, spec: &PortSpec, budget: u32) -> Result<(), XskError> {
         let Some(fd) = self.fd() else { return Ok(()) };
@@ -100,20 +141,29 @@ impl<R: Rings> Port<R> {
         Arc::clone(&self.traffic)
     }
 
-    /// Take at most `max` received frames; they are appended to `into`.
-    pub(crate) fn receive(&mut self, max: usize, into: &mut Vec<Frame>) -> usize {
+    /// Take at most `max` received frames; the packets that are whole with them are appended to `into`, and what cannot become
+    /// a packet to `broken`, of which what is not empty counts as a packet. Returns the frames.
+    pub(crate) fn receive(&mut self, max: usize, into: &mut Vec<Frame>, broken: &mut Vec<Frame>) -> usize {
         let max = max.min(self.scratch.len());
         let count = self.rings.received(&mut self.scratch[..max]);
-        let before = into.len();
+        let (before, mut claimed, mut bytes) = (into.len(), 0, 0);
         for descriptor in &self.scratch[..count] {
             // A descriptor that the ledger does not have in the fill ring is the kernel's mistake; to believe it would
             // make two owners of one frame.
-            into.extend(self.umem.claim(descriptor.addr, descriptor.len, Place::Fill(self.id), Place::Rx));
+            let frame = self.umem.claim(descriptor.addr, descriptor.len, Place::Fill(self.id), Place::Rx);
+            if let Some(frame) = &frame {
+                claimed += 1;
+                bytes += u64::from(frame.packet_len());
+            }
+            if descriptor.more || self.assembly.is_open() {
+                self.met_parts = true;
+                self.assembly.take(&self.umem, frame, descriptor.more, into, broken);
+            } else {
+                into.extend(frame);
+            }
         }
-        let claimed = into.len() - before;
         if claimed > 0 {
-            let bytes = into[before..].iter().map(|frame| u64::from(frame.packet_len())).sum();
-            self.traffic.rx.add(claimed as u64, bytes);
+            self.traffic.rx.add((into.len() - before) as u64, bytes);
         }
         self.filled -= u32::try_from(claimed).unwrap_or(self.filled).min(self.filled);
         claimed
@@ -129,7 +179,7 @@ impl<R: Rings> Port<R> {
         let want = want.min(self.scratch.len());
         let rest = free.len() - want;
         for (slot, frame) in self.scratch.iter_mut().zip(&free[rest..]) {
-            *slot = Descriptor { addr: frame.addr(), len: 0 };
+            *slot = Descriptor { addr: frame.addr(), ..Descriptor::default() };
             self.umem.note(frame, Place::Fill(self.id));
         }
         let submitted = self.rings.submit_fill(&self.scratch[..want]);
@@ -142,29 +192,39 @@ impl<R: Rings> Port<R> {
     }
 
     /// Put as many of `pending`, oldest first, on the TX ring as it has room for; the rest stays. `sent` is told of each.
-    pub(crate) fn send(&mut self, pending: &mut VecDeque<Outgoing>, mut sent: impl FnMut(&Outgoing)) -> usize {
-        let want = u32::try_from(pending.len()).unwrap_or(u32::MAX);
-        let room = self.rings.tx_room(want) as usize;
-        let count = room.min(pending.len()).min(self.scratch.len());
-        if count == 0 {
+    pub(crate) fn send(&mut self, pending: &mut Pending, mut sent: impl FnMut(&Outgoing)) -> usize {
+        let want = u32::try_from(pending.frames()).unwrap_or(u32::MAX);
+        let room = (self.rings.tx_room(want) as usize).min(self.scratch.len());
+        let (mut packets, mut frames) = (0, 0);
+        for Outgoing { frame, .. } in pending.iter() {
+            // A packet goes whole or not at all.
+            if frames + frame.frames() > room {
+                break;
+            }
+            if frame.is_split() {
+                frames += self.umem.describe(frame, &mut self.scratch[frames..]);
+            } else {
+                self.scratch[frames] = Descriptor { addr: frame.addr(), len: frame.packet_len().into(), more: false };
+                frames += 1;
+            }
+            self.umem.note(frame, Place::Tx(self.id));
+            packets += 1;
+        }
+        if frames == 0 {
             return 0;
         }
-        for (slot, out) in self.scratch.iter_mut().zip(pending.iter().take(count)) {
-            *slot = Descriptor { addr: out.frame.addr(), len: out.frame.packet_len().into() };
-            self.umem.note(&out.frame, Place::Tx(self.id));
-        }
-        let submitted = self.rings.submit_tx(&self.scratch[..count]);
-        for out in pending.iter().take(count).skip(submitted) {
-            self.umem.note(&out.frame, Place::Rx);
+        if self.rings.submit_tx(&self.scratch[..frames]) < frames {
+            pending.iter().take(packets).for_each(|out| self.umem.note(&out.frame, Place::Rx));
+            return 0;
         }
         let mut bytes = 0;
-        for out in pending.drain(..submitted) {
-            bytes += u64::from(out.frame.packet_len());
+        for out in pending.drain(packets, frames) {
+            bytes += u64::from(self.umem.packet_len(&out.frame));
             sent(&out);
         }
-        self.traffic.tx.add(submitted as u64, bytes);
-        self.sending += u32::try_from(submitted).unwrap_or(0);
-        submitted
+        self.traffic.tx.add(packets as u64, bytes);
+        self.sending += u32::try_from(frames).unwrap_or(0);
+        packets
     }
 
     /// Take back frames that were sent; they are appended to `free`.

@@ -22,7 +22,8 @@ use libxdp_sys::{
 
 use super::{
     Descriptor, Kick, PortSpec, Rings, Umem,
-    rings::{self, Parts},
+    rings::{self, XDP_PKT_CONTD},
+    sockopt::XDP_USE_SG,
 };
 
 /// The rings of one socket. libxdp keeps their addresses until the socket is deleted.
@@ -93,9 +94,10 @@ impl Registration {
     }
 
     /// Bind a socket. The first one settles the mode, the others follow whatever they ask for.
-    pub(super) fn open(self: &Arc<Self>, spec: &PortSpec, zero_copy: bool) -> io::Result<OwnRings> {
+    pub(super) fn open(self: &Arc<Self>, spec: &PortSpec, zero_copy: bool, parts: bool) -> io::Result<OwnRings> {
         let name = CString::new(spec.dev.as_str())?;
         let mode = if zero_copy { XDP_ZEROCOPY } else { XDP_COPY };
+        let mode = if parts { mode | u32::from(XDP_USE_SG) } else { mode };
         let config = xsk_socket_config {
             rx_size: self.ring,
             tx_size: self.ring,
@@ -125,7 +127,7 @@ impl Registration {
         let socket = NonNull::new(socket).ok_or_else(|| io::Error::other("libxdp made no socket"))?;
         // SAFETY: the socket was made just now.
         let fd = unsafe { libxdp_sys::xsk_socket__fd(socket.as_ptr()) };
-        Ok(OwnRings { registration: Arc::clone(self), socket, set, parts: Parts::default(), fd })
+        Ok(OwnRings { registration: Arc::clone(self), socket, set, fd })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, NonNull<xsk_umem>> {
@@ -154,7 +156,6 @@ pub struct OwnRings {
     registration: Arc<Registration>,
     socket: NonNull<xsk_socket>,
     set: Box<UnsafeCell<RingSet>>,
-    parts: Parts,
     fd: RawFd,
 }
 
@@ -218,12 +219,11 @@ impl Rings for OwnRings {
     fn received(&mut self, into: &mut [Descriptor]) -> usize {
         // SAFETY: the set is ours alone, by the exclusive borrow.
         let ring = unsafe { &raw mut (*self.set.get()).rx };
-        let parts = &mut self.parts;
         Self::take(ring, into, |ring, at| {
             // SAFETY: `take` holds the entry `at`, which the kernel has written.
             let entry = unsafe { libxdp_sys::xsk_ring_cons__rx_desc(ring, at).read() };
-            let len = parts.whole(entry.len, entry.options);
-            Descriptor { addr: u32::try_from(entry.addr).unwrap_or(u32::MAX), len }
+            let more = entry.options & XDP_PKT_CONTD != 0;
+            Descriptor { addr: u32::try_from(entry.addr).unwrap_or(u32::MAX), len: entry.len, more }
         })
     }
 
@@ -250,7 +250,8 @@ impl Rings for OwnRings {
         // SAFETY: the set is ours alone, by the exclusive borrow.
         let ring = unsafe { &raw mut (*self.set.get()).tx };
         Self::put(ring, packets, |ring, at, packet| {
-            let entry = libxdp_sys::xdp_desc { addr: packet.addr.into(), len: packet.len, options: 0 };
+            let options = if packet.more { XDP_PKT_CONTD } else { 0 };
+            let entry = libxdp_sys::xdp_desc { addr: packet.addr.into(), len: packet.len, options };
             // SAFETY: `put` reserved the entry `at`; `Port::send` consumed the frame's token.
             unsafe { libxdp_sys::xsk_ring_prod__tx_desc(ring, at).write(entry) };
         })
@@ -262,7 +263,7 @@ impl Rings for OwnRings {
         Self::take(ring, into, |ring, at| {
             // SAFETY: `take` holds the entry `at`, which the kernel has written.
             let addr = unsafe { libxdp_sys::xsk_ring_cons__comp_addr(ring, at).read() };
-            Descriptor { addr: u32::try_from(addr).unwrap_or(u32::MAX), len: 0 }
+            Descriptor { addr: u32::try_from(addr).unwrap_or(u32::MAX), ..Descriptor::default() }
         })
     }
 

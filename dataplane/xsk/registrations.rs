@@ -7,12 +7,14 @@ use std::{
 
 use super::{KernelRings, PortSpec, Umem, first, registration::Registration};
 
-/// The first registration is xsk-rs' own; sockets share it as long as they are of one mode and its first one is bound.
+/// The first registration is xsk-rs' own; sockets share it as long as they are alike and its first one is bound.
 /// Every other device has one for itself, which goes with the last of the device's sockets.
 #[derive(Debug, Default)]
 pub(super) struct Registrations {
     first: First,
     own: Vec<Own>,
+    /// Sockets are to take packets of several frames.
+    pub(super) parts: bool,
 }
 
 /// What the first registration can take.
@@ -21,8 +23,8 @@ enum First {
     /// Its first socket, of either mode.
     #[default]
     Free,
-    /// Sockets of this mode.
-    Bound { zero_copy: bool },
+    /// Sockets of this mode, which take packets of several frames or do not: the kernel gives all what its first one has.
+    Bound { zero_copy: bool, parts: bool },
     /// None: the device of its first socket is gone.
     Gone,
 }
@@ -31,6 +33,7 @@ enum First {
 struct Own {
     ifindex: u32,
     zero_copy: bool,
+    parts: bool,
     registration: Weak<Registration>,
 }
 
@@ -40,12 +43,18 @@ impl Registrations {
         self.first = First::Gone;
     }
 
-    /// Bind a socket in this mode.
-    pub(super) fn open(&mut self, umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<KernelRings> {
-        if self.first == First::Free || self.first == (First::Bound { zero_copy }) {
-            match first::open(umem, spec, zero_copy) {
+    /// Bind a socket in this mode, for packets of several frames where those are `parts`.
+    pub(super) fn open(
+        &mut self,
+        umem: &Umem,
+        spec: &PortSpec,
+        zero_copy: bool,
+        parts: bool,
+    ) -> io::Result<KernelRings> {
+        if self.first == First::Free || self.first == (First::Bound { zero_copy, parts }) {
+            match first::open(umem, spec, zero_copy, parts) {
                 Ok(rings) => {
-                    self.first = First::Bound { zero_copy };
+                    self.first = First::Bound { zero_copy, parts };
                     return Ok(rings.into());
                 }
                 // The kernel's word for a first socket that is bound no more.
@@ -55,19 +64,26 @@ impl Registrations {
                 Err(error) => return Err(error),
             }
         }
-        self.open_own(umem, spec, zero_copy).map(KernelRings::from)
+        self.open_own(umem, spec, zero_copy, parts).map(KernelRings::from)
     }
 
-    fn open_own(&mut self, umem: &Umem, spec: &PortSpec, zero_copy: bool) -> io::Result<super::registration::OwnRings> {
+    fn open_own(
+        &mut self,
+        umem: &Umem,
+        spec: &PortSpec,
+        zero_copy: bool,
+        parts: bool,
+    ) -> io::Result<super::registration::OwnRings> {
         self.own.retain(|own| own.registration.strong_count() > 0);
         let ifindex = nix::net::if_::if_nametoindex(spec.dev.as_str())?;
-        let there = self.own.iter().find(|own| own.ifindex == ifindex && own.zero_copy == zero_copy);
+        let same = |own: &&Own| (own.ifindex, own.zero_copy, own.parts) == (ifindex, zero_copy, parts);
+        let there = self.own.iter().find(same);
         if let Some(registration) = there.and_then(|own| own.registration.upgrade()) {
-            return registration.open(spec, zero_copy);
+            return registration.open(spec, zero_copy, parts);
         }
         let registration = Arc::new(Registration::new(umem)?);
-        let rings = registration.open(spec, zero_copy)?;
-        self.own.push(Own { ifindex, zero_copy, registration: Arc::downgrade(&registration) });
+        let rings = registration.open(spec, zero_copy, parts)?;
+        self.own.push(Own { ifindex, zero_copy, parts, registration: Arc::downgrade(&registration) });
         Ok(rings)
     }
 }

@@ -16,31 +16,12 @@ pub struct Descriptor {
     pub addr: u32,
     /// Packet length in bytes; 0 on fill and completion rings.
     pub len: u32,
+    /// The packet goes on in the next descriptor of the ring.
+    pub more: bool,
 }
 
 /// Of a descriptor's options: the packet goes on in the next one (`linux/if_xdp.h`, from 6.6 on).
-const XDP_PKT_CONTD: u32 = 1 << 0;
-
-/// Tells whole packets from parts of one.
-///
-/// A driver hands a packet that does not fit one frame over as several, each but the last with `XDP_PKT_CONTD`, to sockets
-/// that asked for it (`XDP_USE_SG`). Ours do not: should such parts come all the same, each becomes a frame without a byte,
-/// which is dropped as malformed, and none is ever taken for a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Parts {
-    /// The packet of the last descriptor goes on.
-    open: bool,
-}
-
-impl Parts {
-    /// Length of the packet that a received descriptor stands for, 0 for a part of one. Every descriptor of a ring is to be
-    /// shown, in order.
-    pub(super) fn whole(&mut self, len: u32, options: u32) -> u32 {
-        let goes_on = options & XDP_PKT_CONTD != 0;
-        let is_part = std::mem::replace(&mut self.open, goes_on) || goes_on;
-        if is_part { 0 } else { len }
-    }
-}
+pub(super) const XDP_PKT_CONTD: u32 = 1 << 0;
 
 /// What became of a kick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,24 +158,4 @@ pub(super) fn kick_tx(fd: RawFd) -> Kick {
 pub(super) fn kick_fill(fd: RawFd) {
     // Whatever it answers, the next turn finds out by itself: a receive without a buffer moves no data.
     let _ = recv(fd, &mut [], MsgFlags::MSG_DONTWAIT);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_part_of_a_packet_is_taken_for_one() {
-        let mut parts = Parts::default();
-        let mut seen = |descriptors: &[(u32, u32)]| -> Vec<u32> {
-            descriptors.iter().map(|(len, options)| parts.whole(*len, *options)).collect()
-        };
-        assert_eq!(seen(&[(60, 0), (1500, 0)]), [60, 1500]);
-        assert_eq!(seen(&[(3500, XDP_PKT_CONTD), (3500, XDP_PKT_CONTD), (2000, 0), (60, 0)]), [0, 0, 0, 60]);
-        // A packet that is cut by the end of what was taken from the ring at once.
-        assert_eq!(seen(&[(60, 0), (3500, XDP_PKT_CONTD)]), [60, 0]);
-        assert_eq!(seen(&[(2000, 0), (60, 0)]), [0, 60]);
-        // Other options say nothing of this.
-        assert_eq!(seen(&[(60, 1 << 1)]), [60]);
-    }
 }

@@ -1,12 +1,18 @@
 //! The options of an AF_XDP socket that xsk-rs does not read.
 #![expect(unsafe_code, reason = "socket options that no library wraps")]
 
-use std::{io, mem, os::fd::RawFd};
+use std::{
+    io, mem,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
 
 use libc::{SOL_XDP, XDP_OPTIONS, XDP_OPTIONS_ZEROCOPY, XDP_STATISTICS, c_int, c_void, socklen_t, xdp_statistics};
 
 /// Socket option of kernels from 6.17 on: packets that one kick sends in copy mode, 32 unless set.
 const XDP_MAX_TX_SKB_BUDGET: c_int = 9;
+
+/// Flag of a bind: packets may take several frames.
+pub(super) const XDP_USE_SG: u16 = 1 << 4;
 
 /// `XDP_STATISTICS`, by the names of `plane::SocketStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +61,30 @@ pub(crate) fn set_tx_budget(fd: RawFd, packets: u32) -> io::Result<()> {
     let status =
         unsafe { libc::setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, (&raw const packets).cast::<c_void>(), size) };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether the kernel hands packets that take several frames to AF_XDP sockets (`XDP_USE_SG`, Linux 6.6).
+#[must_use]
+pub fn takes_parts() -> bool {
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: the kernel has just made this fd for us, and nothing else knows of it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let address = libc::sockaddr_xdp {
+        sxdp_family: u16::try_from(libc::AF_XDP).unwrap_or(0),
+        sxdp_flags: XDP_USE_SG,
+        sxdp_ifindex: 0,
+        sxdp_queue_id: 0,
+        sxdp_shared_umem_fd: 0,
+    };
+    let size = socklen_t::try_from(mem::size_of_val(&address)).unwrap_or(0);
+    // SAFETY: the address is of the socket's family and as long as is said, and lives until the call returns.
+    let status = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) };
+    // No device has the number 0; a kernel that does not know the flag says so (EINVAL) before it looks for one.
+    status != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENODEV)
 }
 
 /// Microseconds that one system call polls a driver which has nothing.

@@ -11,7 +11,7 @@ use std::{
     ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering::Relaxed},
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
 };
 
@@ -24,7 +24,9 @@ use xsk_rs::{
 use super::{
     Descriptor, Frame, FrameCounts, PortId, XskError,
     frame::{Ledger, Place},
+    parts::Ties,
     registrations::Registrations,
+    rings::XDP_PKT_CONTD,
 };
 use crate::{
     bpf::{METADATA_LEN, Metadata},
@@ -44,8 +46,10 @@ struct Inner {
     /// log2 of the frame size.
     shift: u32,
     layout: UmemLayout,
-    tag: u16,
+    tag: u8,
     ledger: Ledger,
+    /// Which frame the rest of a packet is in.
+    ties: Ties,
     /// Free frames that no worker has on its list; holds all frames, so that a push never fails.
     pool: ArrayQueue<Frame>,
     /// xsk-rs' descriptor of each frame; none where no kernel knows of the UMEM.
@@ -121,7 +125,7 @@ impl Umem {
     }
 
     fn new(layout: &UmemLayout, base: NonNull<u8>, len: usize, descs: Vec<FrameDesc>, backing: Backing) -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
+        static NEXT: AtomicU8 = AtomicU8::new(0);
         let tag = NEXT.fetch_add(1, Relaxed);
         let shift = layout.frame_size.trailing_zeros();
         let frames = len >> shift;
@@ -133,6 +137,7 @@ impl Umem {
             layout: *layout,
             tag,
             ledger: Ledger::new(frames),
+            ties: Ties::new(frames),
             pool,
             descs: descs.into(),
             registrations: Mutex::default(),
@@ -227,9 +232,17 @@ impl Umem {
         metadata
     }
 
-    /// Note where a frame went whose token the caller still holds.
+    /// Note where a frame went whose token the caller still holds, and the rest of its packet with it.
     pub(crate) fn note(&self, frame: &Frame, place: Place) {
         self.0.ledger.set(self.index(frame.addr), place);
+        if frame.is_split() {
+            self.each_tail(frame, |tail| self.0.ledger.set(self.index(tail.addr), place));
+        }
+    }
+
+    /// Which frame the rest of a packet is in, by number.
+    pub(super) fn ties(&self) -> &Ties {
+        &self.0.ties
     }
 
     /// The token of a frame that came out of a ring; none when the ledger has it elsewhere, which would be a second token
@@ -237,7 +250,7 @@ impl Umem {
     pub(crate) fn claim(&self, addr: u32, len: u32, from: Place, to: Place) -> Option<Frame> {
         let end = u64::from(addr & (self.0.layout.frame_size - 1)) + u64::from(len);
         let len = u16::try_from(len).ok().filter(|_| end <= u64::from(self.0.layout.frame_size))?;
-        self.0.ledger.transfer(self.index(addr), from, to).then_some(Frame { addr, len, umem: self.0.tag })
+        self.0.ledger.transfer(self.index(addr), from, to).then_some(Frame { addr, len, umem: self.0.tag, tails: 0 })
     }
 
     /// A free frame from the shared pool.
@@ -248,6 +261,7 @@ impl Umem {
     /// Give a frame to the shared pool.
     pub(crate) fn put_back(&self, frame: Frame) {
         self.guard(&frame);
+        debug_assert!(!frame.is_split(), "the rest of its packet would be lost");
         self.note(&frame, Place::Free);
         // The pool has room for every frame and there is one token of each, so the push cannot fail.
         let pushed = self.0.pool.push(frame);
@@ -265,6 +279,12 @@ impl Umem {
             count += 1;
         }
         count
+    }
+
+    /// Let the sockets that are bound from now on receive and send packets that take several frames, as far as the kernel
+    /// and their drivers can.
+    pub fn allow_parts(&self) {
+        self.registrations().parts = true;
     }
 
     /// The first socket that was bound is closed: sockets go on other registrations of the UMEM from now on.
@@ -287,6 +307,9 @@ impl Umem {
             // `len` bytes fit behind the headroom, where `desc` begins.
             unsafe { std::ptr::copy(self.at(at.addr), self.at(begin), len as usize) };
         }
+        if at.more {
+            desc.set_options(XDP_PKT_CONTD);
+        }
         desc
     }
 
@@ -305,14 +328,14 @@ impl Umem {
 
     fn token(&self, index: usize) -> Frame {
         let start = u32::try_from(index << self.0.shift).expect("`UmemLayout::total` keeps a UMEM below 2 GiB");
-        Frame { addr: start + HEADROOM, len: 0, umem: self.0.tag }
+        Frame { addr: start + HEADROOM, len: 0, umem: self.0.tag, tails: 0 }
     }
 
-    fn index(&self, addr: u32) -> usize {
+    pub(super) fn index(&self, addr: u32) -> usize {
         addr as usize >> self.0.shift
     }
 
-    fn guard(&self, frame: &Frame) {
+    pub(super) fn guard(&self, frame: &Frame) {
         assert_eq!(frame.umem, self.0.tag, "a frame of another UMEM");
     }
 

@@ -59,9 +59,13 @@ fn a_device_without_native_xdp_is_refused_when_that_is_required() {
 #[ignore = "needs root"]
 fn a_veth_whose_mtu_is_too_large_is_refused() {
     let lab = Lab::new();
-    lab.ip(Place::Client, "link set eth0 mtu 9000");
+    lab.ip(Place::Client, "link set eth0 mtu 65000");
+    lab.ip(Place::Host, "link set veth-client mtu 65000");
+    let words = ["veth-client", "mtu 65000", "above 61418"];
+    refused(&lab, &Setup { mode: "copy", ..Setup::default() }, &words);
     lab.ip(Place::Host, "link set veth-client mtu 9000");
-    refused(&lab, &Setup { mode: "copy", ..Setup::default() }, &["veth-client", "mtu"]);
+    let off = Setup { mode: "copy", multi_buffer: "off", ..Setup::default() };
+    refused(&lab, &off, &["veth-client", "mtu 9000", "up to 3818"]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) mode: &'static str,
     pub(crate) fail_policy: &'static str,
     pub(crate) ring: u32,
+    /// Packets of several frames: `auto` or `off`.
+    pub(crate) multi_buffer: &'static str,
     /// Keys of the section `workers`.
     pub(crate) workers: &'static str,
     /// A capability that the daemon has to do without, as in `net_raw`.
@@ -49,6 +51,7 @@ impl Default for Setup {
             mode: "auto",
             fail_policy: "open",
             ring: 2048,
+            multi_buffer: "auto",
             workers: "",
             without: None,
             modules: vec![("http_guard", guard, String::new())],
@@ -64,8 +67,15 @@ impl Setup {
         let mut text = format!(
             "interfaces = {:?}\nmode = {:?}\nfail_policy = {:?}\nstate = \"state.json\"\nbpffs = \"bpf\"\n\
              [socket]\npath = \"secuxflow.sock\"\n[alerts]\nfile = \"eve.json\"\n\
-             [umem]\nframes = {FRAMES}\nring = {}\n[workers]\n{}\n[flows]\n{}\n{}\n",
-            self.interfaces, self.mode, self.fail_policy, self.ring, self.workers, self.flows, self.sections
+             [umem]\nframes = {FRAMES}\nring = {}\nmulti_buffer = {:?}\n[workers]\n{}\n[flows]\n{}\n{}\n",
+            self.interfaces,
+            self.mode,
+            self.fail_policy,
+            self.ring,
+            self.multi_buffer,
+            self.workers,
+            self.flows,
+            self.sections
         );
         for (name, path, more) in &self.modules {
             write!(text, "[[module]]\nname = {name:?}\npath = {path:?}\n{more}\n").expect("a string takes all");

@@ -14,6 +14,7 @@ mod fail;
 mod idle;
 mod inspection;
 mod interfaces;
+mod jumbo;
 mod modules;
 mod offload;
 mod reject;

@@ -86,9 +86,12 @@ impl Show for Status {
         let interfaces = plane.interfaces.iter().map(|interface| {
             let attached = if interface.attached { "yes" } else { "no" };
             let reason = interface.mode_reason.clone();
-            [interface.name.clone(), mode(interface.mode).into(), interface.queues.to_string(), attached.into(), reason]
+            let parts = if interface.multi_buffer { "yes" } else { "no" };
+            let (name, queues) = (interface.name.clone(), interface.queues.to_string());
+            [name, mode(interface.mode).into(), queues, attached.into(), parts.into(), reason]
         });
-        text += &table(["INTERFACE", "MODE", "QUEUES", "ATTACHED", "WHY NOT FASTER"], interfaces, &["QUEUES"]);
+        let head = ["INTERFACE", "MODE", "QUEUES", "ATTACHED", "MULTI-BUFFER", "WHY NOT FASTER"];
+        text += &table(head, interfaces, &["QUEUES"]);
         text.push('\n');
         let actions = plane.actions.iter();
         let actions = actions.map(|a| [a.name.clone(), a.value.packets.to_string(), a.value.bytes.to_string()]);

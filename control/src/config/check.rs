@@ -93,6 +93,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         chains,
         max_modules,
         umem,
+        multi_buffer: raw.umem.multi_buffer,
         cores: cores(raw.workers.cores, &mut faults),
         numa: numa(raw.workers.numa.as_ref(), &mut faults),
         busy_poll: raw.workers.busy_poll,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use secuxflow::{
-    plane::{EgressRequest, FailPolicy, ForwardTo, ModeRequest},
+    plane::{EgressRequest, FailPolicy, ForwardTo, ModeRequest, MultiBuffer},
     stream::{Midstream, Pressure, Unverifiable, Urgent},
 };
 use serde::{Deserialize, Serialize};
@@ -190,6 +190,7 @@ pub(super) struct RawUmem {
     pub(super) frames: Option<i64>,
     pub(super) frame_size: Option<i64>,
     pub(super) ring: Option<i64>,
+    pub(super) multi_buffer: MultiBuffer,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use secuxflow::{
-    plane::{ChainStep, EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, NumaRequest, UmemLayout},
+    plane::{
+        ChainStep, EgressRequest, FailPolicy, FlowConfig, ForwardTo, ModeRequest, MultiBuffer, NumaRequest, UmemLayout,
+    },
     rules::Action,
     stream::{Checksum, Midstream, Pressure, StreamConfig, Unverifiable, Urgent},
 };
@@ -82,6 +84,7 @@ fn every_value_arrives() {
         frames = 1024
         frame_size = 2048
         ring = 256
+        multi_buffer = "off"
         [workers]
         cores = [1, 0]
         batch = 512
@@ -137,6 +140,7 @@ fn every_value_arrives() {
     assert_eq!(plane.fail_policy, FailPolicy::Closed);
     assert_eq!(plane.default_action, Action::Inspect { chain: "waf".into() });
     assert_eq!(plane.umem, UmemLayout { frames: 1024, frame_size: 2048, ring: 256 });
+    assert_eq!(plane.multi_buffer, MultiBuffer::Off);
     assert_eq!((plane.cores.as_slice(), plane.batch, plane.busy_poll), (&[1, 0][..], 512, true));
     assert_eq!((plane.numa, plane.spin.as_micros(), plane.prefer_busy_poll), (NumaRequest::Node(1), 50, true));
     assert_eq!((plane.egress, plane.set_gro), (EgressRequest::Inject, true));

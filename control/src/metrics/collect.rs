@@ -128,6 +128,7 @@ fn workers(sink: &Sink, status: &Status) {
         sink.set(&t::WORKER_UP, &[&index], worker.running.into());
         sink.set(&t::WORKER_BATCHES, &[&index], worker.batches);
         sink.set(&t::WORKER_CHECKSUMS, &[&index], worker.checksums_repaired);
+        sink.set(&t::WORKER_MULTI_BUFFER, &[&index], worker.multi_buffer);
         sink.set(&t::WORKER_RECLASSIFIED, &[&index], worker.reclassified);
         sink.set(&t::WORKER_MONITORED, &[&index], worker.monitored);
         let replies = worker.replies;

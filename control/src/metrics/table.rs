@@ -101,6 +101,8 @@ metrics_table! {
         "Batches a worker received.";
     WORKER_CHECKSUMS: Counter Count "secuxflow_worker_checksums_repaired_total" ["worker"]
         "Partial checksums a worker completed.";
+    WORKER_MULTI_BUFFER: Counter Count "secuxflow_worker_multi_buffer_packets_total" ["worker"]
+        "Packets that came in several frames, as those of a jumbo MTU, and were put together for inspection.";
     WORKER_RECLASSIFIED: Counter Count "secuxflow_worker_reclassified_total" ["worker"]
         "Packets whose rule the kernel could not hand over, classified by the worker.";
     WORKER_MONITORED: Counter Count "secuxflow_worker_monitored_total" ["worker"]
