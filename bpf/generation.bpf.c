@@ -148,11 +148,13 @@ static __always_inline struct sxf_found found_of(const struct sxf_verdict *verdi
         };
 }
 
-static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, __u64 bytes) {
+/* `looked` says that no chain has spoken of the packet's flow. */
+static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, __u64 bytes, bool looked) {
         struct sxf_verdict verdict = config.default_verdict;
         const struct sxf_found *cached = NULL;
         struct sxf_cached *line = NULL;
-        struct cache_key key;
+        /* Whole, for before Linux 6.3 the verifier takes no word that may not be there, as three of IPv4 are not. */
+        struct cache_key key = {};
         bool blocked, sure = true;
         int action;
 
@@ -165,7 +167,7 @@ static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, _
                         cached = packet->v6 ? cached6(line, &key) : cached4(line, &key);
         }
         /* No chain has spoken of flows that the rules pass or drop. */
-        if (!cached || cached->action == SXF_INSPECT) {
+        if (!looked && (!cached || cached->action == SXF_INSPECT)) {
                 action = flow_action(ctx, packet);
                 if (action != TO_RULES)
                         return action;
@@ -191,9 +193,10 @@ static __always_inline int classify(struct xdp_md *ctx, struct packet *packet, _
         return act(ctx, packet, &verdict, bytes);
 }
 
-/* A cached verdict carried out without the parser, for the most frequent packets: plain ones of IPv4, TCP or UDP, at least
- * as long as a TCP header would end. TO_RULES, and nothing done, for all others. */
-static __always_inline int shortcut(struct xdp_md *ctx, __u64 bytes) {
+/* What a chain said of the flow, or a cached verdict, carried out without the parser; for the most frequent packets: plain
+ * ones of IPv4, TCP or UDP, at least as long as a TCP header would end. TO_RULES, and nothing done, for all others; `looked` is
+ * then whether the flow was looked for. */
+static __always_inline int shortcut(struct xdp_md *ctx, __u64 bytes, bool *looked) {
         const struct sxf_found *found;
         struct sxf_verdict verdict;
         struct packet packet = {};
@@ -208,15 +211,16 @@ static __always_inline int shortcut(struct xdp_md *ctx, __u64 bytes) {
                 return TO_RULES;
         line = cache_line(&key, false);
         found = line ? cached4(line, &key) : NULL;
-        if (!found)
-                return TO_RULES;
-        verdict = verdict_of(found);
-        if (verdict.action == SXF_INSPECT) {
+        if (!found || found->action == SXF_INSPECT) {
                 plain_packet(&key, tcp_flags, &packet);
                 action = flow4_action(ctx, &packet);
                 if (action != TO_RULES)
                         return action;
+                *looked = true;
         }
+        if (!found)
+                return TO_RULES;
+        verdict = verdict_of(found);
         if (verdict.slot != SXF_NO_SLOT)
                 count_rule(verdict.slot, bytes);
         if (found->blocked) {
@@ -232,7 +236,8 @@ int sxf_generation(struct xdp_md *ctx) {
         struct sxf_verdict verdict = {.slot = SXF_NO_SLOT, .action = SXF_INSPECT};
         __u64 bytes = ctx->data_end - ctx->data;
         struct packet packet = {};
-        int action = shortcut(ctx, bytes);
+        bool looked = false;
+        int action = shortcut(ctx, bytes, &looked);
 
         if (action != TO_RULES)
                 return action;
@@ -240,7 +245,7 @@ int sxf_generation(struct xdp_md *ctx) {
         case KIND_IP:
                 if (is_source_blocked(ctx, &packet))
                         return XDP_DROP;
-                return classify(ctx, &packet, bytes);
+                return classify(ctx, &packet, bytes, looked);
         case KIND_NEIGHBOUR:
                 count_event(SXF_NEIGHBOUR);
                 break;
