@@ -234,18 +234,43 @@ enum sxf_blocklists {
 
 /* How the exact-match cache is cut. */
 enum sxf_cache_shape {
-        /* Of each CPU. */
-        SXF_CACHE_ENTRIES = 4096,
+        /* Lines of each CPU. */
+        SXF_CACHE_LINES = 4096,
         SXF_KEY_WORDS = 5,
+        /* Of those, what an IPv4 packet has. */
+        SXF_KEY4_WORDS = 2,
+        SXF_CACHE_WAYS = 2,
 };
 
-/* What a generation found for packets with these fields: a cache line. bpf/cache.h cuts the words. */
-struct sxf_cached {
+/* What a generation found for a packet. */
+struct sxf_found {
+        __u32 rule;
+        __u32 slot;
+        __u16 chain;
+        __u8 action;
+        __u8 blocked;     /* A blocklist has the source. */
+        __u32 generation; /* 0 where nobody wrote. */
+};
+
+/* For packets with these fields; bpf/cache.h cuts the words. */
+struct sxf_cached4 {
+        __u64 words[SXF_KEY4_WORDS];
+        struct sxf_found found;
+};
+
+struct sxf_cached6 {
         __u64 words[SXF_KEY_WORDS];
-        struct sxf_verdict verdict;
-        __u32 generation; /* 0 for an entry that nobody wrote. */
-        __u32 blocked;    /* A blocklist has the source. */
+        struct sxf_found found;
         __u32 reserved;
+        __u32 none; /* Is 0, so that the second IPv4 entry is of no generation. */
+};
+
+/* A cache line: two entries of IPv4, or one of IPv6. The first word says of which. */
+struct sxf_cached {
+        union {
+                struct sxf_cached4 v4[SXF_CACHE_WAYS];
+                struct sxf_cached6 v6;
+        };
 };
 
 /* What a generation is told, besides its tables. */
@@ -372,9 +397,10 @@ struct sxf_exit {
         struct sxf_address address; /* Of the service. */
         __u32 ifindex;              /* 0 for none. */
         __u32 mtu;
-        __u32 split; /* The device takes packets that lie in several buffers. */
+        /* As at the beginning of a frame. */
         __u8 dst_mac[6];
         __u8 src_mac[6];
+        __u32 split; /* The device takes packets that lie in several buffers. */
 };
 
 enum sxf_magic {

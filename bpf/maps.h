@@ -118,7 +118,7 @@ struct {
 struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
         __uint(map_flags, BPF_F_MMAPABLE);
-        __uint(max_entries, SXF_CACHE_ENTRIES);
+        __uint(max_entries, SXF_CACHE_LINES);
         __type(key, __u32);
         __type(value, struct sxf_cached);
 } cache SEC(".maps");

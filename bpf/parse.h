@@ -23,6 +23,13 @@ enum {
         /* Where a TCP header has its flags. */
         TCP_FLAGS_AT = 13,
         MAX_EXT_HEADERS = 8,
+        /* Version and length of an IPv4 header without options. */
+        PLAIN_IPV4 = 0x45,
+        /* More fragments, and the offset. */
+        FRAGMENTED = 0x3fff,
+        /* Shortest headers. */
+        LEAST_TCP = 20,
+        LEAST_UDP = 8,
         PROTO_SCTP = 132,
         PROTO_ICMPV6 = 58,
         /* Router solicitation to redirect, RFC 4861. */
@@ -133,11 +140,11 @@ static __always_inline bool has_ports(__u8 protocol) {
 static __always_inline __u32 least_transport(__u8 protocol) {
         switch (protocol) {
         case IPPROTO_TCP:
-                return 20;
+                return LEAST_TCP;
         case IPPROTO_UDP:
         case IPPROTO_ICMP:
         case PROTO_ICMPV6:
-                return 8;
+                return LEAST_UDP;
         case PROTO_SCTP:
                 return 12;
         default:
@@ -189,7 +196,7 @@ static __always_inline enum kind parse_ipv4(struct cursor *cursor, struct packet
         packet->dst[0] = ip->daddr;
         packet->protocol = ip->protocol;
         packet->addressed = 1;
-        flags = bpf_ntohs(ip->frag_off) & 0x3fff;
+        flags = bpf_ntohs(ip->frag_off) & FRAGMENTED;
         packet->fragment = flags == 0 ? FRAGMENT_NONE : flags == 0x2000 ? FRAGMENT_FIRST : FRAGMENT_LATER;
         packet->plain = cursor->at == sizeof(struct ethhdr) && ip->ihl == 5 && packet->fragment == FRAGMENT_NONE;
         cursor->ip_end = cursor->at + bpf_ntohs(ip->tot_len);

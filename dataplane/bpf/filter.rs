@@ -488,11 +488,11 @@ fn is_realtime() -> bool {
     std::fs::read("/sys/kernel/realtime").is_ok_and(|flag| flag.starts_with(b"1"))
 }
 
-/// Give each CPU its entries of the cache.
+/// Give each CPU its lines of the cache.
 fn size_cache(open: &mut OpenObject) -> Result<(), BpfError> {
     let failed = |error| BpfError::libbpf("sizing the cache of verdicts", &error);
     let cpus = libbpf_rs::num_possible_cpus().map_err(failed)?;
-    let entries = u32::try_from(cpus).unwrap_or(u32::MAX).saturating_mul(CacheShape::SXF_CACHE_ENTRIES.0);
+    let entries = u32::try_from(cpus).unwrap_or(u32::MAX).saturating_mul(CacheShape::SXF_CACHE_LINES.0);
     let mut cache = open.maps_mut().find(|map| map.name() == "cache").ok_or_else(|| no_map("cache"))?;
     cache.set_max_entries(entries).map_err(failed)
 }

@@ -10,7 +10,7 @@ use secuxflow_abi::{Chunk, MAX_BATCH, Packet, WINDOW, flags, verdict};
 
 use super::{
     DropReason, EgressId, Gather, Outcome, Route, Snapshot, Streaming,
-    streaming::{Arrived, Visit},
+    streaming::{Arrived, NO_TICKET, Visit},
 };
 use crate::{
     bpf::Metadata,
@@ -137,9 +137,11 @@ const PASSED: Outcome = Outcome::Forward { egress: EgressId(u16::MAX), service: 
 struct Queued {
     chain: u16,
     index: u16,
-    /// Number of its visit.
+    /// Number of its visit; [`NO_TICKET`] where it has none.
     ticket: u16,
     rule: u32,
+    /// Further flags of its descriptor.
+    flags: u32,
 }
 
 /// A frame's flow, for what its chain may ask for.
@@ -163,7 +165,7 @@ pub struct Processor {
     tracker: Option<Tracker>,
     streaming: Option<Streaming>,
     gather: Option<Gather>,
-    /// What is known of the packets that wait for a chain, by ticket.
+    /// What is known of those packets that wait for a chain which streams or datagrams have to do with, by ticket.
     visits: Vec<Visit>,
     /// Packets to inspect and their order: by chain, then as received.
     order: Vec<Queued>,
@@ -319,16 +321,18 @@ impl Processor {
         }
         let bytes = whole(self.gather.as_ref(), frames, index);
         tally.bytes += bytes.len() as u64;
-        let (headers, decided) = match wire::parse(bytes) {
-            wire::Frame::Ip(headers) => (Some(headers), true),
-            wire::Frame::Undecidable(_, headers) => (headers, false),
-            wire::Frame::Neighbour | wire::Frame::NonIp => (None, false),
-        };
-        self.parsed.push(headers);
         self.met.push(Met { id: 0, index: None, said: Metadata::of(0, 0) });
-        if headers.is_none() {
-            return;
-        }
+        // In its place, for what is copied from structure to structure is waited for.
+        self.parsed.push(Some(Headers::NONE));
+        let Some(Some(headers)) = self.parsed.last_mut() else { return };
+        let decided = match wire::parse_into(bytes, headers) {
+            wire::Kind::Ip => true,
+            wire::Kind::Undecidable(_, true) => false,
+            wire::Kind::Undecidable(_, false) | wire::Kind::Neighbour | wire::Kind::NonIp => {
+                self.parsed[index] = None;
+                return;
+            }
+        };
         let classified = match metadata {
             Some(Metadata { chain, rule, .. }) => Classified::Inspect { chain, rule },
             None => {
@@ -395,9 +399,9 @@ impl Processor {
             Fate::Drop => return Outcome::Drop(DropReason::Condemned),
         }
         let mut queue = Queue { index, rule: said.rule, order: &mut self.order, visits: &mut self.visits };
-        let streams = inspect.wants_streams(said.chain);
+        let streams = || inspect.wants_streams(said.chain);
         let Some(streaming) = self.streaming.as_mut().filter(|_| Streaming::concerns(headers, decided, streams)) else {
-            queue.push(said.chain, Visit { flags, ..Visit::default() });
+            queue.push(said.chain, NO_TICKET, flags);
             return PASSED;
         };
         // What is not forwarded has not been sent, as far as its receiver knows.
@@ -427,11 +431,11 @@ impl Processor {
         }
         // Streams know more of a TCP flow.
         let flags = if came.visit.passage.is_some() { came.visit.flags } else { flags | came.visit.flags };
-        queue.push(said.chain, Visit { flags, ..came.visit });
+        queue.visit(said.chain, Visit { flags, ..came.visit });
         if let Some(visit) = came.datagram {
             let of = visit.datagram.map_or(said, |(datagram, _)| datagram.said);
             queue.rule = of.rule;
-            queue.push(if of.chain < snapshot.chains { of.chain } else { said.chain }, visit);
+            queue.visit(if of.chain < snapshot.chains { of.chain } else { said.chain }, visit);
         }
         if came.clear_urgent && !snapshot.monitor {
             clear_urgent(frames.bytes_mut(index), headers);
@@ -447,7 +451,7 @@ impl Processor {
         let Some(tracker) = &mut self.tracker else { return };
         for asked in asked {
             let Some(queued) = self.order[group.clone()].get(usize::from(asked.packet)) else { continue };
-            if self.visits[usize::from(queued.ticket)].datagram.is_some() {
+            if self.visits.get(usize::from(queued.ticket)).is_some_and(|visit| visit.datagram.is_some()) {
                 // Its flow shows its ports in fragments only, which the kernel looks at one by one.
                 continue;
             }
@@ -478,8 +482,8 @@ impl Processor {
         self.packets.clear();
         for queued in &self.order {
             let index = usize::from(queued.index);
-            let visit = &self.visits[usize::from(queued.ticket)];
-            let packet = match &visit.datagram {
+            let visit = self.visits.get(usize::from(queued.ticket));
+            let packet = match visit.and_then(|visit| visit.datagram.as_ref()) {
                 None => {
                     let headers = self.parsed[index].as_ref().expect("`admit` queues only packets that have headers");
                     let gather = self.gather.as_ref();
@@ -491,7 +495,11 @@ impl Processor {
                     describe(*id, (datagram.address, len), &datagram.headers, queued.rule)
                 }
             };
-            self.packets.push(Packet { flags: packet.flags | visit.flags, ingress: frames.ingress().into(), ..packet });
+            self.packets.push(Packet {
+                flags: packet.flags | queued.flags,
+                ingress: frames.ingress().into(),
+                ..packet
+            });
         }
         if let Some(streaming) = &mut self.streaming {
             streaming.line_up(self.order.iter().map(|queued| queued.ticket));
@@ -528,22 +536,22 @@ impl Processor {
     fn settle(&mut self, monitor: bool, group: Range<usize>, cut: &[u32], tally: &mut Tally) {
         for (number, at) in (0..).zip(group) {
             let (queued, packet) = (self.order[at], &self.packets[at]);
-            let visit = self.visits[usize::from(queued.ticket)];
+            let visit = self.visits.get(usize::from(queued.ticket));
             let mut reason = match packet.verdict {
                 verdict::PASS => None,
                 // Of a datagram there is only its last fragment to answer to, which is not answered.
-                verdict::REJECT if visit.datagram.is_none() => Some(DropReason::Rejected),
+                verdict::REJECT if visit.is_none_or(|visit| visit.datagram.is_none()) => Some(DropReason::Rejected),
                 _ => Some(DropReason::Module),
             };
             if monitor {
                 tally.monitored += u64::from(reason.take().is_some());
             }
-            if let Some(streaming) = &mut self.streaming {
+            if let Some((streaming, visit)) = self.streaming.as_mut().zip(visit) {
                 if reason.is_some() || monitor {
-                    streaming.settle(&visit, reason.is_some(), cut.contains(&number));
+                    streaming.settle(visit, reason.is_some(), cut.contains(&number));
                 } else {
-                    reason = streaming.is_held_up(&visit).then_some(DropReason::Stream);
-                    streaming.settle(&visit, reason.is_some(), false);
+                    reason = streaming.is_held_up(visit).then_some(DropReason::Stream);
+                    streaming.settle(visit, reason.is_some(), false);
                 }
             }
             if let Some(reason) = reason {
@@ -586,10 +594,14 @@ struct Queue<'a> {
 
 impl Queue<'_> {
     #[inline]
-    fn push(&mut self, chain: u16, visit: Visit) {
-        let number = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
-        let (index, ticket) = (number(self.index), number(self.visits.len()));
-        self.order.push(Queued { chain, index, ticket, rule: self.rule });
+    fn push(&mut self, chain: u16, ticket: u16, flags: u32) {
+        let index = u16::try_from(self.index).unwrap_or(u16::MAX);
+        self.order.push(Queued { chain, index, ticket, rule: self.rule, flags });
+    }
+
+    /// With what streams or datagrams have to do with it, which is large: other packets have none.
+    fn visit(&mut self, chain: u16, visit: Visit) {
+        self.push(chain, u16::try_from(self.visits.len()).unwrap_or(NO_TICKET), visit.flags);
         self.visits.push(visit);
     }
 }

@@ -21,6 +21,9 @@ const TCP: u8 = 6;
 const ALERTS: u32 = 16;
 const SECOND: u64 = 1_000_000_000;
 
+/// Stands for the ticket of a packet that has no visit.
+pub(super) const NO_TICKET: u16 = u16::MAX;
+
 /// A packet that was let in, before its chain sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Arrived<'a> {
@@ -129,9 +132,9 @@ impl Streaming {
         self.fragments.begin();
     }
 
-    /// Whether it has anything to do with such packets.
-    pub(super) fn concerns(headers: &Headers, decided: bool, streams: bool) -> bool {
-        headers.fragment != Fragment::None || streams && decided && headers.protocol == TCP
+    /// Whether it has anything to do with such packets; `streams` says whether their chain inspects streams.
+    pub(super) fn concerns(headers: &Headers, decided: bool, streams: impl FnOnce() -> bool) -> bool {
+        headers.fragment != Fragment::None || decided && headers.protocol == TCP && streams()
     }
 
     /// Take a packet of which [`Self::concerns`] is true.
@@ -233,7 +236,10 @@ impl Streaming {
     pub(super) fn line_up(&mut self, order: impl Iterator<Item = u16>) {
         self.events.group();
         self.places.clear();
-        for (place, ticket) in (0..).zip(order) {
+        if self.events.all().is_empty() {
+            return;
+        }
+        for (place, ticket) in (0..).zip(order).filter(|(_, ticket)| *ticket != NO_TICKET) {
             let ticket = usize::from(ticket);
             if self.places.len() <= ticket {
                 self.places.resize(ticket + 1, u16::MAX);

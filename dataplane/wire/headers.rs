@@ -82,6 +82,19 @@ pub enum Frame {
     Undecidable(Undecidable, Option<Headers>),
 }
 
+/// What a frame carries, without the headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As [`Frame::Ip`].
+    Ip,
+    /// As [`Frame::Neighbour`].
+    Neighbour,
+    /// As [`Frame::NonIp`].
+    NonIp,
+    /// As [`Frame::Undecidable`]: why, and whether there are headers.
+    Undecidable(Undecidable, bool),
+}
+
 /// Where an IP packet's headers are. Offsets count from the Ethernet header.
 /// Invariant: `l3 <= l4 <= payload` and `payload + payload_len <= frame length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +130,24 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// Of no packet: what [`parse_into`] is to write.
+    pub const NONE: Self = Self {
+        src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        dst: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        protocol: 0,
+        tcp_flags: 0,
+        src_port: 0,
+        dst_port: 0,
+        l3: 0,
+        l4: 0,
+        payload: 0,
+        payload_len: 0,
+        fragment: Fragment::None,
+        vlan_tags: 0,
+        vlan: 0,
+        truncated: false,
+    };
+
     /// EtherType behind the VLAN tags.
     #[must_use]
     pub fn ethertype(&self) -> u16 {
@@ -125,21 +156,32 @@ impl Headers {
 }
 
 /// Parse a frame that starts with its Ethernet header. Total: every input, of any length, has an answer.
-///
-/// It goes into its caller whole: what it finds stays in registers instead of being copied from structure to structure.
-#[inline(always)]
 #[must_use]
 pub fn parse(frame: &[u8]) -> Frame {
+    let mut headers = Headers::NONE;
+    match parse_into(frame, &mut headers) {
+        Kind::Ip => Frame::Ip(headers),
+        Kind::Neighbour => Frame::Neighbour,
+        Kind::NonIp => Frame::NonIp,
+        Kind::Undecidable(why, addressed) => Frame::Undecidable(why, addressed.then_some(headers)),
+    }
+}
+
+/// The same, with the headers written to a place of the caller's: they are what they say where the answer is `Ip`, or has
+/// `true`. It goes into its caller whole, and writes each field once.
+#[inline(always)]
+#[must_use]
+pub fn parse_into(frame: &[u8], headers: &mut Headers) -> Kind {
     let Some((ethertype, l3, tags)) = link(frame) else {
-        return Frame::Undecidable(Undecidable::Truncated, None);
+        return Kind::Undecidable(Undecidable::Truncated, false);
     };
     match ethertype {
-        ETH_P_IP => ipv4(frame, l3, tags),
-        ETH_P_IPV6 => ipv6(frame, l3, tags),
-        ETH_P_ARP => Frame::Neighbour,
+        ETH_P_IP => ipv4(frame, l3, tags, headers),
+        ETH_P_IPV6 => ipv6(frame, l3, tags, headers),
+        ETH_P_ARP => Kind::Neighbour,
         // More tags than are looked behind may hide an IP packet.
-        ETH_P_8021Q | ETH_P_8021AD => Frame::Undecidable(Undecidable::LongChain, None),
-        _ => Frame::NonIp,
+        ETH_P_8021Q | ETH_P_8021AD => Kind::Undecidable(Undecidable::LongChain, false),
+        _ => Kind::NonIp,
     }
 }
 
@@ -169,40 +211,40 @@ fn link(frame: &[u8]) -> Option<(u16, usize, Tags)> {
 }
 
 #[inline(always)]
-fn ipv4(frame: &[u8], l3: usize, tags: Tags) -> Frame {
+fn ipv4(frame: &[u8], l3: usize, tags: Tags, headers: &mut Headers) -> Kind {
     let Some(header) = frame.get(l3..).and_then(|rest| rest.first_chunk::<20>()) else {
-        return Frame::Undecidable(Undecidable::Truncated, None);
+        return Kind::Undecidable(Undecidable::Truncated, false);
     };
     let header_len = usize::from(header[0] & 0xf) * 4;
     if header[0] >> 4 != 4 || header_len < 20 {
-        return Frame::Undecidable(Undecidable::BadHeader, None);
+        return Kind::Undecidable(Undecidable::BadHeader, false);
     }
     let fragment = match u16::from_be_bytes([header[6], header[7]]) & 0x3fff {
         0 => Fragment::None,
         0x2000 => Fragment::First,
         _ => Fragment::Later,
     };
-    let src = Ipv4Addr::from([header[12], header[13], header[14], header[15]]);
-    let dst = Ipv4Addr::from([header[16], header[17], header[18], header[19]]);
+    headers.src = IpAddr::V4(Ipv4Addr::from([header[12], header[13], header[14], header[15]]));
+    headers.dst = IpAddr::V4(Ipv4Addr::from([header[16], header[17], header[18], header[19]]));
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let ends = Ends { l3, l4: l3 + header_len, ip_end: l3 + total, hops: header[8] };
-    transport(frame, ends, header[9], fragment, tags, IpAddr::V4(src), IpAddr::V4(dst))
+    transport(frame, ends, header[9], fragment, tags, headers)
 }
 
 #[inline(never)]
-fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
+fn ipv6(frame: &[u8], l3: usize, tags: Tags, headers: &mut Headers) -> Kind {
     let Some(header) = frame.get(l3..).and_then(|rest| rest.first_chunk::<40>()) else {
-        return Frame::Undecidable(Undecidable::Truncated, None);
+        return Kind::Undecidable(Undecidable::Truncated, false);
     };
     if header[0] >> 4 != 6 {
-        return Frame::Undecidable(Undecidable::BadHeader, None);
+        return Kind::Undecidable(Undecidable::BadHeader, false);
     }
     let address = |at: usize| {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&header[at..at + 16]);
         IpAddr::V6(Ipv6Addr::from(bytes))
     };
-    let (src, dst) = (address(8), address(24));
+    (headers.src, headers.dst) = (address(8), address(24));
     let ip_end = l3 + 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
     let mut fragment = Fragment::None;
     let mut next = header[6];
@@ -210,11 +252,11 @@ fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     for _ in 0..MAX_EXT_HEADERS {
         let ends = Ends { l3, l4, ip_end, hops: header[7] };
         if !is_extension(next) || fragment == Fragment::Later {
-            return transport(frame, ends, next, fragment, tags, src, dst);
+            return transport(frame, ends, next, fragment, tags, headers);
         }
         let Some(ext) = frame.get(l4..).and_then(|rest| rest.first_chunk::<8>()) else {
-            let so_far = bare(frame, ends, next, fragment, tags, src, dst);
-            return Frame::Undecidable(Undecidable::Truncated, so_far);
+            let so_far = bare(frame, ends, next, fragment, tags, headers);
+            return Kind::Undecidable(Undecidable::Truncated, so_far.is_some());
         };
         let length = match next {
             IPPROTO_FRAGMENT => {
@@ -234,9 +276,10 @@ fn ipv6(frame: &[u8], l3: usize, tags: Tags) -> Frame {
     }
     let ends = Ends { l3, l4, ip_end, hops: header[7] };
     if is_extension(next) && fragment != Fragment::Later {
-        return Frame::Undecidable(Undecidable::LongChain, bare(frame, ends, next, fragment, tags, src, dst));
+        let so_far = bare(frame, ends, next, fragment, tags, headers);
+        return Kind::Undecidable(Undecidable::LongChain, so_far.is_some());
     }
-    transport(frame, ends, next, fragment, tags, src, dst)
+    transport(frame, ends, next, fragment, tags, headers)
 }
 
 /// Whether the IPv6 next-header value is one of the extension headers that are walked.
@@ -255,62 +298,41 @@ struct Ends {
     hops: u8,
 }
 
-/// Headers without a transport header: everything behind the IP header is payload.
+/// Headers without a transport header: everything behind the IP header is payload. The addresses are there already; none
+/// where an offset is larger than a header can tell.
 #[inline(always)]
-fn bare(
-    frame: &[u8],
-    ends: Ends,
-    protocol: u8,
-    fragment: Fragment,
-    tags: Tags,
-    src: IpAddr,
-    dst: IpAddr,
-) -> Option<Headers> {
+fn bare(frame: &[u8], ends: Ends, protocol: u8, fragment: Fragment, tags: Tags, headers: &mut Headers) -> Option<()> {
     let end = ends.ip_end.clamp(ends.l3, frame.len().max(ends.l3));
     let l4 = ends.l4.min(end);
-    Some(Headers {
-        src,
-        dst,
-        protocol,
-        tcp_flags: 0,
-        src_port: 0,
-        dst_port: 0,
-        l3: u16::try_from(ends.l3).ok()?,
-        l4: u16::try_from(l4).ok()?,
-        payload: u16::try_from(l4).ok()?,
-        payload_len: u16::try_from(end - l4).ok()?,
-        fragment,
-        vlan_tags: tags.count,
-        vlan: tags.outermost,
-        truncated: ends.ip_end > frame.len() || ends.l4 > end,
-    })
+    headers.protocol = protocol;
+    (headers.tcp_flags, headers.src_port, headers.dst_port) = (0, 0, 0);
+    headers.l3 = u16::try_from(ends.l3).ok()?;
+    headers.l4 = u16::try_from(l4).ok()?;
+    headers.payload = headers.l4;
+    headers.payload_len = u16::try_from(end - l4).ok()?;
+    headers.fragment = fragment;
+    (headers.vlan_tags, headers.vlan) = (tags.count, tags.outermost);
+    headers.truncated = ends.ip_end > frame.len() || ends.l4 > end;
+    Some(())
 }
 
 #[inline(always)]
-fn transport(
-    frame: &[u8],
-    ends: Ends,
-    protocol: u8,
-    fragment: Fragment,
-    tags: Tags,
-    src: IpAddr,
-    dst: IpAddr,
-) -> Frame {
-    let Some(mut headers) = bare(frame, ends, protocol, fragment, tags, src, dst) else {
-        return Frame::Undecidable(Undecidable::BadHeader, None);
-    };
+fn transport(frame: &[u8], ends: Ends, protocol: u8, fragment: Fragment, tags: Tags, headers: &mut Headers) -> Kind {
+    if bare(frame, ends, protocol, fragment, tags, headers).is_none() {
+        return Kind::Undecidable(Undecidable::BadHeader, false);
+    }
     if fragment == Fragment::Later {
-        return Frame::Ip(headers);
+        return Kind::Ip;
     }
     let l4 = usize::from(headers.l4);
     let segment = &frame[l4..l4 + usize::from(headers.payload_len)];
     let Some(length) = transport_len(protocol, segment) else {
-        return Frame::Undecidable(Undecidable::Truncated, Some(headers));
+        return Kind::Undecidable(Undecidable::Truncated, true);
     };
     // Neighbour discovery is never forwarded, RFC 4861, nor fragmented, RFC 6980: what pretends to be goes by the rules.
-    let neighbour = protocol == IPPROTO_ICMPV6 && src.is_ipv6() && NDISC_TYPES.contains(&segment[0]);
+    let neighbour = protocol == IPPROTO_ICMPV6 && headers.src.is_ipv6() && NDISC_TYPES.contains(&segment[0]);
     if neighbour && fragment == Fragment::None && ends.hops == NDISC_HOPS {
-        return Frame::Neighbour;
+        return Kind::Neighbour;
     }
     if matches!(protocol, IPPROTO_TCP | IPPROTO_UDP | IPPROTO_SCTP) {
         headers.src_port = u16::from_be_bytes([segment[0], segment[1]]);
@@ -321,11 +343,11 @@ fn transport(
     }
     let length = length.min(segment.len());
     let (Ok(payload), Ok(payload_len)) = (u16::try_from(l4 + length), u16::try_from(segment.len() - length)) else {
-        return Frame::Undecidable(Undecidable::BadHeader, None);
+        return Kind::Undecidable(Undecidable::BadHeader, false);
     };
     headers.payload = payload;
     headers.payload_len = payload_len;
-    Frame::Ip(headers)
+    Kind::Ip
 }
 
 /// Length of the transport header; `None` when `segment` is too short for it. TCP's data offset is trusted only as far

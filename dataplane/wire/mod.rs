@@ -12,8 +12,8 @@ mod headers_tests;
 pub(crate) mod testing;
 
 pub use headers::{
-    ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Fragment, Frame, Headers, MAX_EXT_HEADERS, MAX_VLAN_TAGS, Undecidable,
-    is_extension, parse,
+    ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, Fragment, Frame, Headers, Kind, MAX_EXT_HEADERS, MAX_VLAN_TAGS,
+    Undecidable, is_extension, parse, parse_into,
 };
 pub use rewrite::{Rewrite, Rewritten, TtlExpired};
 
