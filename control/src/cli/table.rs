@@ -519,7 +519,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("kernel: rules 2.1 MiB, sets 0.6 MiB, counters and cache 1.3 MiB\n"), "{text}");
-        assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "no zero-copy in this driver"]), "{text}");
+        assert!(lines.contains(&vec!["eth0", "copy", "1", "yes", "yes", "no zero-copy in this driver"]), "{text}");
         assert!(lines.contains(&vec!["0", "-", "3", "3", "3", "1.0", "3.0"]), "{text}");
         assert!(lines.contains(&vec!["web", "10.0.0.5", "veth0", "-", "up", "both", "1", "60"]), "{text}");
         let row = ["waf", "in service", "closed", "default", "3", "3", "2", "5", "250000000", "/m/waf.wasm"];
