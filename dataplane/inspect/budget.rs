@@ -51,9 +51,9 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     /// Ticks until the next look; none for the end.
-    fn ticks(update: UpdateDeadline) -> Option<u64> {
+    fn ticks(update: &UpdateDeadline) -> Option<u64> {
         match update {
-            UpdateDeadline::Continue(ticks) => Some(ticks),
+            UpdateDeadline::Continue(ticks) => Some(*ticks),
             _ => None,
         }
     }
@@ -61,12 +61,12 @@ mod tests {
     #[test]
     fn what_the_processor_did_for_the_call_counts_and_nothing_else() {
         let mut budget = Budget::new(12 * MS);
-        assert_eq!(ticks(budget.look(1000 * MS)), Some(3), "12 ms are left, however late the first look comes");
-        assert_eq!(ticks(budget.look(1000 * MS)), Some(3), "the thread did not run");
-        assert_eq!(ticks(budget.look(1007 * MS)), Some(1));
-        assert_eq!(ticks(budget.look(1011 * MS)), Some(1));
-        assert_eq!(ticks(budget.look(1012 * MS)), None);
-        assert_eq!(ticks(Budget::new(MS / 1000).look(MS)), Some(1));
-        assert_eq!(ticks(Budget::new(Duration::MAX).look(MS)), Some(1 << 32));
+        assert_eq!(ticks(&budget.look(1000 * MS)), Some(3), "12 ms are left, however late the first look comes");
+        assert_eq!(ticks(&budget.look(1000 * MS)), Some(3), "the thread did not run");
+        assert_eq!(ticks(&budget.look(1007 * MS)), Some(1));
+        assert_eq!(ticks(&budget.look(1011 * MS)), Some(1));
+        assert_eq!(ticks(&budget.look(1012 * MS)), None);
+        assert_eq!(ticks(&Budget::new(MS / 1000).look(MS)), Some(1));
+        assert_eq!(ticks(&Budget::new(Duration::MAX).look(MS)), Some(1 << 32));
     }
 }

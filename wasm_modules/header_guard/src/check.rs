@@ -264,13 +264,13 @@ mod tests {
             let (packet, mut frame) = udp4();
             frame[14] = 0x40 | words;
             let end = 14 + usize::from(words) * 4;
-            frame.splice(34..34, (0..end - 34).map(|at| 0x90 ^ at as u8));
+            frame.splice(34..34, (0x90..).take(end - 34));
             frame[24..26].fill(0);
             let pairs = frame[14..end].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
             let sum: u32 = pairs.sum();
-            let right = !((sum & 0xffff) + (sum >> 16)) as u16;
+            let right = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
             frame[24..26].copy_from_slice(&right.to_be_bytes());
-            let l4 = end as u16;
+            let l4 = u16::try_from(end).unwrap();
             let packet = Packet { l4, payload: l4 + 8, ..packet };
             assert_eq!(check(&packet, &frame), Ok(()), "{words}");
             frame[end - 1] ^= 1;
