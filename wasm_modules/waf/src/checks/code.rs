@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS | PATH,
         ALL,
         "PHP's tag",
-        r"<\?(?:php\b|=|\s+[a-z$(/'\x22]|\s*$)|\{/?php\}|\[(?:/|\\)?php\]|<script\s+language\s*=\s*['\x22]?php"
+        r"<\?(?:[^x\s-]|x[^m]|xm[^l]|xml(?:[^\s-]|\s[^a-z]|$)|\s+[a-z$(/'\x22]|\s*$)|\{/?php\}|\[(?:/|\\)?php\]|<script\s+language\s*=\s*['\x22]?php"
     ),
     check!(
         93302,
@@ -64,7 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "PHP's function, called in an odd way",
-        r"^\W*(?:(?:return|echo|print)\W*)?(?:exec|eval|assert|passthru|popen|printf|unpack|shell_exec)\s*(?:#[^\n]*\n\s*|//[^\n]*\n\s*|/\*.*?\*/\s*)*\([^)]*\)\W*$|\b(?:substr|unpack|printf|sprintf|pack|implode|explode|strtr|str_replace|strtolower|strtoupper|ucfirst|trim|count|join|define|constant)\s*\(\s*\$\w|\b(?:return|echo|print)\s*['\x22]\w+['\x22]\s*\("
+        r"^\W*(?:(?:return|echo|print)\W*)?(?:exec|eval|assert|passthru|popen|proc_open|pcntl_exec|printf|unpack|shell_exec|system|include|require|include_once|require_once|strip_tags|stripslashes|addslashes|intval|floatval|strval|is_(?:a|file|dir|link|array|string|callable)|opendir|readfile|tmpfile|unlink|filegroup|glob|imagegif|md5|sha1|ord|chr|substr|stat|lstat|str_replace|array_\w+|ucwords|ucfirst|nl2br|htmlspecialchars|htmlentities|create_function|file|fopen|extract|compact|serialize|ini_\w+|set_time_limit|error_log|getenv|gettype|symlink|chmod|rmdir|mkdir|touch|usleep|time_nanosleep)\([^)]*\)*\W*$|\b(?:exec|eval|assert|passthru|popen|shell_exec|system|proc_open|phpinfo)\s*(?:#|//|/\*)[^(]{0,60}\(|\b(?:substr|unpack|printf|sprintf|pack|implode|explode|strtr|str_replace|strtolower|strtoupper|ucfirst|trim|count|join|define|constant)\s*\(\s*\$\w|\b(?:return|echo|print)\s*['\x22]\w+['\x22]\s*\("
     ),
     check!(
         93311,
@@ -82,7 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "PHP's variable as a function",
-        r"\$+(?:[a-z_\x7f-\xff][\w\x7f-\xff]*|\s*\{.+\})(?:\s|\[.+\]|\{.+\}|/\*.*\*/|//.*|#.*)*\([^$]*\)\s*(?:;|$|\}|\?)|\$\w+\s*=[^=].*\$\w+\s*\("
+        r"\$\w*\[[^\]]{1,40}\]\s*\(|\$+(?:[a-z_\x7f-\xff][\w\x7f-\xff]*|\s*\{.+\})(?:\s|\[.+\]|\{.+\}|/\*.*\*/|//.*|#.*)*\([^$]*\)\s*(?:;|$|\}|\?)|\$\w+\s*=[^=].*\$\w+\s*\("
     ),
     check!(
         93306,
@@ -92,7 +92,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's string as a function",
         concat!(
-            r"\(\s*['\x22\\\w.\s/*+~^%-]{2,40}\)\s*\(\s*['\x22]\w[^'\x22]*['\x22]\s*\)\s*(?:;|$)|(?:\x22|'|\.)[a-z_]{2,}['\x22]\s*\)\s*\(\s*(?:['\x22$~]|\w+\s*\)\s*;?$)|['\x22][a-z_]{3,}['\x22]\s*\(\s*(?:['\x22$~]|[a-z\d ]+\s*\)\s*(?:;|$))|['\x22]\w+['\x22]\s*\]\s*\(\s*['\x22$]|['\x22]\w+['\x22]\s*\}\s*\(\s*['\x22$]|",
+            r"[^}\s)]\s*\)\s*(?:['\x22][\w-]+['\x22]\s*)?\(\s*[^)\s][^)]{0,200}\)\s*;|['\x22]\w{1,10}['\x22]\s?\.\s?['\x22]\w{1,10}['\x22]\s*[.)\];(]|\(\s*string\s*\)[^;]{1,60}\(|\[\s*\w+\s*\]\s*\[\s*\d+\s*\]\s*\(|\(\s*['\x22\\\w.\s/*+~^%-]{2,40}\)\s*\(\s*['\x22]\w[^'\x22]*['\x22]\s*\)\s*(?:;|$)|(?:\x22|'|\.)[a-z_]{2,}['\x22]\s*\)\s*\(\s*(?:['\x22$~]|\w+\s*\)\s*;?$)|['\x22][a-z_]{3,}['\x22]\s*\(\s*(?:['\x22$~]|[a-z\d ]+\s*\)\s*(?:;|$))|['\x22]\w+['\x22]\s*\]\s*\(\s*['\x22$]|['\x22]\w+['\x22]\s*\}\s*\(\s*['\x22$]|",
             r"\](?:\s*\)\s*)?\[\s*\d\s*\]\s*\(\s*['\x22$]|\](?:\s*\)\s*)?\{\s*\d?\s*\}\s*\(|\)\s*\[\s*\d\s*\]\s*(?:\[\s*\d\s*\]\s*)*\(\s*['\x22$]|\)\s*\{[^}]*\}\s*\(\s*[a-z\x22'$]+\s*\)\s*;|~[^\s\w]{2,20}\s*\(|\bfunction\s*\([^)]*\)\s*\{[^}]*\}\s*\(\s*['\x22$]"
         )
     ),
@@ -133,7 +133,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "JavaScript of a server",
         concat!(
-            r"\brequire\s*\(\s*['\x22`(\[\w]|_\$\$nd_func\$\$_|\b(?:global|globalthis|module)\s*[.\[]\s*['\x22`]?(?:process|mainmodule|require|constructor|exports)|\bprocess\s*[.\[]\s*['\x22`]?(?:binding|mainmodule|env\b\s*['\x22`\]]*\s*[.\[]|(?:exit|kill|cwd|dlopen)\s*\(|stdout|argv\b\s*[.\[])|\bchild_process\b|\b(?:exec|spawn|fork|execfile)sync\s*\(|\bnew\s+function\s*\(|\bfunction\s*\(\s*\)\s*\{[^}]*\}\s*\(\s*\)|\bthis\s*\.\s*constructor\b|\bconstructor\s*[.\[]\s*['\x22`]?constructor|\bconsole\s*(?:\.|\[\s*['\x22`])\s*(?:debug|error|info|trace|warn|log)\s*['\x22`\]]*\s*\(|\bbuffer\s*\.\s*from\s*\(|\bimport\s*\(\s*['\x22`]|\bfs\s*\.\s*(?:readfile|writefile|readdir|unlink)|\bsetinterval\s*\(|\bstring\s*\.\s*fromcharcode\b|\bmodule\s*\.\s*(?:exports|constructor)\b|\bvm\s*\.\s*runin|\bwhile\s*\(\s*(?:[!+~\[{'\x22-]|true\b|[1-9]|infinity|new\s|this\b|string\b|object\b|date\b|math\b|nan\b)|\beval\s*\(\s*(?:this|string|atob|unescape|decode|require|process|['\x22`])|\bself\s*\.\s*constructor"
+            r"\brequire\s*\(\s*['\x22`(\[\w]|_\$\$nd_func\$\$_|_js_function\b|\bfunction\(\)\s?\{|\bprocess\s*\.\s*(?:access|chmod|chown|copyfile|exec\w*|exists|getuid|setuid|link|mkdir|open\w*|read\w*|rename|rmdir|unlink|write\w*|binding)\w*\s*[(.]|\b(?:global|globalthis|module)\s*[.\[]\s*['\x22`]?(?:process|mainmodule|require|constructor|exports)|\bprocess\s*[.\[]\s*['\x22`]?(?:binding|mainmodule|env\b\s*['\x22`\]]*\s*[.\[]|(?:exit|kill|cwd|dlopen)\s*\(|stdout|argv\b\s*[.\[])|\bchild_process\b|\b(?:exec|spawn|fork|execfile)sync\s*\(|\bnew\s+function\s*\(|\bfunction\s*\(\s*\)\s*\{[^}]*\}\s*\(\s*\)|\bthis\s*\.\s*constructor\b|\bconstructor\s*[.\[]\s*['\x22`]?constructor|\bconsole\s*(?:\.|\[\s*['\x22`])\s*(?:debug|error|info|trace|warn|log)\s*['\x22`\]]*\s*\(|\bbuffer\s*\.\s*from\s*\(|\bimport\s*\(\s*['\x22`]|\bfs\s*\.\s*(?:readfile|writefile|readdir|unlink)|\bsetinterval\s*\(|\bstring\s*\.\s*fromcharcode\b|\bmodule\s*\.\s*(?:exports|constructor)\b|\bvm\s*\.\s*runin|\bwhile\s*\(\s*(?:[!+~\[{'\x22-]|true\b|[1-9]|infinity|new\s|this\b|string\b|object\b|date\b|math\b|nan\b)|\beval\s*\(\s*(?:this|string|atob|unescape|decode|require|process|['\x22`])|\bself\s*\.\s*constructor"
         )
     ),
     check!(
@@ -193,7 +193,7 @@ pub(super) const CHECKS: &[Check] = &[
         Part::ArgName.bit(),
         TEXT,
         "look-up through relations of a model",
-        r"\w__\w+__(?:i?(?:contains|exact|startswith|endswith|regex)|in|range|isnull|[gl]te?)$|^(?:password|user|owner|author|created_by|token|secret)\w*__(?:\w+__)*(?:i?(?:contains|exact|startswith|endswith|regex))$|^(?:user|owner|author|created_by)__(?:password|profile|email|token|secret|is_\w+)"
+        r"\w__\w+__(?:i?(?:contains|exact|startswith|endswith|regex)|in|range|isnull|[gl]te?|has_(?:any_)?keys?|contained_by|overlap|len|date|year|month|day|week(?:_day)?|quarter|hour|minute|second|time|search)$|^(?:password|user|owner|author|created_by|token|secret)\w*__(?:\w+__)*(?:i?(?:contains|exact|startswith|endswith|regex))$|^(?:user|owner|author|created_by)__(?:password|profile|email|token|secret|is_\w+)"
     ),
     check!(
         94401,

@@ -36,7 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS,
         ALL,
         "function for a shell in a header or value",
-        r"\(\s*\)\s*\{.*?:?\s*;?\s*\}\s*;"
+        r"\(\s*\)\s*\{.*?:?\s*;?\s*\}\s*;|^\(\s*\)\s*\{"
     ),
     check!(
         93208,
@@ -45,7 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "expansion of a shell",
-        r"\$\(\([^)]*\)\)|[<>]\(\s*[a-z]+(?:\s[^)]*)?\)|\$\{[a-z_]\w*(?::-|:=|:\+|:\?|%%|##|//|:\d|@[a-z]|\^\^|,,)|\$\{(?:ifs|path|home|shell|pwd|oldpwd|ps[0-9]|hostname|user|euid)\b|\$ifs\b|\$\[[\d\s+*-]+\]|\[\s*-[a-z]\s+/\w[^\]]*\]"
+        r"(?:^|[\s=:;|&/])~[+-](?:$|/)|(?:^|[;|&])\s*!-\d+|\$\(\([^)]*\)\)|[<>]\(\s*[a-z]+(?:\s[^)]*)?\)|\$\{[a-z_]\w*(?::-|:=|:\+|:\?|%%|##|//|:\d|@[a-z]|\^\^|,,)|\$\{(?:ifs|path|home|shell|pwd|oldpwd|ps[0-9]|hostname|user|euid)\b|\$ifs\b|\$\[[\d\s+*-]+\]|\[\s*-[a-z]\s+/\w[^\]]*\]"
     ),
     check!(
         93209,
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         RAW | TEXT,
         "expression that hides a command",
         concat!(
-            r"/[\w*?\[\]]*[?*\]][\w*?\[\]]*/[\w*?\[\]/]*[a-z]|(?:^|[;|&`\s/])[a-z]*(?:\\[a-z]|''[a-z]|\x22\x22[a-z]|\$[@*!?_]|\$\{[!#]?\w*\}|`{2}|'[a-z]')[\w\\'\x22$@*!?_`]*(?:\s+|\+|\$ifs|<)['\x22]?/\w|",
+            r"/[\w*?\[\]]*[?*\]][\w*?\[\]]*/[\w*?\[\]/]*[a-z]|(?:^|[;|&`\s/])[a-z]*(?:\\[a-z]|''[a-z]|\x22\x22[a-z]|\$[@*!?_]|\$\{[!#]?\w*\}|`{2}|'[a-z]')[\w\'\x22$@*!?_`]*(?:\s+|\+|\$ifs|<)['\x22]?/\w|",
             r"\b[a-z]+\$[@*!?_0-9][a-z]*(?:\s|\+|/|$)|(?:^|[;&|\s])\w+=\w+(?:\s*[;&]+\s*\w+=[^\s;&]+)*\s*[;&]+\s*\$\w+|;\s*\$[a-z_]+\s+[/$\w]+\s+\$?\w*\s*\$\w+|\$\w+\s*/\w+/\$|\bprintf\s+['\x22]?\\(?:x|0|1)"
         )
     ),
@@ -132,7 +132,7 @@ pub(super) const CHECKS: &[Check] = &[
         TEXT,
         "upload of a file that configures or runs",
         concat!(
-            r"(?:^|[/\\])(?:\.(?:ht(?:access|passwd|digest|group)|user\.ini|env|bashrc|bash_\w+|profile|boto|ssh|npmrc|git\w*|my\.cnf|s3cfg)|php\.ini|web\.config|wp-config|settings\.\s?php|config(?:uration)?\.(?:inc\.)?php|localsettings\.php)"
+            r"(?:^|[/\\])(?:\.(?:ht(?:access|passwd|digest|group)|user\.ini|env|bashrc|bash_\w+|profile|boto|ssh|npmrc|git\w*|my\.cnf|s3cfg)|php\.ini|web\.config|wp-config|settings\.\s?php|config(?:uration)?\.(?:(?:inc\.)?php|ya?ml|inc)\b|localsettings\.php)"
         )
     ),
 ];
