@@ -160,7 +160,7 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
         Before::Nothing => argument(after, true) && is(RARE) || strong_argument(after) && is(WORDS),
-        Before::Separator => is(RARE) || (argument(after, false) || alone()) && is(WORDS),
+        Before::Separator => is(RARE) || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit()) || (argument(after, false) || alone()) && is(WORDS),
         Before::Substitution => is(RARE) || is(WORDS),
     };
     found.then_some(kind)
@@ -194,7 +194,7 @@ fn argument(after: &[u8], address: bool) -> bool {
         _ => {
             path || file
                 || host
-                || (!word.is_empty() && matches!(follows, [b'|', b'a'..=b'z' | b' ' | b'/', ..] | [b'>', ..]))
+                || (!word.is_empty() && (matches!(follows, [b'>', ..]) || follows.first() == Some(&b'|') && pipe(follows)))
                 || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
         }
     }
@@ -216,12 +216,16 @@ fn strong_argument(after: &[u8]) -> bool {
             let lone = next.is_empty();
             url || file && lone
                 || !word.is_empty()
-                    && matches!(
-                        next,
-                        [b'|', b' ' | b'a'..=b'z', ..] | [b'&', b'&', ..] | [b'>', b' ' | b'/' | b'>', ..]
-                    )
+                    && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
         }
     }
+}
+
+/// Whether `|` or `&&` and a command follow.
+fn pipe(text: &[u8]) -> bool {
+    let Some(rest) = text.strip_prefix(b"|").or(text.strip_prefix(b"&&")) else { return false };
+    let (name, _) = split_name(rest.trim_ascii_start());
+    RARE.binary_search(&name).is_ok() || WORDS.binary_search(&name).is_ok()
 }
 
 /// Endings of files that commands are pointed at.

@@ -19,7 +19,7 @@ macro_rules! system_files {
             r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem|random|zero|stdin|null)|",
             r"opt/+(?:lampp|xampp|tomcat|bitnami|coldfusion|jboss)|boot/+(?:grub|config)|apache[0-9]?/+(?:conf|logs)|nginx/+conf|conf/+(?:server|tomcat-users|httpd|web)\.|",
             r"windows/+(?:win\.ini|system(?:32|\.ini)|repair|php\.ini|my\.ini|panther|debug|system32|temp|iis)|winnt/|win\.ini|boot\.ini|inetpub/|",
-            r"web-inf/|meta-inf/|system32/|program files|documents and settings|users/+(?:administrator|public|all users)|xampp/|wamp/|sysprep|unattend\.xml|system volume)"
+            r"web-inf/|meta-inf/|system32/|documents and settings|users/+(?:administrator|public|all users)|xampp/|wamp/|sysprep|unattend\.xml|system volume)"
         )
     };
 }
@@ -46,7 +46,7 @@ macro_rules! secret_files {
 macro_rules! secret_values {
     () => {
         concat!(
-            r"(?:^|[/\'\x22=\s])(?:\.(?:htaccess|htpasswd|htdigest|htgroup|env|gitconfig|git-credentials|git/config|git/head|svn/entries|hg/|ssh/|aws/credentials|kube/config|netrc|npmrc|pypirc|pgpass|mysql_history|my\.cnf|bash_history|bash_profile|bashrc|zsh_history|zshrc|sh_history|boto|s3cfg|rhosts|dockercfg|docker/config|psql_history|viminfo|",
+            r"(?:^|[/\\'\x22=])(?:\.(?:htaccess|htpasswd|htdigest|htgroup|env|gitconfig|git-credentials|git/config|git/head|svn/entries|hg/|ssh/|aws/credentials|kube/config|netrc|npmrc|pypirc|pgpass|mysql_history|my\.cnf|bash_history|bash_profile|bashrc|zsh_history|zshrc|sh_history|boto|s3cfg|rhosts|dockercfg|docker/config|psql_history|viminfo|",
             r"bash_logout|bash_config|profile|history|subversion/|gnupg/|vscode/|idea/|ds_store|wgetrc|cursor/|claude/|aider|windsurf/|user\.ini|fetchmailrc|forward$|k5login|procmailrc|addressbook|esmtprc|lesshst|lftp/|links/|lighttpdpassword|msmtprc|mutt|nano_history|node_repl_history|nsr|passwd|pearrc|pinerc|pki/|proclog|vimrc|xauthority|zlogin|zlogout|zprofile|nsconfig|cups/|dbshell|gem/|google_authenticator|php-ini|php_history|python_history|irb_history)|",
             r"wp-config\.|web\.config|config\.inc\.php|configuration\.php|localsettings\.php|settings\.php|database\.yml|secrets\.yml|id_(?:rsa|dsa|ecdsa|ed25519)\b|authorized_keys|(?:win|boot|php|my)\.ini\b|privkey\.pem|error_log$|access_log$|composer\.json$|package\.json$)"
         )
