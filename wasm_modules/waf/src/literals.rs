@@ -179,14 +179,17 @@ fn alternation(parts: &[Hir], rarity: &Rarity) -> Known {
         return if set.len() <= MOST { Known::exact(set) } else { Known::nothing() };
     }
     let union = |of: fn(&Known) -> Option<&AnyOf>| {
-        let all: Option<AnyOf> = known.iter().map(of).collect::<Option<Vec<_>>>().map(|sets| sets.into_iter().flatten().cloned().collect());
+        let all: Option<AnyOf> =
+            known.iter().map(of).collect::<Option<Vec<_>>>().map(|sets| sets.into_iter().flatten().cloned().collect());
         all.filter(|set| set.len() <= MOST)
     };
     let (head, tail) = (union(Known::heads), union(Known::tails));
     // One set for all: the best of each.
     let mut any = AnyOf::new();
     for known in known {
-        let Some((_, set)) = ranked(known.sets(), rarity).into_iter().next() else { return Known { head, tail, ..Known::default() } };
+        let Some((_, set)) = ranked(known.sets(), rarity).into_iter().next() else {
+            return Known { head, tail, ..Known::default() };
+        };
         any.extend(set);
         if any.len() > MOST {
             return Known { head, tail, ..Known::default() };
@@ -209,12 +212,22 @@ mod tests {
 
     #[test]
     fn what_must_be_there() {
-        assert_eq!(sets("union[ ]+select"), [["union "]]);
-        assert_eq!(sets("or .* and"), [[" and"], ["or "]]);
-        assert_eq!(sets(r"\b(?:sleep|benchmark) ?\("), [["benchmark (", "benchmark(", "sleep (", "sleep("]]);
-        assert_eq!(sets("a(?:bc)?d"), [["abcd", "ad"]]);
-        assert_eq!(sets("(?:foo|ba.r)x"), [["ba", "foo"]]);
-        assert_eq!(sets(r"\.\.[/\\]"), [[r"../", r"..\"]]);
+        for (pattern, texts) in [
+            ("union[ ]+select", &["union select", "union   select"][..]),
+            ("or .* and", &["or x and", "or  and"]),
+            (r"\b(?:sleep|benchmark) ?\(", &["sleep(", "sleep (", "benchmark("]),
+            ("a(?:bc)?d", &["abcd", "ad"]),
+            ("(?:foo|ba.r)x", &["foox", "ba-rx"]),
+            (r"\.\.[/\\]+", &["../", r"..\\"]),
+            ("x(?:ab+c|de?f)y", &["xabbcy", "xdefy", "xdfy"]),
+        ] {
+            let sets = sets(pattern);
+            assert!(!sets.is_empty(), "{pattern}");
+            for text in texts {
+                assert!(sets.iter().all(|set| set.iter().any(|literal| text.contains(literal))), "{text} {sets:?}");
+            }
+        }
+        assert_eq!(sets("x(?:ab+c|de?f)y"), [["xab", "xdef", "xdf"]], "joined with what a part begins with");
         assert!(sets(".*").is_empty());
         assert!(sets("(?:foo|.)x*").is_empty());
     }

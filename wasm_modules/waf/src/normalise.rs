@@ -344,7 +344,10 @@ pub(crate) fn hides(text: &[u8]) -> bool {
         let hidden = match text[at - 1] {
             b'\\' => rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'\n'),
             b'^' => inner(before) && inner(rest.first()),
-            b'$' => matches!(rest, [b'@' | b'*' | b'!' | b'{' | b'0'..=b'9' | b'\'', ..] | [b'(', b')', ..] | [b'i', b'f', b's', ..]),
+            b'$' => matches!(
+                rest,
+                [b'@' | b'*' | b'!' | b'{' | b'0'..=b'9' | b'\'', ..] | [b'(', b')', ..] | [b'i', b'f', b's', ..]
+            ),
             b'`' => rest.first() == Some(&b'`'),
             b'{' => {
                 let end = rest.iter().take(100).position(|byte| *byte == b'}').unwrap_or(0);

@@ -38,7 +38,10 @@ impl Rarity {
         let count = |run: &[u8]| {
             let mut spaced = [0; 3];
             let spaced = &mut spaced[..run.len()];
-            spaced.iter_mut().zip(run).for_each(|(to, byte)| *to = if byte.is_ascii_whitespace() { b' ' } else { *byte });
+            spaced
+                .iter_mut()
+                .zip(run)
+                .for_each(|(to, byte)| *to = if byte.is_ascii_whitespace() { b' ' } else { *byte });
             self.counts.get(&*spaced).copied().unwrap_or(0)
         };
         literal.windows(length.min(literal.len()).max(1)).map(count).min().unwrap_or(u32::MAX)

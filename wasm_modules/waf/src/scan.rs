@@ -306,8 +306,12 @@ mod tests {
 
     #[test]
     fn patterns_are_found_by_their_literals_and_then_themselves() {
-        let mut patterns =
-            Patterns::new([(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(), true, &Rarity::new()).unwrap();
+        let mut patterns = Patterns::new(
+            [(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(),
+            true,
+            &Rarity::new(),
+        )
+        .unwrap();
         assert_eq!(found(&mut patterns, "1 union all select 2 ../ xz"), [0, 1, 2]);
         assert!(found(&mut patterns, "select union xa").is_empty());
         assert_eq!(found(&mut patterns, "../"), [1]);

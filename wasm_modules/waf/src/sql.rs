@@ -315,7 +315,9 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
         [b'@', ..] => (b'v', run(1, |byte| word(byte) || matches!(byte, b'@' | b'.' | b'`' | b'\''))),
         [b'&', b'&', ..] | [b'|', b'|', ..] => (b'&', at + 2),
         // A parameter of a URL, not a bit operation.
-        [b'&', b'a'..=b'z', ..] if text[run(1, word)..].starts_with(b"=") && !rest[1..].starts_with(b"&") => (b'?', at + 1),
+        [b'&', b'a'..=b'z', ..] if text[run(1, word)..].starts_with(b"=") && !rest[1..].starts_with(b"&") => {
+            (b'?', at + 1)
+        }
         [b'<', b'=', b'>', ..] => (b'=', at + 3),
         [b'<', b'<', ..] | [b'>', b'>', ..] | [b':', b':', ..] => (b'o', at + 2),
         [b'<' | b'>' | b'!' | b':' | b'^', b'=' | b'>', ..] => (b'=', at + 2),
