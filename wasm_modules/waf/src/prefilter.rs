@@ -62,7 +62,7 @@ pub(crate) struct Prefilter {
     /// One bit for each run: whether some literal is anchored at it.
     runs: Vec<u64>,
     /// How many bits are set in front of each word.
-    ranks: Vec<u16>,
+    ranks: Vec<u32>,
     /// Where the anchors of each run that has some begin, and their end.
     firsts: Vec<u32>,
     anchors: Vec<Anchor>,
@@ -102,9 +102,9 @@ impl Prefilter {
             }
         }
         firsts.push(anchors.len() as u32);
-        let rank = |before: &mut u16, word: &u64| {
+        let rank = |before: &mut u32, word: &u64| {
             let rank = *before;
-            *before += word.count_ones() as u16;
+            *before += word.count_ones();
             Some(rank)
         };
         let ranks = runs.iter().scan(0, rank).collect();
@@ -134,7 +134,7 @@ impl Prefilter {
     /// The literals anchored at `run`, which is at `at`.
     fn at(&self, run: usize, at: usize, text: &[u8], met: &mut impl FnMut(u16, usize, usize)) {
         let before = self.runs[run / 64] & ((1 << (run % 64)) - 1);
-        let number = usize::from(self.ranks[run / 64]) + before.count_ones() as usize;
+        let number = (self.ranks[run / 64] + before.count_ones()) as usize;
         let (first, end) = (self.firsts[number] as usize, self.firsts[number + 1] as usize);
         for anchor in &self.anchors[first..end] {
             let Some(start) = at.checked_sub(usize::from(anchor.before)) else { continue };
