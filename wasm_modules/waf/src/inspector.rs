@@ -1,6 +1,6 @@
 //! The state of one request's judgement: values go in, findings and a score come out.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use crate::{
     checks::{self, Check, form},
@@ -8,7 +8,8 @@ use crate::{
     finding::{Category, Finding, MOST_DATA, Part, Place, Severity},
     html,
     normalise::{self, class},
-    scan::Patterns,
+    rarity::Rarity,
+    scan::{Patterns, Text},
     shell, sql,
 };
 
@@ -20,27 +21,38 @@ const MOST_FINDINGS: usize = 64;
 pub(crate) struct Engine {
     pub(crate) config: Config,
     checks: Vec<Check>,
-    /// Patterns of all checks but those of lines, and those of lines.
-    patterns: Patterns,
-    lines: Patterns,
-    text: Vec<u8>,
-    scratch: [Vec<u8>; 2],
+    patterns: Vec<Group>,
+    buffers: Buffers,
 }
+
+/// Patterns that look at the same parts of a request, and whether they see white space as it is.
+#[derive(Debug)]
+struct Group {
+    on: u16,
+    lines: bool,
+    patterns: Patterns,
+}
+
+/// What is looked at by patterns of its own: what is met all the time in other parts says something there.
+const OWN: [u16; 4] =
+    [Part::Path.bit(), Part::UserAgent.bit(), Part::FileName.bit(), Part::FileName.bit() | Part::Header.bit()];
 
 impl Engine {
     pub(crate) fn new(config: Config) -> Result<Self, String> {
         let checks: Vec<Check> =
             checks::all().filter(|check| check.rule.level <= config.paranoia_level).copied().collect();
-        let numbered = || (0..).zip(&checks);
-        let of_lines = |check: &Check| check.forms == form::LINES;
-        let patterns = Patterns::new(numbered().filter(|(_, check)| !of_lines(check)).map(pattern), true)?;
-        let lines = Patterns::new(numbered().filter(|(_, check)| of_lines(check)).map(pattern), false)?;
-        Ok(Self { config, checks, patterns, lines, text: Vec::new(), scratch: [Vec::new(), Vec::new()] })
+        let mut groups: BTreeMap<(u16, bool), Vec<(u16, &str)>> = BTreeMap::new();
+        for (number, check) in (0..).zip(&checks) {
+            let on = if OWN.contains(&check.on) { check.on } else { u16::MAX };
+            groups.entry((on, check.forms == form::LINES)).or_default().push((number, check.pattern));
+        }
+        let rarity = Rarity::new();
+        let mut patterns = Vec::new();
+        for ((on, lines), numbered) in groups {
+            patterns.push(Group { on, lines, patterns: Patterns::new(numbered.into_iter(), !lines, &rarity)? });
+        }
+        Ok(Self { config, checks, patterns, buffers: Buffers::default() })
     }
-}
-
-fn pattern((number, check): (u16, &Check)) -> (u16, &'static str) {
-    (number, check.pattern)
 }
 
 /// What a check is, whether it is code or a pattern.
@@ -94,41 +106,78 @@ impl Inspector<'_> {
         if value.is_empty() {
             return;
         }
-        let Engine { config, checks, patterns, lines, text, scratch } = &mut *self.engine;
-        let mut judge = Judge { config, checks, place, verdict: &mut *self.verdict, out: &mut *self.out };
-        let [plain, spare] = scratch;
-        let classes = normalise::classes(value);
-        // `plain` is the text with white space as it was; `text` has one space for any run.
-        normalise::lower(value, plain);
-        let mut forms = form::RAW | form::TEXT;
+        let Engine { config, checks, patterns, buffers, .. } = &mut *self.engine;
+        let mut judge = Judge { config, checks, patterns, place, verdict: &mut *self.verdict, out: &mut *self.out };
+        if value.len() <= SEGMENT {
+            let normal = buffers.normalise(value);
+            judge.patterns(buffers, &normal, [true, true]);
+            judge.code(buffers, &normal);
+            return;
+        }
+        let mut start = 0;
+        loop {
+            let end = value.len().min(start + SEGMENT);
+            // With a byte of what is around it, so that it has no start and no end that are none.
+            let (from, to) = (start.saturating_sub(1), value.len().min(end + 1));
+            let normal = buffers.normalise(&value[from..to]);
+            judge.patterns(buffers, &normal, [start == 0, end == value.len()]);
+            if end == value.len() {
+                break;
+            }
+            start = end - OVERLAP;
+        }
+        let normal = buffers.normalise(value);
+        judge.code(buffers, &normal);
+    }
+}
+
+/// Patterns see a longer value in segments of so many bytes: most of these have but one form.
+const SEGMENT: usize = 2048;
+/// How many bytes of a segment are in the next one too: what matches is not longer, as a rule.
+const OVERLAP: usize = 256;
+
+#[derive(Debug, Default)]
+struct Buffers {
+    /// In small letters, without encodings, with one space for any run of white space.
+    text: Vec<u8>,
+    /// As `text`, with white space as it was, where that is another.
+    lines: Vec<u8>,
+    /// As `text`, with encodings as they were, where that is another.
+    raw: Vec<u8>,
+    spare: Vec<u8>,
+}
+
+/// What is known of a value in the buffers.
+#[derive(Debug)]
+struct Normal {
+    classes: u16,
+    /// Whether it had an encoding that was undone.
+    decoded: bool,
+}
+
+impl Buffers {
+    fn normalise(&mut self, value: &[u8]) -> Normal {
+        let Self { text, lines, raw, spare } = self;
+        let mut classes = normalise::plain(value, text);
+        let mut decoded = false;
         if classes & class::ENCODED != 0 {
-            plain.clear();
-            plain.extend_from_slice(value);
-            normalise::text(plain, classes, spare);
-            if !plain.eq_ignore_ascii_case(value) {
-                normalise::lower(value, spare);
-                normalise::one_space(spare, text);
-                judge.scan(patterns, text, form::RAW);
-                forms = form::TEXT;
+            lines.clear();
+            lines.extend_from_slice(value);
+            normalise::text(lines, classes, spare);
+            decoded = !lines.eq_ignore_ascii_case(value);
+            if decoded {
+                core::mem::swap(text, raw);
+                classes = normalise::plain(lines, text);
             }
         }
-        let classes = if forms == form::TEXT { normalise::classes(plain) } else { classes };
-        normalise::one_space(plain, text);
-        judge.scan(patterns, text, forms);
-        if classes & class::LINE != 0 {
-            judge.scan(lines, plain, form::LINES);
+        if classes & class::WHITE != 0 && !decoded {
+            normalise::lower(value, lines);
         }
-        if classes & class::SLASH != 0 {
-            if normalise::comments(text, spare) {
-                judge.scan(patterns, spare, form::COMMENTS);
-            }
-            if normalise::path(text, spare) {
-                judge.scan(patterns, spare, form::PATH);
-            }
-        } else if classes & class::BACKSLASH != 0 && normalise::path(text, spare) {
-            judge.scan(patterns, spare, form::PATH);
-        }
-        judge.code(plain, text, spare, classes, patterns);
+        Normal { classes, decoded }
+    }
+
+    fn lines(&self, normal: &Normal) -> &[u8] {
+        if normal.classes & class::WHITE == 0 { &self.text } else { &self.lines }
     }
 }
 
@@ -136,39 +185,73 @@ impl Inspector<'_> {
 struct Judge<'a> {
     config: &'a Config,
     checks: &'a [Check],
+    patterns: &'a mut [Group],
     place: Place<'a>,
     verdict: &'a mut Verdict,
     out: &'a mut dyn FnMut(Finding<'_>),
 }
 
 impl Judge<'_> {
-    fn scan(&mut self, patterns: &mut Patterns, text: &[u8], forms: u8) {
-        let (checks, bit) = (self.checks, self.place.part.bit());
-        let wanted = |number: usize| checks[number].on & bit != 0 && checks[number].forms & forms != 0;
-        patterns.scan(text, wanted, |number, end| {
-            self.report(&checks[number].rule, &text[end.saturating_sub(MOST_DATA)..end]);
-        });
+    /// Patterns, on each form of the value that is another. `ends` says whether it begins and ends where the value does.
+    fn patterns(&mut self, buffers: &mut Buffers, normal: &Normal, ends: [bool; 2]) {
+        let classes = normal.classes;
+        let text = Text::new(&buffers.text, ends[0], ends[1]);
+        if normal.decoded {
+            self.scan(&Text::new(&buffers.raw, ends[0], ends[1]), form::RAW);
+            self.scan(&text, form::TEXT);
+        } else {
+            self.scan(&text, form::RAW | form::TEXT);
+        }
+        let lines = buffers.lines(normal);
+        if classes & class::LINE != 0 {
+            self.scan(&Text::new(lines, ends[0], ends[1]), form::LINES);
+        }
+        let hides = classes & class::SHELL != 0 && normalise::hides(lines);
+        let spare = &mut buffers.spare;
+        if classes & (class::SLASH | class::STAR) == class::SLASH | class::STAR
+            && normalise::comments(text.bytes(), spare)
+        {
+            self.scan(&text.form(spare), form::COMMENTS);
+        }
+        if classes & (class::SLASH | class::BACKSLASH) != 0 && normalise::path(text.bytes(), spare) {
+            self.scan(&text.form(spare), form::PATH);
+        }
+        if hides && normalise::command(text.bytes(), spare) {
+            self.scan(&text.form(spare), form::COMMAND);
+        }
     }
 
-    /// The checks that read a value as SQL, a shell or a browser does. `lines` has white space as it was, `text` one space
-    /// for any run.
-    fn code(&mut self, lines: &[u8], text: &[u8], spare: &mut Vec<u8>, classes: u16, patterns: &mut Patterns) {
+    fn scan(&mut self, text: &Text<'_>, forms: u8) {
+        let Self { config, checks, patterns, place, verdict, out } = self;
+        let bit = place.part.bit();
+        let wanted = |number: usize| checks[number].on & bit != 0 && checks[number].forms & forms != 0;
+        let lines = forms == form::LINES;
+        for group in patterns.iter_mut().filter(|group| group.lines == lines && group.on & bit != 0) {
+            group.patterns.scan(text, wanted, |number, end| {
+                let data = &text.bytes()[end.saturating_sub(MOST_DATA)..end];
+                report(config, verdict, *out, &checks[number].rule, *place, data);
+            });
+        }
+    }
+
+    /// The checks that read a value as SQL, a shell or a browser does.
+    fn code(&mut self, buffers: &mut Buffers, normal: &Normal) {
         let bit = self.place.part.bit();
         if bit & (checks::VALUES | checks::AGENT) == 0 {
             return;
         }
+        let classes = normal.classes;
+        let lines = if classes & class::WHITE == 0 { &buffers.text } else { &buffers.lines };
         if bit & Part::UserAgent.bit() == 0 {
-            if let Some((kind, data)) = shell::command(lines) {
+            if let Some((kind, data)) = shell::command(lines, classes & class::SEPARATOR != 0) {
                 self.report(checks::shell_rule(kind), data);
             }
-            if classes & class::SHELL != 0 && normalise::command(lines, spare) {
-                if let Some((kind, data)) = shell::command(spare) {
-                    self.report(checks::shell_rule(kind), data);
-                }
-                // A quote alone, as in any text, hides no phrase of a shell.
-                if classes & class::PHRASE != 0 {
-                    self.scan(patterns, spare, form::COMMAND);
-                }
+            if classes & class::SHELL != 0
+                && normalise::hides(lines)
+                && normalise::command(lines, &mut buffers.spare)
+                && let Some((kind, data)) = shell::command(&buffers.spare, true)
+            {
+                self.report(checks::shell_rule(kind), data);
             }
         }
         if classes & class::SPECIAL == 0 {
@@ -179,7 +262,9 @@ impl Judge<'_> {
         {
             self.report(&checks::SQL_TOKENS, data);
         }
-        if let Some((kind, data)) = html::script(text) {
+        if classes & class::LESS != 0
+            && let Some((kind, data)) = html::script(&buffers.text)
+        {
             self.report(checks::html_rule(kind), data);
         }
     }

@@ -25,6 +25,8 @@ mod inspector;
 mod literals;
 mod module;
 mod normalise;
+mod prefilter;
+mod rarity;
 mod scan;
 mod shell;
 mod sql;

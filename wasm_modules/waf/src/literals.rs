@@ -4,27 +4,48 @@ use alloc::{collections::BTreeSet, vec, vec::Vec};
 
 use regex_syntax::hir::{Hir, HirKind};
 
+use crate::{prefilter::Prefilter, rarity::Rarity};
+
 /// Literals of which one must be there.
 pub(crate) type AnyOf = BTreeSet<Vec<u8>>;
 
 /// Most literals of one set; a set that would be larger is not used.
 const MOST: usize = 600;
+/// Most literals of one set that are made of two sets' literals.
+const JOINED: usize = 100;
+/// Most bytes of a literal that are searched for: its rarest.
+const CORE: usize = 6;
+const _: () = assert!(CORE <= Prefilter::LONGEST);
 /// Most sets of one pattern.
-const SETS: usize = 4;
+const SETS: usize = 3;
 
-/// What is known of an expression: all that it matches, when that is few strings, and sets that it requires.
+/// What is known of an expression.
+#[derive(Default)]
 struct Known {
+    /// All that it matches, when that is few strings.
     exact: Option<AnyOf>,
+    /// Strings of which all that it matches begins with one, and ends with one; where it is not exact.
+    head: Option<AnyOf>,
+    tail: Option<AnyOf>,
+    /// Sets that it requires.
     required: Vec<AnyOf>,
 }
 
 impl Known {
     fn nothing() -> Self {
-        Self { exact: None, required: Vec::new() }
+        Self::default()
     }
 
     fn exact(set: AnyOf) -> Self {
-        Self { exact: Some(set), required: Vec::new() }
+        Self { exact: Some(set), ..Self::default() }
+    }
+
+    fn heads(&self) -> Option<&AnyOf> {
+        self.exact.as_ref().or(self.head.as_ref())
+    }
+
+    fn tails(&self) -> Option<&AnyOf> {
+        self.exact.as_ref().or(self.tail.as_ref())
     }
 
     /// All required sets, with the exact one made into one.
@@ -50,40 +71,32 @@ fn worth(set: &AnyOf) -> (usize, usize) {
     (set.iter().map(one).min().unwrap_or(0).min(7), MOST.saturating_sub(set.len()))
 }
 
-fn best(mut sets: Vec<AnyOf>, most: usize) -> Vec<AnyOf> {
-    sets.sort_by_key(|set| core::cmp::Reverse(worth(set)));
+/// The sets by what they select, best first, with how often one of each is met in ordinary text.
+fn ranked(sets: Vec<AnyOf>, rarity: &Rarity) -> Vec<(u32, AnyOf)> {
+    let met = |set: &AnyOf| set.iter().fold(0_u32, |sum, literal| sum.saturating_add(rarity.met(literal)));
+    let mut sets: Vec<(u32, AnyOf)> = sets.into_iter().map(|set| (met(&set), set)).collect();
+    sets.sort_by_key(|(met, set)| (*met, core::cmp::Reverse(worth(set))));
     sets.dedup();
-    sets.truncate(most);
     sets
 }
 
-/// Text as people write it: a literal that is in it is met everywhere.
-const ORDINARY: &str = "it's said that they (all of them) don't know, \"why\"; but if you ask for help - or call us at 10:30 - then we'll be \
-    there. i'm not sure this is what the others want, so let me tell you: first, read the whole page, and then write down \
-    where to find it! have you ever been to a house like that? some people are as good as new in 5 or 6 days, do what they \
-    like, make a set of 3, play on from time to time, put it into a box, show it, move it, turn it over, open it or close it. \
-    when will you start? i can't get it; she has been the best of these 2 men, so here is my name, my number and our last \
-    line. each one of us may come with a large file, a short list, a copy, a table, a group or a user who is on top. after all, \
-    between you and me, it is just a case of in and out, up and down. (see above) no, he would not. an order by mail, please! \
-    she'd sort, search, cut, input, load, print and change them again. yes/no, and/or. error: none = ok";
-
-/// Whether no literal of the set is met in ordinary text.
-fn rare(set: &AnyOf) -> bool {
-    let text = ORDINARY.as_bytes();
-    set.iter().all(|literal| !text.windows(literal.len()).any(|window| window == &literal[..]))
-}
-
 /// Sets of literals; in a text that a pattern matches there is one of each set. Best first; empty when nothing is required.
-/// One that is met in attacks only is enough; else there are several.
-pub(crate) fn required(hir: &Hir) -> Vec<AnyOf> {
-    let sets = best(analyse(hir).sets(), usize::MAX);
-    if let Some(set) = sets.iter().find(|set| rare(set)) {
-        return vec![set.clone()];
-    }
-    best(sets, SETS)
+/// One that is not met in ordinary text is enough; else there are several, without those that are met all the time.
+pub(crate) fn required(hir: &Hir, rarity: &Rarity) -> Vec<AnyOf> {
+    let sets = analyse(hir, rarity).sets().into_iter();
+    let cores = sets.map(|set| set.iter().map(|literal| core(literal, rarity).to_vec()).collect());
+    let sets = ranked(cores.collect(), rarity);
+    let Some((least, _)) = sets.first() else { return Vec::new() };
+    let most = if *least == 0 { 1 } else { SETS };
+    let limit = least.saturating_mul(8);
+    sets.into_iter().take(most).filter(|(met, _)| *met <= limit).map(|(_, set)| set).collect()
 }
 
-fn analyse(hir: &Hir) -> Known {
+fn core<'a>(literal: &'a [u8], rarity: &Rarity) -> &'a [u8] {
+    literal.windows(CORE.min(literal.len())).min_by_key(|window| rarity.of(window)).unwrap_or(literal)
+}
+
+fn analyse(hir: &Hir, rarity: &Rarity) -> Known {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Known::exact(AnyOf::from([vec![]])),
         HirKind::Literal(literal) => Known::exact(AnyOf::from([literal.0.to_vec()])),
@@ -91,22 +104,26 @@ fn analyse(hir: &Hir) -> Known {
             Some(literal) => Known::exact(AnyOf::from([literal])),
             None => small_class(hir),
         },
-        HirKind::Capture(capture) => analyse(&capture.sub),
+        HirKind::Capture(capture) => analyse(&capture.sub, rarity),
         HirKind::Repetition(repetition) => match (repetition.min, repetition.max) {
             (0, Some(1)) => {
-                let mut known = analyse(&repetition.sub);
-                known.required.clear();
-                if let Some(set) = &mut known.exact {
+                let mut exact = analyse(&repetition.sub, rarity).exact;
+                if let Some(set) = &mut exact {
                     set.insert(vec![]);
                 }
-                known
+                Known { exact, ..Known::default() }
             }
             (0, _) => Known::nothing(),
-            (1, Some(1)) => analyse(&repetition.sub),
-            _ => Known { exact: None, required: analyse(&repetition.sub).sets() },
+            (1, Some(1)) => analyse(&repetition.sub, rarity),
+            // `x+` begins with an `x` and ends with one.
+            _ => {
+                let known = analyse(&repetition.sub, rarity);
+                let (head, tail) = (known.heads().cloned(), known.tails().cloned());
+                Known { exact: None, head, tail, required: known.sets() }
+            }
         },
-        HirKind::Concat(parts) => concat(parts),
-        HirKind::Alternation(parts) => alternation(parts),
+        HirKind::Concat(parts) => concat(parts, rarity),
+        HirKind::Alternation(parts) => alternation(parts, rarity),
     }
 }
 
@@ -120,61 +137,65 @@ fn small_class(hir: &Hir) -> Known {
     Known::exact(class.ranges().iter().flat_map(|range| (range.start()..=range.end()).map(|byte| vec![byte])).collect())
 }
 
-fn concat(parts: &[Hir]) -> Known {
+fn concat(parts: &[Hir], rarity: &Rarity) -> Known {
     let mut required = Vec::new();
-    // The strings that a run of exact parts makes together.
+    // The strings that a run of exact parts makes together, and the end of what is before it.
     let mut run = Some(AnyOf::from([vec![]]));
+    let mut head = None;
     let mut all_exact = true;
     for part in parts {
-        // `x+` begins with an `x` and ends with one.
-        let repeated = match part.kind() {
-            HirKind::Repetition(repetition) if repetition.min >= 1 && repetition.max != Some(1) => {
-                Some(&repetition.sub)
-            }
-            _ => None,
-        };
-        let known = analyse(repeated.map_or(part, |sub| sub));
-        required.extend(known.required);
-        let joined = match (&run, &known.exact) {
-            (Some(run), Some(exact)) if run.len() * exact.len() <= MOST => Some(
-                run.iter()
-                    .flat_map(|head| exact.iter().map(move |tail| [head.as_slice(), tail].concat()))
-                    .collect::<AnyOf>(),
-            ),
-            _ => None,
-        };
-        if joined.is_none() || repeated.is_some() {
-            all_exact = false;
-            required.extend(run.take().filter(usable));
-            required.extend(joined.filter(usable));
-            run = Some(known.exact.unwrap_or_else(|| AnyOf::from([vec![]])));
-        } else {
+        let known = analyse(part, rarity);
+        let joined = run.as_ref().and_then(|run| product(run, known.heads()?));
+        if known.exact.is_some() && joined.is_some() {
             run = joined;
+            continue;
         }
+        // What is before, with what the part begins with, is required; with what the part ends with a new run begins.
+        let ended = joined.or(run);
+        if all_exact {
+            head = ended.clone();
+        }
+        all_exact = false;
+        required.extend(ended.filter(usable));
+        run = Some(known.tails().cloned().unwrap_or_else(|| AnyOf::from([vec![]])));
+        required.extend(known.sets());
     }
     if all_exact {
-        return Known { exact: run, required };
+        return Known { exact: run, required, ..Known::default() };
     }
-    required.extend(run.filter(usable));
-    Known { exact: None, required }
+    required.extend(run.clone().filter(usable));
+    Known { exact: None, head, tail: run, required }
 }
 
-fn alternation(parts: &[Hir]) -> Known {
-    let known: Vec<Known> = parts.iter().map(analyse).collect();
+fn product(heads: &AnyOf, tails: &AnyOf) -> Option<AnyOf> {
+    let joined = || heads.iter().flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail].concat()));
+    (heads.len() * tails.len() <= JOINED.max(heads.len()).max(tails.len())).then(|| joined().collect())
+}
+
+fn alternation(parts: &[Hir], rarity: &Rarity) -> Known {
+    let known: Vec<Known> = parts.iter().map(|part| analyse(part, rarity)).collect();
     if known.iter().all(|known| known.exact.is_some()) {
         let set: AnyOf = known.into_iter().filter_map(|known| known.exact).flatten().collect();
         return if set.len() <= MOST { Known::exact(set) } else { Known::nothing() };
     }
+    let union = |of: fn(&Known) -> Option<&AnyOf>| {
+        let all: Option<AnyOf> =
+            known.iter().map(of).collect::<Option<Vec<_>>>().map(|sets| sets.into_iter().flatten().cloned().collect());
+        all.filter(|set| set.len() <= MOST)
+    };
+    let (head, tail) = (union(Known::heads), union(Known::tails));
     // One set for all: the best of each.
     let mut any = AnyOf::new();
     for known in known {
-        let Some(set) = best(known.sets(), 1).pop() else { return Known::nothing() };
+        let Some((_, set)) = ranked(known.sets(), rarity).into_iter().next() else {
+            return Known { head, tail, ..Known::default() };
+        };
         any.extend(set);
         if any.len() > MOST {
-            return Known::nothing();
+            return Known { head, tail, ..Known::default() };
         }
     }
-    Known { exact: None, required: vec![any] }
+    Known { exact: None, head, tail, required: vec![any] }
 }
 
 #[cfg(test)]
@@ -183,7 +204,7 @@ mod tests {
 
     fn sets(pattern: &str) -> Vec<Vec<&'static str>> {
         let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).unwrap();
-        required(&hir)
+        required(&hir, &Rarity::new())
             .into_iter()
             .map(|set| set.into_iter().map(|l| &*String::from_utf8(l).unwrap().leak()).collect())
             .collect()
@@ -191,12 +212,22 @@ mod tests {
 
     #[test]
     fn what_must_be_there() {
-        assert_eq!(sets("union[ ]+select"), [["union "]]);
-        assert_eq!(sets("or .* and"), [[" and"], ["or "]]);
-        assert_eq!(sets(r"\b(?:sleep|benchmark) ?\("), [["benchmark (", "benchmark(", "sleep (", "sleep("]]);
-        assert_eq!(sets("a(?:bc)?d"), [["abcd", "ad"]]);
-        assert_eq!(sets("(?:foo|ba.r)x"), [["ba", "foo"]]);
-        assert_eq!(sets(r"\.\.[/\\]"), [[r"../", r"..\"]]);
+        for (pattern, texts) in [
+            ("union[ ]+select", &["union select", "union   select"][..]),
+            ("or .* and", &["or x and", "or  and"]),
+            (r"\b(?:sleep|benchmark) ?\(", &["sleep(", "sleep (", "benchmark("]),
+            ("a(?:bc)?d", &["abcd", "ad"]),
+            ("(?:foo|ba.r)x", &["foox", "ba-rx"]),
+            (r"\.\.[/\\]+", &["../", r"..\\"]),
+            ("x(?:ab+c|de?f)y", &["xabbcy", "xdefy", "xdfy"]),
+        ] {
+            let sets = sets(pattern);
+            assert!(!sets.is_empty(), "{pattern}");
+            for text in texts {
+                assert!(sets.iter().all(|set| set.iter().any(|literal| text.contains(literal))), "{text} {sets:?}");
+            }
+        }
+        assert_eq!(sets("x(?:ab+c|de?f)y"), [["xab", "xdef", "xdf"]], "joined with what a part begins with");
         assert!(sets(".*").is_empty());
         assert!(sets("(?:foo|.)x*").is_empty());
     }

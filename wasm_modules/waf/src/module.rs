@@ -71,6 +71,18 @@ impl Stream for WafModule {
 secuxflow_sdk::module!(WafModule: Stream, schema = include_str!("../schema.json"));
 
 impl WafModule {
+    /// Bytes that what is kept of all connections has on the heap, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// How many connections something is kept of.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.flows.len()
+    }
+
     fn chunk(&mut self, known: Option<Connection>, packet: &mut Packet<'_>, chunk: &Chunk<'_>) {
         if !self.policy.ports.is_empty() && !self.policy.ports.contains(&packet.dst_port) {
             return packet.clear_flow(0);

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-/// What bytes a value has, as bits: they say which forms can differ.
+/// What bytes a value has, as bits: they say which forms can differ, and who has something to read.
 pub(crate) mod class {
     /// `%`
     pub(crate) const PERCENT: u16 = 1;
@@ -20,7 +20,7 @@ pub(crate) mod class {
     pub(crate) const SLASH: u16 = 16;
     /// NUL.
     pub(crate) const NUL: u16 = 32;
-    /// A byte of a character outside of ASCII.
+    /// A byte that an overlong, full-width or invisible character may begin with.
     pub(crate) const HIGH: u16 = 64;
     /// What a form of its own may come of.
     pub(crate) const ENCODED: u16 = PERCENT | AMPERSAND | BACKSLASH | NUL | HIGH;
@@ -28,8 +28,14 @@ pub(crate) mod class {
     pub(crate) const SPECIAL: u16 = 128;
     /// An end of a line.
     pub(crate) const LINE: u16 = 256;
-    /// What stands in a command's line beside its words.
-    pub(crate) const PHRASE: u16 = 512;
+    /// What a command may stand behind.
+    pub(crate) const SEPARATOR: u16 = 512;
+    /// White space that is no single space.
+    pub(crate) const WHITE: u16 = 1024;
+    /// `<`
+    pub(crate) const LESS: u16 = 2048;
+    /// `*`
+    pub(crate) const STAR: u16 = 4096;
 }
 
 const CLASSES: [u16; 256] = {
@@ -39,15 +45,18 @@ const CLASSES: [u16; 256] = {
         let b = byte as u8;
         table[byte] = match b {
             b'%' => class::PERCENT,
-            b'&' => class::AMPERSAND | class::PHRASE,
-            b'\\' => class::BACKSLASH | class::SHELL | class::PHRASE,
-            b'^' | b'$' | b'`' | b'{' | b'@' => class::SHELL | class::PHRASE,
-            b'\'' | b'"' => class::SHELL,
-            b'/' => class::SLASH | class::PHRASE,
-            b'|' | b';' | b'<' | b'>' | b'=' | b'[' => class::PHRASE,
-            b'\n' | b'\r' => class::LINE,
+            b'&' => class::AMPERSAND | class::SEPARATOR,
+            b'\\' => class::BACKSLASH | class::SHELL,
+            b'`' | b'{' => class::SHELL | class::SEPARATOR,
+            b'^' | b'$' | b'@' | b'\'' | b'"' => class::SHELL,
+            b'|' | b';' | b'(' => class::SEPARATOR,
+            b'/' => class::SLASH,
+            b'<' => class::LESS,
+            b'*' => class::STAR,
+            b'\n' | b'\r' => class::LINE | class::SEPARATOR | class::WHITE,
+            b'\t' | 0x0b | 0x0c => class::WHITE,
             0 => class::NUL,
-            0x80.. => class::HIGH,
+            0xc0..=0xc2 | 0xe0..=0xe3 | 0xef => class::HIGH,
             _ => 0,
         };
         if b < 0x80 && !matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'_' | b'-' | b'.' | b',') {
@@ -58,9 +67,25 @@ const CLASSES: [u16; 256] = {
     table
 };
 
-/// Classes of all bytes of `value`.
-pub(crate) fn classes(value: &[u8]) -> u16 {
-    value.iter().fold(0, |all, &byte| all | CLASSES[usize::from(byte)])
+/// `value` in small letters, with one space for any run of white space; the answer is the classes of its bytes.
+pub(crate) fn plain(value: &[u8], out: &mut Vec<u8>) -> u16 {
+    out.clear();
+    out.reserve(value.len());
+    let mut classes = 0;
+    for &byte in value {
+        let of = CLASSES[usize::from(byte)];
+        classes |= of;
+        if byte == b' ' || of & class::WHITE != 0 {
+            if out.last() == Some(&b' ') {
+                classes |= class::WHITE;
+            } else {
+                out.push(b' ');
+            }
+        } else {
+            out.push(byte.to_ascii_lowercase());
+        }
+    }
+    classes
 }
 
 pub(crate) fn hex(byte: u8) -> Option<u8> {
@@ -81,24 +106,32 @@ fn hex_at(text: &[u8], at: usize, digits: usize) -> Option<u32> {
 pub(crate) fn percent(text: &[u8], plus: bool, out: &mut Vec<u8>) {
     out.clear();
     out.reserve(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let (byte, step) = match text[at] {
-            b'%' => match (hex_at(text, at + 1, 2), hex_at(text, at + 2, 4)) {
-                (Some(value), _) => (value, 3),
-                (None, Some(value)) if matches!(text[at + 1], b'u' | b'U') => (value, 6),
-                _ => (u32::from(b'%'), 1),
-            },
-            b'+' if plus => (u32::from(b' '), 1),
-            byte => (u32::from(byte), 1),
+    let mut rest = text;
+    // A plus is never found where it is none: the second byte searched for is the first then.
+    while let Some(at) = memchr::memchr2(b'%', if plus { b'+' } else { b'%' }, rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let step = match (rest[0], hex_at(rest, 1, 2), hex_at(rest, 2, 4)) {
+            (b'%', Some(value), _) => {
+                out.push(value.to_le_bytes()[0]);
+                3
+            }
+            (b'%', None, Some(value)) if matches!(rest[1], b'u' | b'U') => {
+                push(out, value);
+                6
+            }
+            (b'%', ..) => {
+                out.push(b'%');
+                1
+            }
+            _ => {
+                out.push(b' ');
+                1
+            }
         };
-        if step == 6 {
-            push(out, byte)
-        } else {
-            out.push(byte.to_le_bytes()[0])
-        }
-        at += step;
+        rest = &rest[step..];
     }
+    out.extend_from_slice(rest);
 }
 
 /// A character, the full-width forms of ASCII as ASCII, spaces of all kinds as one.
@@ -120,36 +153,27 @@ pub(crate) fn lower(text: &[u8], out: &mut Vec<u8>) {
     out.extend(text.iter().map(u8::to_ascii_lowercase));
 }
 
-/// Runs of white space as one space each.
-pub(crate) fn one_space(text: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    out.reserve(text.len());
-    let mut white = false;
-    for &byte in text {
-        let now = matches!(byte, b'\t'..=b'\r' | b' ');
-        if !(now && white) {
-            out.push(if now { b' ' } else { byte });
-        }
-        white = now;
-    }
-}
-
 /// Undo in place, with `spare` to work in, every encoding that `classes` says can be there; then small letters again.
 pub(crate) fn text(value: &mut Vec<u8>, classes: u16, spare: &mut Vec<u8>) {
     if classes & class::PERCENT != 0 {
         for _ in 0..2 {
-            if !value.contains(&b'%') {
+            if memchr::memchr(b'%', value).is_none() {
                 break;
             }
             percent(value, false, spare);
             core::mem::swap(value, spare);
         }
     }
-    if classes & (class::AMPERSAND | class::PERCENT) != 0 && value.contains(&b'&') {
-        entities(value, spare);
-        core::mem::swap(value, spare);
+    if classes & (class::AMPERSAND | class::PERCENT) != 0 {
+        for _ in 0..2 {
+            if memchr::memchr(b'&', value).is_none() {
+                break;
+            }
+            entities(value, spare);
+            core::mem::swap(value, spare);
+        }
     }
-    if classes & (class::BACKSLASH | class::PERCENT | class::AMPERSAND) != 0 && value.contains(&b'\\') {
+    if classes & (class::BACKSLASH | class::PERCENT | class::AMPERSAND) != 0 && memchr::memchr(b'\\', value).is_some() {
         escapes(value, spare);
         core::mem::swap(value, spare);
     }
@@ -157,7 +181,9 @@ pub(crate) fn text(value: &mut Vec<u8>, classes: u16, spare: &mut Vec<u8>) {
         utf8(value, spare);
         core::mem::swap(value, spare);
     }
-    value.retain(|byte| *byte != 0);
+    if memchr::memchr(0, value).is_some() {
+        value.retain(|byte| *byte != 0);
+    }
     value.make_ascii_lowercase();
 }
 
@@ -189,13 +215,10 @@ fn entities(text: &[u8], out: &mut Vec<u8>) {
     ];
     out.clear();
     let mut at = 0;
-    while at < text.len() {
+    while let Some(found) = memchr::memchr(b'&', &text[at..]) {
+        out.extend_from_slice(&text[at..at + found]);
+        at += found;
         let rest = &text[at + 1..];
-        if text[at] != b'&' {
-            out.push(text[at]);
-            at += 1;
-            continue;
-        }
         let (code, digits) = match rest {
             [b'#', b'x' | b'X', more @ ..] => number(more, 16).map_or((0, 0), |(code, digits)| (code, digits + 2)),
             [b'#', more @ ..] => number(more, 10).map_or((0, 0), |(code, digits)| (code, digits + 1)),
@@ -214,12 +237,15 @@ fn entities(text: &[u8], out: &mut Vec<u8>) {
             at += 1 + digits + usize::from(rest.get(digits) == Some(&b';'));
         }
     }
+    out.extend_from_slice(&text[at..]);
 }
 
-/// A number of at most 8 digits: value and how many digits.
+/// A number of at most 8 digits behind any zeroes: value and how many digits.
 fn number(text: &[u8], radix: u32) -> Option<(u32, usize)> {
-    let digits = text.iter().take(8).take_while(|byte| char::from(**byte).is_digit(radix)).count();
-    let value = text[..digits].iter().fold(0_u32, |value, byte| {
+    let zeroes = text.iter().take(64).take_while(|byte| **byte == b'0').count();
+    let rest = &text[zeroes..];
+    let digits = zeroes + rest.iter().take(8).take_while(|byte| char::from(**byte).is_digit(radix)).count();
+    let value = text[zeroes..digits].iter().fold(0_u32, |value, byte| {
         value.wrapping_mul(radix).wrapping_add(char::from(*byte).to_digit(radix).unwrap_or(0))
     });
     (digits > 0).then_some((value, digits))
@@ -229,7 +255,9 @@ fn number(text: &[u8], radix: u32) -> Option<(u32, usize)> {
 fn escapes(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
     let mut at = 0;
-    while at < text.len() {
+    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+        out.extend_from_slice(&text[at..at + found]);
+        at += found;
         let found = match text[at..] {
             [b'\\', b'x' | b'X', ..] => hex_at(text, at + 2, 2).map(|code| (code, 4)),
             [b'\\', b'u' | b'U', b'{', ..] => number(&text[at + 3..], 16)
@@ -246,6 +274,7 @@ fn escapes(text: &[u8], out: &mut Vec<u8>) {
             at += 1;
         }
     }
+    out.extend_from_slice(&text[at..]);
 }
 
 /// Overlong forms and full-width characters as ASCII; anything else stays.
@@ -278,7 +307,9 @@ pub(crate) fn comments(text: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let mut changed = false;
     let mut at = 0;
-    while at < text.len() {
+    while let Some(found) = memchr::memchr2(b'/', b'*', &text[at..]) {
+        out.extend_from_slice(&text[at..at + found]);
+        at += found;
         if text[at..].starts_with(b"/*!") {
             at += 3;
             while text.get(at).is_some_and(u8::is_ascii_digit) {
@@ -297,7 +328,49 @@ pub(crate) fn comments(text: &[u8], out: &mut Vec<u8>) -> bool {
         changed = true;
         out.push(b' ');
     }
+    out.extend_from_slice(&text[at..]);
     changed
+}
+
+/// Whether a shell may read words in `text` that it does not show: by quotes within a word, escapes, expansions. A quotation
+/// and an apostrophe hide nothing.
+pub(crate) fn hides(text: &[u8]) -> bool {
+    let inner = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"'\"/".contains(byte));
+    let mut at = 0;
+    while let Some(found) = text[at..].iter().position(|byte| CLASSES[usize::from(*byte)] & class::SHELL != 0) {
+        at += found + 1;
+        let before = (at > 1).then(|| &text[at - 2]);
+        let rest = &text[at..];
+        let hidden = match text[at - 1] {
+            b'\\' => rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'\n'),
+            b'^' => inner(before) && inner(rest.first()),
+            b'$' => matches!(
+                rest,
+                [b'@' | b'*' | b'!' | b'{' | b'0'..=b'9' | b'\'', ..] | [b'(', b')', ..] | [b'i', b'f', b's', ..]
+            ),
+            b'`' => rest.first() == Some(&b'`'),
+            b'{' => {
+                let end = rest.iter().take(100).position(|byte| *byte == b'}').unwrap_or(0);
+                rest[..end].contains(&b',') && !rest[..end].contains(&b':')
+            }
+            quote @ (b'\'' | b'"') => {
+                // Another one in the same word.
+                let other = || {
+                    let ends = |byte: &u8| byte.is_ascii_whitespace();
+                    let word = rest.iter().take(64).position(ends).unwrap_or(rest.len().min(64));
+                    let behind = text[..at - 1].iter().rev().take(64).take_while(|byte| !ends(byte));
+                    rest[..word].contains(&quote) || behind.into_iter().any(|byte| *byte == quote)
+                };
+                // `['constructor']` and `'a'+'b'` are code's way to hide a name.
+                matches!(before, Some(b'[' | b'+')) || inner(before) && inner(rest.first()) && other()
+            }
+            _ => false,
+        };
+        if hidden {
+            return true;
+        }
+    }
+    false
 }
 
 /// What a shell makes of it: quotes, backslashes, carets and empty expansions inside of words gone, `$IFS` and braces as
@@ -360,7 +433,7 @@ mod tests {
     fn made_of(value: &[u8]) -> String {
         let mut text_form = Vec::new();
         lower(value, &mut text_form);
-        text(&mut text_form, classes(value), &mut Vec::new());
+        text(&mut text_form, plain(value, &mut Vec::new()), &mut Vec::new());
         String::from_utf8_lossy(&text_form).into_owned()
     }
 
@@ -375,7 +448,8 @@ mod tests {
             ("\u{ff1c}x\u{ff1e}\u{a0}y", "<x> y"),
             ("un\0ion", "union"),
             ("caf\u{e9} \u{4f60}\u{597d}", "caf\u{e9} \u{4f60}\u{597d}"),
-            ("&#38;lt;", "&lt;"),
+            ("&#38;lt;&amp;tab;", "<\t"),
+            ("&#0000000000000060;", "<"),
         ] {
             assert_eq!(made(value), plain);
         }

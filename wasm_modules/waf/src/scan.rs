@@ -1,57 +1,60 @@
-//! Many patterns on one text: one pass of an automaton over their literals says which of them can match at all, and
-//! only those run, each as a lazy DFA.
+//! Many patterns on one text: one pass over it finds literals that they require, and only those run whose literals are there,
+//! around these, each as a lazy DFA.
 
 use alloc::{
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec,
     vec::Vec,
 };
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Search};
+use core::ops::Range;
+
 use regex_automata::{
     Input,
     hybrid::dfa::{Cache, DFA},
     nfa::thompson::{self, WhichCaptures},
 };
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind};
 
-use crate::literals;
+use crate::{
+    literals::{self, AnyOf},
+    prefilter::Prefilter,
+    rarity::Rarity,
+};
 
 /// Most bytes that the states of one pattern's DFA take before they are made anew.
 const STATES: usize = 256 << 10;
+/// How far around a literal a pattern is searched: what matches is not longer, as a rule.
+const AROUND: usize = 512;
+/// How far apart literals that it requires together may be.
+const APART: u64 = 1024;
 
-/// A longer text is searched in segments of this many bytes, so that literals far apart make no pattern run.
-const SEGMENT: usize = 2048;
-/// How many bytes of a segment are in the next one too: what matches is not longer, as a rule.
-const OVERLAP: usize = 256;
-
-/// One alternative of a pattern with its DFA, whose states are made when they are first met.
+/// Alternatives of a pattern that require the same literals, with their DFA, whose states are made when they are first met.
 #[derive(Debug)]
 struct Branch {
     /// Number of the pattern.
     pattern: u16,
     dfa: DFA,
     states: Option<Cache>,
-    /// Sets of literals that must each be met.
-    sets: u8,
+    /// For each set of literals behind which position one of it was met last.
+    met: Vec<u64>,
+    /// Up to which position it was searched.
+    searched: u64,
 }
 
 /// Patterns over bytes, each with a number. They see text in small letters where one space stands for any
 /// run of white space: so `\s*` is one space or none, and literals around it make longer ones.
 #[derive(Debug)]
 pub(crate) struct Patterns {
-    literals: AhoCorasick,
-    /// For each literal the branches and sets that it fulfils.
-    fulfils: Vec<Vec<(u16, u8)>>,
+    literals: Prefilter,
+    /// Where the branches and sets that each literal fulfils begin in `fulfilled`, and their end.
+    fulfils: Vec<u32>,
+    fulfilled: Vec<(u16, u8)>,
     branches: Vec<Branch>,
-    /// Sets met in the segment at hand, one bit each, for every branch.
-    met: Vec<u8>,
-    /// Branches of which some set was met.
-    touched: Vec<u16>,
-    /// Literals met in the segment at hand.
-    seen: Vec<bool>,
-    seen_list: Vec<usize>,
+    /// Positions count on from text to text, so that nothing has to be forgotten between them.
+    position: u64,
 }
 
 impl Patterns {
@@ -59,19 +62,27 @@ impl Patterns {
     ///
     /// # Errors
     /// The pattern that does not compile or has no literal that it requires, for people.
-    pub(crate) fn new<'a>(patterns: impl Iterator<Item = (u16, &'a str)>, spaces: bool) -> Result<Self, String> {
+    pub(crate) fn new<'a>(
+        patterns: impl Iterator<Item = (u16, &'a str)>,
+        spaces: bool,
+        rarity: &Rarity,
+    ) -> Result<Self, String> {
         let mut literals: Vec<Vec<u8>> = Vec::new();
-        let mut numbers = alloc::collections::BTreeMap::new();
+        let mut numbers = BTreeMap::new();
         let mut fulfils: Vec<Vec<(u16, u8)>> = Vec::new();
-        let mut compiled = Vec::new();
+        let mut branches = Vec::new();
         for (pattern, text) in patterns {
             let hir = parse(text)?;
+            let mut alike: BTreeMap<Vec<AnyOf>, Vec<Hir>> = BTreeMap::new();
             for hir in alternatives(if spaces { one_space(hir) } else { hir }) {
-                let branch = u16::try_from(compiled.len()).map_err(|_| "too many patterns".to_string())?;
-                let sets = literals::required(&hir);
+                let sets = literals::required(&hir, rarity);
                 if sets.is_empty() {
                     return Err(format!("pattern {text}: no literal is required"));
                 }
+                alike.entry(sets).or_default().push(hir);
+            }
+            for (sets, hirs) in alike {
+                let branch = u16::try_from(branches.len()).map_err(|_| "too many patterns".to_string())?;
                 for (set, any_of) in (0..).zip(&sets) {
                     for literal in any_of {
                         let at = *numbers.entry(literal.clone()).or_insert_with(|| {
@@ -82,82 +93,105 @@ impl Patterns {
                         fulfils[at].push((branch, set));
                     }
                 }
-                let sets = u8::try_from((1_u32 << sets.len()) - 1).unwrap_or(u8::MAX);
-                let dfa = dfa(&hir).map_err(|error| format!("pattern {text}: {error}"))?;
-                compiled.push(Branch { pattern, dfa, states: None, sets });
+                let dfa = dfa(&Hir::alternation(hirs)).map_err(|error| format!("pattern {text}: {error}"))?;
+                branches.push(Branch { pattern, dfa, states: None, met: vec![0; sets.len()], searched: 0 });
             }
         }
-        let count = literals.len();
-        let literals = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::DFA))
-            .prefilter(false)
-            .build(&literals)
-            .map_err(|error| error.to_string())?;
-        let met = vec![0; compiled.len()];
-        Ok(Self {
-            literals,
-            fulfils,
-            branches: compiled,
-            met,
-            touched: Vec::new(),
-            seen: vec![false; count],
-            seen_list: Vec::new(),
-        })
-    }
-
-    /// Call `found` with the number of each pattern that `wanted` names and that matches in `text`, and the end of its
-    /// first match.
-    pub(crate) fn scan(&mut self, text: &[u8], wanted: impl Fn(usize) -> bool, mut found: impl FnMut(usize, usize)) {
-        let mut start = 0;
-        loop {
-            let end = text.len().min(start + SEGMENT);
-            self.segment(text, start, end, &wanted, &mut found);
-            if end == text.len() {
-                return;
-            }
-            start = end - OVERLAP;
+        if literals.len() > usize::from(u16::MAX) {
+            return Err(format!("{} literals are too many", literals.len()));
         }
+        // What was never met is far behind the first text.
+        let position = 1 + APART;
+        let (mut starts, mut fulfilled) = (vec![0], Vec::new());
+        for mut each in fulfils {
+            fulfilled.append(&mut each);
+            starts.push(fulfilled.len() as u32);
+        }
+        Ok(Self { literals: Prefilter::new(&literals, rarity), fulfils: starts, fulfilled, branches, position })
     }
 
-    fn segment(
+    /// Call `found` with the number of each pattern that `wanted` names and that matches in `text`, and the end of a match.
+    pub(crate) fn scan(
         &mut self,
-        text: &[u8],
-        start: usize,
-        end: usize,
-        wanted: &impl Fn(usize) -> bool,
-        found: &mut impl FnMut(usize, usize),
+        text: &Text<'_>,
+        wanted: impl Fn(usize) -> bool,
+        mut found: impl FnMut(usize, usize),
     ) {
-        for hit in self.literals.find_overlapping_iter(Search::new(text).span(start..end)) {
-            let literal = hit.pattern().as_usize();
-            if core::mem::replace(&mut self.seen[literal], true) {
-                continue;
-            }
-            self.seen_list.push(literal);
-            for &(branch, set) in &self.fulfils[literal] {
-                let met = &mut self.met[usize::from(branch)];
-                if *met == 0 {
-                    self.touched.push(branch);
-                }
-                *met |= 1 << set;
-            }
-        }
-        for literal in self.seen_list.drain(..) {
-            self.seen[literal] = false;
-        }
-        self.touched.sort_unstable();
-        for number in self.touched.drain(..).map(usize::from) {
-            let met = core::mem::take(&mut self.met[number]);
-            let Branch { pattern, dfa, states, sets } = &mut self.branches[number];
-            let pattern = usize::from(*pattern);
-            if met == *sets && wanted(pattern) {
-                let states = states.get_or_insert_with(|| dfa.create_cache());
-                let input = Input::new(text).span(start..end).earliest(true);
-                // It fails only where a DFA is configured to give up or to stop at some byte, which none is.
-                if let Ok(Some(end)) = dfa.try_search_fwd(states, &input) {
-                    found(pattern, end.offset());
+        let Self { literals, fulfils, fulfilled, branches, position } = self;
+        let base = *position;
+        let looked = &text.bytes[text.changed.clone()];
+        let offset = text.changed.start;
+        literals.find(looked, |literal, start, end| {
+            let literal = usize::from(literal);
+            for &(branch, set) in &fulfilled[fulfils[literal] as usize..fulfils[literal + 1] as usize] {
+                let branch = &mut branches[usize::from(branch)];
+                if wanted(usize::from(branch.pattern))
+                    && let Some(end) = branch.meet(usize::from(set), text, base, start + offset, end + offset)
+                {
+                    found(usize::from(branch.pattern), end);
                 }
             }
+        });
+        *position += text.bytes.len() as u64 + 1 + APART;
+    }
+}
+
+/// What is searched.
+#[derive(Debug)]
+pub(crate) struct Text<'a> {
+    bytes: &'a [u8],
+    /// A text may be part of a longer one: then it has a byte of that at its start or end, which is none of it.
+    inside: Range<usize>,
+    /// Where it can have literals that were not found before.
+    changed: Range<usize>,
+}
+
+impl<'a> Text<'a> {
+    /// All of `bytes`, or all but a first and a last one that are its neighbours in a longer text.
+    pub(crate) fn new(bytes: &'a [u8], first: bool, last: bool) -> Self {
+        let end = bytes.len() - usize::from(!last).min(bytes.len());
+        let inside = usize::from(!first).min(end)..end;
+        Self { bytes, inside, changed: 0..bytes.len() }
+    }
+
+    /// `bytes` as a form of this text, which was searched.
+    pub(crate) fn form<'b>(&self, bytes: &'b [u8]) -> Text<'b> {
+        let same = |(one, other): &(&u8, &u8)| one == other;
+        let head = self.bytes.iter().zip(bytes).take_while(same).count();
+        let tail = self.bytes[head..].iter().rev().zip(bytes[head..].iter().rev()).take_while(same).count();
+        let (from, to) = (head.saturating_sub(AROUND), bytes.len().min(bytes.len() - tail + AROUND));
+        let whole = Text::new(bytes, self.inside.start == 0, self.inside.end == self.bytes.len());
+        Text { changed: from..to, ..whole }
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl Branch {
+    /// A literal of a set is in `text`, whose first byte has the position `base`. Where a match ends that is around it, when
+    /// there is one and it was not found before.
+    fn meet(&mut self, set: usize, text: &Text<'_>, base: u64, start: usize, end: usize) -> Option<usize> {
+        let now = base + end as u64;
+        self.met[set] = now;
+        let first = self.met.iter().copied().min()?;
+        if first + APART < now || now <= self.searched {
+            return None;
         }
+        // Positions of this text are not below `base`: one of a text before is further off than that.
+        let first = usize::try_from(first.saturating_sub(base)).unwrap_or(0).min(start);
+        let inside = &text.inside;
+        let (from, to) = (first.saturating_sub(AROUND).max(inside.start), (end + AROUND).min(inside.end));
+        // Half of what lies behind: a literal further on has enough in front of it when the next search begins.
+        self.searched = base + if to == inside.end { text.bytes.len() } else { to - AROUND / 2 } as u64;
+        let states = self.states.get_or_insert_with(|| self.dfa.create_cache());
+        let input = Input::new(text.bytes).span(from.min(to)..to).earliest(true);
+        // It fails only where a DFA is configured to give up or to stop at some byte, which none is.
+        let found = self.dfa.try_search_fwd(states, &input).ok()??.offset();
+        self.searched = base + text.bytes.len() as u64;
+        Some(found)
     }
 }
 
@@ -189,6 +223,12 @@ fn one_space(hir: Hir) -> Hir {
         HirKind::Capture(capture) => one_space(*capture.sub),
         HirKind::Concat(parts) => Hir::concat(parts.into_iter().map(one_space).collect()),
         HirKind::Alternation(parts) => Hir::alternation(parts.into_iter().map(one_space).collect()),
+        // The text has no other white space.
+        HirKind::Class(Class::Bytes(mut class)) => {
+            let others = [ClassBytesRange::new(b'\t', b'\r')];
+            class.difference(&ClassBytes::new(others));
+            Hir::class(Class::Bytes(class))
+        }
         kind => rebuilt(kind),
     }
 }
@@ -260,17 +300,21 @@ mod tests {
 
     fn found(patterns: &mut Patterns, text: &str) -> Vec<usize> {
         let mut all = Vec::new();
-        patterns.scan(text.as_bytes(), |_| true, |number, _| all.push(number));
+        patterns.scan(&Text::new(text.as_bytes(), true, true), |_| true, |number, _| all.push(number));
         all
     }
 
     #[test]
     fn patterns_are_found_by_their_literals_and_then_themselves() {
-        let mut patterns =
-            Patterns::new([(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(), true).unwrap();
+        let mut patterns = Patterns::new(
+            [(0, r"\bunion\s+.*\bselect\b"), (1, r"\.\./"), (2, "x(?:y|z)+")].into_iter(),
+            true,
+            &Rarity::new(),
+        )
+        .unwrap();
         assert_eq!(found(&mut patterns, "1 union all select 2 ../ xz"), [0, 1, 2]);
         assert!(found(&mut patterns, "select union xa").is_empty());
         assert_eq!(found(&mut patterns, "../"), [1]);
-        assert!(Patterns::new([(0, ".*")].into_iter(), true).unwrap_err().contains("no literal"));
+        assert!(Patterns::new([(0, ".*")].into_iter(), true, &Rarity::new()).unwrap_err().contains("no literal"));
     }
 }

@@ -25,13 +25,32 @@ pub(crate) fn injection(text: &[u8]) -> Option<&[u8]> {
 fn found(text: &[u8]) -> bool {
     bare(&fingerprint(text, None))
         || [b'\'', b'"', b'`'].into_iter().any(|quote| {
-            // Text is quoted with the double quote more than SQL is: a mere operator behind one says nothing.
-            let operand = |print: &[u8]| matches!(print, [b's', b'o' | b'=', b's' | b'v' | b'n', ..]) && quote != b'\'';
-            text.contains(&quote) && {
+            memchr::memchr(quote, text).is_some_and(|at| {
                 let print = fingerprint(text, Some(quote));
-                quoted(&print) && !operand(&print)
-            }
+                let behind = &text[at + 1..];
+                quoted(&print)
+                    && !(quote != b'\'' && quotation(&print, behind.first() == Some(&b' ')))
+                    && !mixed(behind, quote)
+            })
         })
+}
+
+/// What a quotation in a text may look like: text is quoted with the double quote and the backtick more than SQL is, and an
+/// inch is written so too.
+fn quotation(print: &[u8], spaced: bool) -> bool {
+    match print {
+        [b's', b'o' | b'=', b's' | b'v' | b'n' | b'1', ..] => true,
+        [b's', b'&', b's'] => spaced,
+        [b's', b'&', b'n', tail @ ..] => spaced && !matches!(tail, [b'=', ..] | [b'c']),
+        _ => false,
+    }
+}
+
+/// Whether an operator and a string of another quote follow: these two are no string together.
+fn mixed(behind: &[u8], quote: u8) -> bool {
+    let is_operator = |byte: &&u8| b" +-*/%^|&".contains(byte);
+    let rest = &behind[behind.iter().take_while(is_operator).count()..];
+    rest.len() < behind.len() && matches!(rest.first(), Some(other @ (b'\'' | b'"')) if *other != quote)
 }
 
 fn any(letters: &[u8], of: &[u8]) -> bool {
@@ -77,7 +96,8 @@ fn quoted(print: &[u8]) -> bool {
         [b'&', b'1' | b's', tail @ ..] => {
             matches!(tail, [] | [b'c' | b'&' | b'=' | b'o' | b';' | b'b' | b'u' | b'?', ..])
         }
-        [b'&', b'n', tail @ ..] => matches!(tail, [b'c' | b'=' | b'o' | b';' | b'k' | b'&', ..]),
+        [b'&', b'n', b'o', b'1' | b's' | b'v' | b'f' | b'E' | b'T' | b'L', ..] => true,
+        [b'&', b'n', tail @ ..] => matches!(tail, [b'c' | b'=' | b';' | b'k' | b'&', ..]),
         [b'&', b'&', ..] => true,
         // ' = ', '|'b
         [b'=' | b'o', b's' | b'v', tail @ ..] => {
@@ -115,7 +135,7 @@ struct Token<'a> {
 
 /// Tokens, folded. With `inside`, the text begins inside of a string of that quote.
 fn fingerprint(text: &[u8], inside: Option<u8>) -> Vec<u8> {
-    let mut tokens: Vec<Token<'_>> = Vec::with_capacity(TOKENS);
+    let mut tokens: Vec<Token<'_>> = Vec::with_capacity(TOKENS + 1);
     let mut at = 0;
     if let Some(quote) = inside {
         at = string_end(text, 0, quote);
@@ -261,7 +281,14 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
         [b'-', b'-', ..] | [b'#', ..] => {
             // To the line's end: what follows is SQL again.
             let end = rest.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| at + end + 1);
-            if end < text.len() { (b' ', end) } else { (b'c', end) }
+            if end < text.len() {
+                (b' ', end)
+            } else if text[..at].ends_with(b" ") && wordy(&rest[1..]) {
+                // A dash in a text, and what it adds.
+                (b'?', at + 2)
+            } else {
+                (b'c', end)
+            }
         }
         [b'/', b'*', b'!', ..] => (b' ', run(3, |byte| byte.is_ascii_digit())),
         [b'/', b'*', ..] => match rest.windows(2).skip(2).position(|pair| pair == b"*/") {
@@ -287,6 +314,10 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
         }
         [b'@', ..] => (b'v', run(1, |byte| word(byte) || matches!(byte, b'@' | b'.' | b'`' | b'\''))),
         [b'&', b'&', ..] | [b'|', b'|', ..] => (b'&', at + 2),
+        // A parameter of a URL, not a bit operation.
+        [b'&', b'a'..=b'z', ..] if text[run(1, word)..].starts_with(b"=") && !rest[1..].starts_with(b"&") => {
+            (b'?', at + 1)
+        }
         [b'<', b'=', b'>', ..] => (b'=', at + 3),
         [b'<', b'<', ..] | [b'>', b'>', ..] | [b':', b':', ..] => (b'o', at + 2),
         [b'<' | b'>' | b'!' | b':' | b'^', b'=' | b'>', ..] => (b'=', at + 2),
@@ -305,6 +336,12 @@ fn next(text: &[u8], at: usize) -> (u8, usize) {
         [byte, ..] if byte.is_ascii_whitespace() || byte.is_ascii_control() => (b' ', at + 1),
         _ => (b'?', at + 1),
     }
+}
+
+/// Whether it is several words of a text, and none of them SQL's sign.
+fn wordy(text: &[u8]) -> bool {
+    let words = text.split(|byte| *byte == b' ').filter(|word| word.iter().any(u8::is_ascii_alphabetic)).count();
+    words > 1 && !text.iter().any(|byte| b"=;()".contains(byte))
 }
 
 fn starts_keyword(text: &[u8]) -> bool {

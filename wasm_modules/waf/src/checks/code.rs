@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS | PATH,
         ALL,
         "PHP's tag",
-        r"<\?(?:php\b|=|\s+[a-z$(/'\x22]|\s*$)|\{/?php\}|\[(?:/|\\)?php\]|<script\s+language\s*=\s*['\x22]?php"
+        r"<\?(?:[^x\s-]|x[^m]|xm[^l]|xml(?:[^\s-]|\s[^a-z]|$)|\s+[a-z$(/'\x22]|\s*$)|\{/?php\}|\[(?:/|\\)?php\]|<script\s+language\s*=\s*['\x22]?php"
     ),
     check!(
         93302,
@@ -54,7 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's function as code",
         concat!(
-            r"(?:^|[;{}(=,.@!&|<>\[]|\b(?:echo|print|return|and|or)\s)\s*\\?(?:eval|assert|exec|system|include|require|include_once|require_once|passthru|popen|mail|chr|glob|unlink|file|dir|link|extract|die|exit|print|ord|dl|chmod|sleep|rmdir|mkdir|md5|usort|uasort|sha1|getenv|symlink|rename|touch|phpinfo)\s*\(\s*(?:['\x22$@\[({)]|\\|-?\d+\s*\)|[a-z_]\w*\s*\(|/\*|base64|[^)\s]*\)\s*(?:;|\?>))"
+            r"(?:^|[;{}(=,.@!&|<>\[]|\b(?:echo|print|return|and|or)\s)\s*\\?(?:eval|assert|exec|system|include|require|include_once|require_once|passthru|popen|mail|chr|glob|unlink|file|dir|link|extract|die|exit|ord|dl|chmod|sleep|rmdir|mkdir|md5|usort|uasort|sha1|getenv|symlink|rename|touch|phpinfo)\s*\(\s*(?:['\x22$@\[({)]|\\|-?\d+\s*\)|[a-z_]\w*\s*\(|/\*|base64|[^)\s]*\)\s*(?:;|\?>))"
         )
     ),
     check!(
@@ -64,7 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "PHP's function, called in an odd way",
-        r"^\W*(?:(?:return|echo|print)\W*)?(?:exec|eval|assert|passthru|popen|printf|unpack|shell_exec)\s*(?:#[^\n]*\n\s*|//[^\n]*\n\s*|/\*.*?\*/\s*)*\([^)]*\)\W*$|\b(?:substr|unpack|printf|sprintf|pack|implode|explode|strtr|str_replace|strtolower|strtoupper|ucfirst|trim|count|join|define|constant)\s*\(\s*\$\w|\b(?:return|echo|print)\s*['\x22]\w+['\x22]\s*\("
+        r"^\W*(?:(?:return|echo|print)\W*)?(?:exec|eval|assert|passthru|popen|proc_open|pcntl_exec|printf|unpack|shell_exec|system|include|require|include_once|require_once|strip_tags|stripslashes|addslashes|intval|floatval|strval|is_(?:a|file|dir|link|array|string|callable)|opendir|readfile|tmpfile|unlink|filegroup|glob|imagegif|md5|sha1|ord|chr|substr|stat|lstat|str_replace|array_\w+|ucwords|ucfirst|nl2br|htmlspecialchars|htmlentities|create_function|file|fopen|extract|compact|serialize|ini_\w+|set_time_limit|error_log|getenv|gettype|symlink|chmod|rmdir|mkdir|touch|usleep|time_nanosleep)\([^)]*\)*\W*$|\b(?:exec|eval|assert|passthru|popen|shell_exec|system|proc_open|phpinfo)\s*(?:#|//|/\*)[^(]{0,60}\(|\b(?:substr|unpack|printf|sprintf|pack|implode|explode|strtr|str_replace|strtolower|strtoupper|ucfirst|trim|count|join|define|constant)\s*\(\s*\$\w|\b(?:return|echo|print)\s*['\x22]\w+['\x22]\s*\("
     ),
     check!(
         93311,
@@ -82,7 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "PHP's variable as a function",
-        r"\$+(?:[a-z_\x7f-\xff][\w\x7f-\xff]*|\s*\{.+\})(?:\s|\[.+\]|\{.+\}|/\*.*\*/|//.*|#.*)*\([^$]*\)\s*(?:;|$|\}|\?)|\$\w+\s*=[^=].*\$\w+\s*\("
+        r"\$\w*\[[^\]]{1,40}\]\s*\(|\$+(?:[a-z_\x7f-\xff][\w\x7f-\xff]*|\s*\{.+\})(?:\s|\[.+\]|\{.+\}|/\*.*\*/|//.*|#.*)*\([^$]*\)\s*(?:;|$|\}|\?)|\$\w+\s*=[^=].*\$\w+\s*\("
     ),
     check!(
         93306,
@@ -92,7 +92,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's string as a function",
         concat!(
-            r"\(\s*['\x22\\\w.\s/*+~^%-]{2,40}\)\s*\(\s*['\x22]\w[^'\x22]*['\x22]\s*\)\s*(?:;|$)|(?:\x22|'|\.)[a-z_]{2,}['\x22]\s*\)\s*\(\s*(?:['\x22$~]|\w+\s*\)\s*;?$)|['\x22][a-z_]{3,}['\x22]\s*\(\s*(?:['\x22$~]|[a-z\d ]+\s*\)\s*(?:;|$))|['\x22]\w+['\x22]\s*\]\s*\(\s*['\x22$]|['\x22]\w+['\x22]\s*\}\s*\(\s*['\x22$]|",
+            r"[^}\s)]\s*\)\s*(?:['\x22][\w-]+['\x22]\s*)?\(\s*[^)\s][^)]{0,200}\)\s*;|['\x22]\w{1,10}['\x22]\s?\.\s?['\x22]\w{1,10}['\x22]\s*[.)\];(]|\(\s*string\s*\)[^;]{1,60}\(|\[\s*\w+\s*\]\s*\[\s*\d+\s*\]\s*\(|\(\s*['\x22\\\w.\s/*+~^%-]{2,40}\)\s*\(\s*['\x22]\w[^'\x22]*['\x22]\s*\)\s*(?:;|$)|(?:\x22|'|\.)[a-z_]{2,}['\x22]\s*\)\s*\(\s*(?:['\x22$~]|\w+\s*\)\s*;?$)|['\x22][a-z_]{3,}['\x22]\s*\(\s*(?:['\x22$~]|[a-z\d ]+\s*\)\s*(?:;|$))|['\x22]\w+['\x22]\s*\]\s*\(\s*['\x22$]|['\x22]\w+['\x22]\s*\}\s*\(\s*['\x22$]|",
             r"\](?:\s*\)\s*)?\[\s*\d\s*\]\s*\(\s*['\x22$]|\](?:\s*\)\s*)?\{\s*\d?\s*\}\s*\(|\)\s*\[\s*\d\s*\]\s*(?:\[\s*\d\s*\]\s*)*\(\s*['\x22$]|\)\s*\{[^}]*\}\s*\(\s*[a-z\x22'$]+\s*\)\s*;|~[^\s\w]{2,20}\s*\(|\bfunction\s*\([^)]*\)\s*\{[^}]*\}\s*\(\s*['\x22$]"
         )
     ),
@@ -133,7 +133,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "JavaScript of a server",
         concat!(
-            r"\brequire\s*\(\s*['\x22`(\[\w]|_\$\$nd_func\$\$_|\b(?:global|globalthis|module)\s*[.\[]\s*['\x22`]?(?:process|mainmodule|require|constructor|exports)|\bprocess\s*[.\[]\s*['\x22`]?(?:binding|mainmodule|env\b\s*['\x22`\]]*\s*[.\[]|(?:exit|kill|cwd|dlopen)\s*\(|stdout|argv\b\s*[.\[])|\bchild_process\b|\b(?:exec|spawn|fork|execfile)sync\s*\(|\bnew\s+function\s*\(|\bfunction\s*\(\s*\)\s*\{[^}]*\}\s*\(\s*\)|\bthis\s*\.\s*constructor\b|\bconstructor\s*[.\[]\s*['\x22`]?constructor|\bconsole\s*(?:\.|\[\s*['\x22`])\s*(?:debug|error|info|trace|warn|log)\s*['\x22`\]]*\s*\(|\bbuffer\s*\.\s*from\s*\(|\bimport\s*\(\s*['\x22`]|\bfs\s*\.\s*(?:readfile|writefile|readdir|unlink)|\bsetinterval\s*\(|\bstring\s*\.\s*fromcharcode\b|\bmodule\s*\.\s*(?:exports|constructor)\b|\bvm\s*\.\s*runin|\bwhile\s*\(\s*(?:[!+~\[{'\x22-]|true\b|[1-9]|infinity|new\s|this\b|string\b|object\b|date\b|math\b|nan\b)|\beval\s*\(\s*(?:this|string|atob|unescape|decode|require|process|['\x22`])|\bself\s*\.\s*constructor"
+            r"\brequire\(\s*['\x22`(\[\w]|\brequire\s\(\s*['\x22`]|_\$\$nd_func\$\$_|_js_function\b|\bfunction\(\)\s?\{|\bprocess\s*\.\s*(?:access|chmod|chown|copyfile|exec\w*|exists|getuid|setuid|link|mkdir|open\w*|read\w*|rename|rmdir|unlink|write\w*|binding)\w*\s*[(.]|\b(?:global|globalthis|module)\s*[.\[]\s*['\x22`]?(?:process|mainmodule|require|constructor|exports)|\bprocess\s*[.\[]\s*['\x22`]?(?:binding|mainmodule|env\b\s*['\x22`\]]*\s*[.\[]|(?:exit|kill|cwd|dlopen)\s*\(|stdout|argv\b\s*[.\[])|\bchild_process\b|\b(?:exec|spawn|fork|execfile)sync\s*\(|\bnew\s+function\s*\(|\bfunction\s*\(\s*\)\s*\{[^}]*\}\s*\(\s*\)|\bthis\s*\.\s*constructor\b|\bconstructor\s*[.\[]\s*['\x22`]?constructor|\bconsole\s*(?:\.|\[\s*['\x22`])\s*(?:debug|error|info|trace|warn|log)\s*['\x22`\]]*\s*\(|\bbuffer\s*\.\s*from\s*\(|\bimport\s*\(\s*['\x22`]|\bfs\s*\.\s*(?:readfile|writefile|readdir|unlink)|\bsetinterval\s*\(|\bstring\s*\.\s*fromcharcode\b|\bmodule\s*\.\s*(?:exports|constructor)\b|\bvm\s*\.\s*runin|\bwhile\s*\(\s*(?:[!+~\[{'\x22-]|true\b|[1-9]|infinity|new\s|this\b|string\b|object\b|date\b|math\b|nan\b)|\beval\s*\(\s*(?:this|string|atob|unescape|decode|require|process|['\x22`])|\bself\s*\.\s*constructor"
         )
     ),
     check!(
@@ -143,7 +143,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "prototype of JavaScript's objects",
-        r"__proto__|\bconstructor\s*(?:\.|\]?\s*\[)\s*['\x22`]?prototype|\bprototype\s*\[\s*['\x22`]|\[\s*['\x22`]?(?:constructor|prototype)['\x22`]?\s*\]\s*(?:\.|\[)|__(?:define|lookup)[gs]etter__|^(?:json\.)?(?:[\w.]+\.)?constructor\.prototype"
+        r"__proto__\s?(?:[.\[\]'\x22:=,}%]|$)|[.\['\x22]\s?__proto__|\bconstructor\s*(?:\.|\]?\s*\[)\s*['\x22`]?prototype|\bprototype\s*\[\s*['\x22`]|\[\s*['\x22`]?(?:constructor|prototype)['\x22`]?\s*\]\s*(?:\.|\[)|__(?:define|lookup)[gs]etter__|^(?:json\.)?(?:[\w.]+\.)?constructor\.prototype"
     ),
     check!(
         93403,
@@ -165,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
         "expression of a template",
         concat!(
             r"\{\{[^}]*(?:__|\bself\b|\bconfig\b|request\.|\.constructor|\bpopen\b|lipsum|cycler|joiner|namespace|get_flashed_messages|url_for|\bclass\b|\bsubclasses\b|_self\b|\bfilter\b|\bmap\(|\bsystem\b|['\x22]\s*\||\d+\s*[*+-]\s*['\x22]?\d+|\bthis\b|#with|\brange\(|\bsort\(|\bdump\(|\.getclass|\benv\b|\$on|php)|\{%[^%]*(?:import|include|for|if|set|block|extends|debug|macro|call|filter|do)\b[^%]*%\}|",
-            r"[#$*@~]\{[^}]*(?:\bt\s*\(|\.class\b|runtime|process|getclass|\bnew\s+[a-z]+[.(]|\d+\s*[*]\s*\d+|exec\s*\(|system\s*\(|@[a-z.]+@|forname|\bscriptengine|pagecontext|session\.|applicationscope|param\.|\bopen\s*\(|\bfile\.|\x60)|<%[=@!]?.*%>|\{\s*php\s*\}|\{literal\}|\{(?:system|if|fetch|include|math|\$smarty)\b[^}]*[(.=]|#set\s*\(\s*\$|#(?:include|parse|evaluate)\s*\(|\$\{\{.*\}\}|<#assign|freemarker\.template|\[#assign|\$\{\s*['\x22]{0,2}\s*\+|@\(\d+\s*[*+-]\s*\d+\)|\{\{=|\[\[\s*\$\{|__\$\{|\$\w+\.(?:getclass|class)\b|\$eval\b|a\{\{.*\}\}b|#\{\s*\d+\s*\*|\{\d+\s*\*\s*\d+\}|\{\{\s*\[\s*\]\s*\.|\$\{\d+\s*[*+]\s*\d+\}"
+            r"[#$*@~]\{[^}]*(?:\bt\s*\(|\.class\b|runtime|process|getclass|\bnew\s+[a-z]+[.(]|\d+\s*[*]\s*\d+|exec\s*\(|system\s*\(|@[a-z.]+@|forname|\bscriptengine|pagecontext|session\.|applicationscope|param\.|\bopen\s*\(|\bfile\.|\x60)|<%[=@!-].*%>|<%[^%]*[(;.].*%>|\{\s*php\s*\}|\{literal\}|\{(?:system|if|fetch|include|math|\$smarty)\b[^}]*[(.=]|#set\s*\(\s*\$|#(?:include|parse|evaluate)\s*\(|\$\{\{.*\}\}|<#assign|freemarker\.template|\[#assign|\$\{\s*['\x22]{0,2}\s*\+|@\(\d+\s*[*+-]\s*\d+\)|\{\{=|\[\[\s*\$\{|__\$\{|\$\w+\.(?:getclass|class)\b|\$eval\b|a\{\{.*\}\}b|#\{\s*\d+\s*\*|\{\d+\s*\*\s*\d+\}|\{\{\s*\[\s*\]\s*\.|\$\{\d+\s*[*+]\s*\d+\}"
         )
     ),
     check!(
@@ -193,7 +193,7 @@ pub(super) const CHECKS: &[Check] = &[
         Part::ArgName.bit(),
         TEXT,
         "look-up through relations of a model",
-        r"\w__\w+__(?:i?(?:contains|exact|startswith|endswith|regex)|in|range|isnull|[gl]te?)$|^(?:password|user|owner|author|created_by|token|secret)\w*__(?:\w+__)*(?:i?(?:contains|exact|startswith|endswith|regex))$|^(?:user|owner|author|created_by)__(?:password|profile|email|token|secret|is_\w+)"
+        r"\w__\w+__(?:i?(?:contains|exact|startswith|endswith|regex)|in|range|isnull|[gl]te?|has_(?:any_)?keys?|contained_by|overlap|len|date|year|month|day|week(?:_day)?|quarter|hour|minute|second|time|search)$|^(?:password|user|owner|author|created_by|token|secret)\w*__(?:\w+__)*(?:i?(?:contains|exact|startswith|endswith|regex))$|^(?:user|owner|author|created_by)__(?:password|profile|email|token|secret|is_\w+)"
     ),
     check!(
         94401,
@@ -214,7 +214,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS | LINE,
         ALL,
         "look-up of log4j",
-        r"\$\{\s*(?:jndi|\$\{|lower|upper|env|sys|java|date|ctx|main|bundle|docker|k8s|log4j|marker|sd|map|spring|web|:|::-)|\$\{[^}]*(?:jndi|:-[a-z]\}|\blower:|\bupper:)|\$(?:\{|&lcub;?|&lbrace;?|%7b)[^}]{0,20}j[^}]{0,20}n[^}]{0,20}d[^}]{0,20}i"
+        r"\$\{\s*(?:jndi|\$\{|(?:lower|upper|env|sys|java|date|ctx|main|bundle|docker|k8s|log4j|marker|sd|map|spring|web)\s*:|:|::-)|\$\{[^}]*(?:jndi|:-[a-z]\}|\blower:|\bupper:)|\$(?:\{|&lcub;?|&lbrace;?|%7b)[^}]{0,20}j[^}]{0,20}n[^}]{0,20}d[^}]{0,20}i"
     ),
     check!(
         94403,

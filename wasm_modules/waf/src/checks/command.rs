@@ -36,7 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS,
         ALL,
         "function for a shell in a header or value",
-        r"\(\s*\)\s*\{.*?:?\s*;?\s*\}\s*;"
+        r"\(\s*\)\s*\{.*?:?\s*;?\s*\}\s*;|^\(\s*\)\s*\{"
     ),
     check!(
         93208,
@@ -45,7 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "expansion of a shell",
-        r"\$\(\([^)]*\)\)|[<>]\(\s*[a-z]+(?:\s[^)]*)?\)|\$\{[a-z_]\w*(?::-|:=|:\+|:\?|%%|##|//|:\d|@[a-z]|\^\^|,,)|\$\{(?:ifs|path|home|shell|pwd|oldpwd|ps[0-9]|hostname|user|euid)\b|\$ifs\b|\$\[[\d\s+*-]+\]|\[\s*-[a-z]\s+/\w[^\]]*\]"
+        r"(?:^|[\s=:;|&/])~[+-](?:$|/)|(?:^|[;|&])\s*!-\d+|\$\(\([^)]*\)\)|[<>]\(\s*[a-z]+(?:\s[^)]*)?\)|\$\{[a-z_]\w*(?::-|:=|:\+|:\?|%%|##|//|:\d|@[a-z]|\^\^|,,)|\$\{(?:ifs|path|home|shell|pwd|oldpwd|ps[0-9]|hostname|user|euid)\b|\$ifs\b|\$\[[\d\s+*-]+\]|\[\s*-[a-z]\s+/\w[^\]]*\]"
     ),
     check!(
         93209,
@@ -97,7 +97,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PowerShell",
         concat!(
-            r"\bpowershell(?:\.exe)?(?:\s+[-/\w\x22']|$)|\bpwsh(?:\.exe)?\s+-|-e(?:nc(?:odedcommand)?|xecutionpolicy)\s+\w|-noni?[a-z]*\s+-|\b(?:invoke|start|stop|new|get|set|add|remove|import|export|out|write|select|enable|disable|test|copy|move|clear|convertto|convertfrom|resolve|register|unregister|receive|send|enter|exit|where|foreach|sort|compare|format|measure|rename|restart|resume|suspend|update|wait|trace|tee|push|pop|join|split|group|complete|checkpoint|debug|limit|undo|use|show)-(?:expression|webrequest|restmethod|command|item|itemproperty|process|service|object|content|childitem|location|host|output|alias|variable|wmiobject|ciminstance|cimmethod|wmimethod|eventlog|acl|member|date|random|culture|credential|executionpolicy|history|pssession|psdrive|psprovider|psbreakpoint|pssnapin|module|job|computer|csv|clixml|json|xml|html|path|null|file|string|printer|mailmessage|sleep|securestring|transaction|type|typedata|event|tracesource|hotfix|counter|unique|list|table|wide|custom|help|host|uiculture|controlpanelitem|localuser|localgroup|netipaddress|nettcpconnection|adcomputer|aduser|bitstransfer|scheduledtask)(?:\s+[-$'\x22@(\[\\]|\s+[a-z]:|\s+https?:|\s+\w+\.\w|\s*\||\s*;)|^\W*(?:get|invoke|start|stop|out)-(?:expression|webrequest|restmethod|command|process|service|childitem|content|wmiobject|ciminstance|acl|history|itemproperty|executionpolicy|localuser|member|eventlog|host|location)\b|",
+            r"\bpowershell\.exe\b|\bpowershell\s+(?:[-/\x22'&(${]|iex\b|invoke|start-|get-|set-|new-|add-|write-|\w:\\)|\bpwsh(?:\.exe)?\s+-|-e(?:nc(?:odedcommand)?|xecutionpolicy)\s+\w|-noni?[a-z]*\s+-|\b(?:invoke|start|stop|new|get|set|add|remove|import|export|out|write|select|enable|disable|test|copy|move|clear|convertto|convertfrom|resolve|register|unregister|receive|send|enter|exit|where|foreach|sort|compare|format|measure|rename|restart|resume|suspend|update|wait|trace|tee|push|pop|join|split|group|complete|checkpoint|debug|limit|undo|use|show)-(?:expression|webrequest|restmethod|command|item|itemproperty|process|service|object|content|childitem|location|host|output|alias|variable|wmiobject|ciminstance|cimmethod|wmimethod|eventlog|acl|member|date|random|culture|credential|executionpolicy|history|pssession|psdrive|psprovider|psbreakpoint|pssnapin|module|job|computer|csv|clixml|json|xml|html|path|null|file|string|printer|mailmessage|sleep|securestring|transaction|type|typedata|event|tracesource|hotfix|counter|unique|list|table|wide|custom|help|host|uiculture|controlpanelitem|localuser|localgroup|netipaddress|nettcpconnection|adcomputer|aduser|bitstransfer|scheduledtask)(?:\s+[-$'\x22@(\[\\]|\s+[a-z]:|\s+https?:|\s+\w+\.\w|\s*\||\s*;)|^\W*(?:get|invoke|start|stop|out)-(?:expression|webrequest|restmethod|command|process|service|childitem|content|wmiobject|ciminstance|acl|history|itemproperty|executionpolicy|localuser|member|eventlog|host|location)\b|",
             r"\bnew-object\s+(?:system\.)?net\.|\.downloadstring\s*\(|\.downloadfile\s*\(|\biex\s*[(\s]|\[(?:system\.)?(?:text\.encoding|convert|io\.file|reflection\.assembly|net\.webclient|diagnostics\.process)\]"
         )
     ),
@@ -109,7 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
         RAW | TEXT,
         "statement of a batch file",
         concat!(
-            r"\bfor\s+(?:/[dflr]\s*(?:[^%]{0,80}?\s)?)*\s*%+[^\s]{1,12}\s+in\s*\(.*\)\s*do|\bif\s+(?:/i\s+)?(?:not\s+)?\(*(?:exist\s+\S+\s+\S|defined\s+\w+\s+[\w(]|errorlevel\s+\d+\s+\w|cmdextversion\s+\d|(?:\x22[^\x22]*\x22|[\w.%~:\[\](){}-]+)\s*(?:=={1,2}|\b(?:equ|neq|lss|leq|gtr|geq)\b)\s*(?:\x22[^\x22]*\x22|[\w.%~:\[\](){}\\-]+)\s*\S)"
+            r"\bfor\s+(?:/[dflr]\s*(?:[^%]{0,80}?\s)?)*\s*%+[^\s]{1,12}\s+in\s*\(.*\)\s*do|\bif\s+(?:/i\s+)?(?:not\s+)?\(*(?:exist\s+\S+\s+\S|defined\s+\w+\s+[\w(]|errorlevel\s+\d+\s+\w|cmdextversion\s+\d|(?:(?:\x22[^\x22]*\x22|%%?\w+%?)\s*==|[\w.%~:\[\](){}-]+==|(?:\x22[^\x22]*\x22|[\w.%~:\[\](){}-]+)\s*\b(?:equ|neq|lss|leq|gtr|geq)\b)\s*(?:\x22[^\x22]*\x22|[\w.%~:\[\](){}\\-]+)\s*\S)"
         )
     ),
     check!(
@@ -132,7 +132,7 @@ pub(super) const CHECKS: &[Check] = &[
         TEXT,
         "upload of a file that configures or runs",
         concat!(
-            r"(?:^|[/\\])(?:\.(?:ht(?:access|passwd|digest|group)|user\.ini|env|bashrc|bash_\w+|profile|boto|ssh|npmrc|git\w*|my\.cnf|s3cfg)|php\.ini|web\.config|wp-config|settings\.\s?php|config(?:uration)?\.(?:inc\.)?php|localsettings\.php)"
+            r"(?:^|[/\\])(?:\.(?:ht(?:access|passwd|digest|group)|user\.ini|env|bashrc|bash_\w+|profile|boto|ssh|npmrc|git\w*|my\.cnf|s3cfg)|php\.ini|web\.config|wp-config|settings\.\s?php|config(?:uration)?\.(?:(?:inc\.)?php|ya?ml|inc)\b|localsettings\.php)"
         )
     ),
 ];

@@ -19,7 +19,7 @@ macro_rules! system_files {
             r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem|random|zero|stdin|null)|",
             r"opt/+(?:lampp|xampp|tomcat|bitnami|coldfusion|jboss)|boot/+(?:grub|config)|apache[0-9]?/+(?:conf|logs)|nginx/+conf|conf/+(?:server|tomcat-users|httpd|web)\.|",
             r"windows/+(?:win\.ini|system(?:32|\.ini)|repair|php\.ini|my\.ini|panther|debug|system32|temp|iis)|winnt/|win\.ini|boot\.ini|inetpub/|",
-            r"web-inf/|meta-inf/|system32/|program files|documents and settings|users/+(?:administrator|public|all users)|xampp/|wamp/|sysprep|unattend\.xml|system volume)"
+            r"web-inf/|meta-inf/|system32/|documents and settings|users/+(?:administrator|public|all users)|xampp/|wamp/|sysprep|unattend\.xml|system volume)"
         )
     };
 }
@@ -46,7 +46,7 @@ macro_rules! secret_files {
 macro_rules! secret_values {
     () => {
         concat!(
-            r"(?:^|[/\\'\x22=\s])(?:\.(?:htaccess|htpasswd|htdigest|htgroup|env|gitconfig|git-credentials|git/config|git/head|svn/entries|hg/|ssh/|aws/credentials|kube/config|netrc|npmrc|pypirc|pgpass|mysql_history|my\.cnf|bash_history|bash_profile|bashrc|zsh_history|zshrc|sh_history|boto|s3cfg|rhosts|dockercfg|docker/config|psql_history|viminfo|",
+            r"(?:^|[/\\'\x22=])(?:\.(?:htaccess|htpasswd|htdigest|htgroup|env|gitconfig|git-credentials|git/config|git/head|svn/entries|hg/|ssh/|aws/credentials|kube/config|netrc|npmrc|pypirc|pgpass|mysql_history|my\.cnf|bash_history|bash_profile|bashrc|zsh_history|zshrc|sh_history|boto|s3cfg|rhosts|dockercfg|docker/config|psql_history|viminfo|",
             r"bash_logout|bash_config|profile|history|subversion/|gnupg/|vscode/|idea/|ds_store|wgetrc|cursor/|claude/|aider|windsurf/|user\.ini|fetchmailrc|forward$|k5login|procmailrc|addressbook|esmtprc|lesshst|lftp/|links/|lighttpdpassword|msmtprc|mutt|nano_history|node_repl_history|nsr|passwd|pearrc|pinerc|pki/|proclog|vimrc|xauthority|zlogin|zlogout|zprofile|nsconfig|cups/|dbshell|gem/|google_authenticator|php-ini|php_history|python_history|irb_history)|",
             r"wp-config\.|web\.config|config\.inc\.php|configuration\.php|localsettings\.php|settings\.php|database\.yml|secrets\.yml|id_(?:rsa|dsa|ecdsa|ed25519)\b|authorized_keys|(?:win|boot|php|my)\.ini\b|privkey\.pem|error_log$|access_log$|composer\.json$|package\.json$)"
         )
@@ -122,7 +122,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "stream of the language",
         concat!(
-            r"(?:^|[=\s'\x22(/;,\[])(?:php://(?:filter|input|output|fd|memory|temp|stdin)|phar:(?://|/)|expect://|zlib://|compress\.(?:zlib|bzip2)://|glob://|ssh2\.?[a-z]*://|ogg://|rar://|zip://[^\s]|data://|data:text/plain(?:[;,]|$)|data:[a-z/+-]*;base64,pd9waha|",
+            r"(?:^|[=\s'\x22(/;,\[])(?:php://(?:filter|input|output|fd|memory|temp|stdin)|phar:(?://|/)|expect://|zlib://|compress\.(?:zlib|bzip2)://|glob://|ssh2\.?[a-z]*://|ogg://|rar://|zip://[^\s]|data://|data:(?:text/\w+|application/x-\w+|\*/\*|\*)(?:[;,]|$)|data:[a-z/+-]*;base64,pd9waha|",
             r"gopher://|dict://|jar:(?:https?|file)|netdoc:|ldaps?://|rmi://|file:/{2,3}|local_file:|tftp://|jndi:)"
         )
     ),
@@ -145,7 +145,7 @@ pub(super) const CHECKS: &[Check] = &[
         concat!(
             r"169\.254\.(?:169\.25[34]|170\.2)\b|\bmetadata\.(?:google\.internal|tencentyun\.com|packet\.net|oraclecloud)|100\.100\.100\.200|192\.0\.0\.192|/latest/(?:meta-data|user-data|dynamic/instance-identity)|/computemetadata/v1|/metadata/(?:instance|identity|v1)|",
             r"fd00:ec2::254|::ffff:(?:a9fe|169\.254|127\.)|instance-data\b|/opc/v[12]/instance|",
-            r"(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|localhost(?:[:/]|$)|10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
+            r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}(?:127\.\d|localhost\b|169\.254\.|\[::)|(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|localhost(?:[:/]|$)|10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
             r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//(?:localhost|127\.0\.0\.1)[:/]"
         )
     ),

@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON | PATH,
         RAW | TEXT,
         "URL that runs",
-        r"(?:javascript|vbscript|livescript|jscript)\s*:\s*(?:[\w.$@]+\s*[(=\[`/&]|[/%\\&'\x22`(\[{!+~-]|[a-z]+\.[a-z]|void\b|//|\d+[;,/])|j\s+avascript\s*:|ja\s+vascript\s*:|jav\s+ascript\s*:|java[\s\x00-\x1f]*[\t\n\r\x01-\x1f][\s\x00-\x1f]*script\s*:|javas\s+cript\s*:|javasc\s+ript\s*:|javascri\s+pt\s*:|javascrip\s+t\s*:|url\s*\(\s*['\x22]?\s*(?:javascript|vbscript)|data:\s*(?:text/(?:html|xml|javascript)|application/(?:x-)?(?:javascript|xhtml|xml)|image/svg)[^,]*,|data:[^,]{0,40};base64,(?:phn2zy|phnjcmlwd|pgh0bw|pcfk)|@import\b|-moz-binding|behaviou?r\s*:\s*url|x-javascript|\bfeed:\s*(?:javascript|data)"
+        r"(?:javascript|vbscript|livescript|jscript)\s*:\s*(?:[\w.$@]+\s*[(=\[`/&]|[/%\\&'\x22`(\[{!+~-]|[a-z]+\.[a-z]|void\b|//|\d+[;,/])|j\s+avascript\s*:|ja\s+vascript\s*:|jav\s+ascript\s*:|java[\s\x00-\x1f]*[\t\n\r\x01-\x1f][\s\x00-\x1f]*script\s*:|javas\s+cript\s*:|javasc\s+ript\s*:|javascri\s+pt\s*:|javascrip\s+t\s*:|url\s*\(\s*['\x22]?\s*(?:javascript|vbscript)|data:\s*(?:text/(?:html|xml|javascript)|application/(?:x-)?(?:javascript|xhtml|xml)|image/svg)[^,]*,|\bdata:[^,<]{0,40},[^<]{0,80}<[^>]*\w[^>]*>|data:[^,]{0,40};base64,(?:phn2zy|phnjcmlwd|pgh0bw|pcfk)|@import\b|-moz-binding|behaviou?r\s*:\s*url|x-javascript|\bfeed:\s*(?:javascript|data)"
     ),
     check!(
         94107,
@@ -41,7 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "script that reaches the page",
         concat!(
-            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:window|top|self|parent|frames|this|globalthis)\s*(?:\.|\[\s*)\s*['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*['\x22`a-z])|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
+            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:window|top|self|parent|frames|this|globalthis)\s*(?:\.|\[\s*)\s*['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*(?:['\x22`/]|name\b|hash\b|url\b|atob|unescape|decodeuri|(?:window|document|self|top|this|string)\b|\w+\s?[(\[+]))|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
         )
     ),
     check!(
@@ -52,7 +52,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "call of a script's function",
         concat!(
-            r"\b(?:alert|confirm|prompt|eval|settimeout|setinterval|unescape|atob|fetch|msgbox|execscript|fromcharcode)\s*(?:\(|`|&lpar;|\x5c?\x60)\s*(?:['\x22`/\d(!\[{]|document|window|location|this|self|top|string|unescape|atob|name|xss|cookie|origin|\)|eval|[a-z]+\s*\(|[a-z]\s*\)|&)|\b(?:alert|confirm|prompt|eval)\s*\(|(?:^|[=,\[(.\s;])(?:alert|confirm|prompt|eval)\s*[)\]`]|\bthrow\s*(?:onerror|[\w'\x22]+\s*\})|[\[.]\s*(?:map|find|every|filter|foreach|some|call|apply|bind|constructor|concat)\s*['\x22\]]*\s*\(\s*(?:alert|confirm|prompt|eval|['\x22])|\btop\s*\[|\bself\s*\[|\bwindow\s*\[|\breflect\.(?:construct|apply)|\bset\.constructor|\bfunction\s*\(\s*['\x22`]|new\s+function\s*[(`]|=\s*(?:alert|confirm|prompt|eval)\b|//\s*['\x22]?\s*;?\s*(?:alert|confirm|prompt)\b"
+            r"\b(?:alert|confirm|prompt|eval|settimeout|setinterval|unescape|atob|fetch|msgbox|execscript|fromcharcode)\s*(?:\(|`|&lpar;|\x5c?\x60)\s*(?:['\x22`/\d(!\[{]|document|window|location|this|self|top|string|unescape|atob|name|xss|cookie|origin|\)|eval|[a-z]+\s*\(|[a-z]\s*\)|&)|\b(?:alert|confirm|prompt|eval|btoa|atob|fetch|import)\(|\bconsole\.(?:log|dir)\s?\(|(?:^|[=,\[(.\s;])(?:alert|confirm|prompt|eval)\s*[)\]`]|\bthrow\s*(?:onerror|[\w'\x22]+\s*\})|[\[.]\s*(?:map|find|every|filter|foreach|some|call|apply|bind|constructor|concat)\s*['\x22\]]*\s*\(\s*(?:alert|confirm|prompt|eval|['\x22])|\b(?:self|document|this|top|window|frames|parent|globalthis)(?:\s?/\*|\[|\s\[\s?['\x22\x60(+/])|\.\s?(?:call|apply|bind|sort|map|find|replace|constructor|concat|filter|from)\s?\x60|\breflect\.(?:construct|apply)|\bset\.constructor|\bfunction\s*\(\s*['\x22`]|new\s+function\s*[(`]|=\s*(?:alert|confirm|prompt|eval)\b|//\s*['\x22]?\s*;?\s*(?:alert|confirm|prompt)\b"
         )
     ),
     check!(
@@ -80,7 +80,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON,
         RAW | TEXT,
         "markup of a browser of old",
-        r"[\s'\x22`]style\s*=[^>]*(?:expression|behaviou?r|javascript|-moz-binding|url\s*\(\s*['\x22]?\s*(?:javascript|data:text))|\bexpression\s*(?:/\*.*?\*/)?\s*\(\s*(?:alert|document|window|this|eval|open|function|[a-z]+\s*\()|\+adw-|\+ad4-|\xbc(?:script|img|svg|/?[a-z]+)[^\xbe]*\xbe|<[^>]{0,80}=\s*['\x22]?\s*(?:j|&#|\\0*6a)[^>]*(?:&#|\\)|<\?import|<!\[cdata\[|<\w+[^>]*\bformaction\b|<[?/]?import|&#x?0*(?:6a|4a|106|74)[;&]|\\(?:75|165|u0{0,2}75)\b|(?:^|[\s'\x22`])(?:src|href|formaction|xlink:href|srcdoc|action)\s*=\s*['\x22`]?\s*(?:javascript|vbscript|data:text)"
+        r"[\s'\x22`]style\s*=[^>]*(?:expression|behaviou?r|javascript|-moz-binding|url\s*\(\s*['\x22]?\s*(?:javascript|data:text))|\bexpression\s*(?:/\*.*?\*/)?\s*\(\s*(?:alert|document|window|this|eval|open|function|[a-z]+\s*\()|\+adw-|\+ad4-|\xc2\xbc/?[a-z]\w*[^\s]{0,60}\xc2\xbe|\bxlink:href\s*=|\bformaction\s*=|<!entity\s|\bxmlns(?::\w+)?\s*=\s*[^h\x22'\s]|\xbc(?:script|img|svg|/?[a-z]+)[^\xbe]*\xbe|<[^>]{0,80}=\s*['\x22]?\s*(?:j|&#|\\0*6a)[^>]*(?:&#|\\)|<\?import|<!\[cdata\[|<\w+[^>]*\bformaction\b|<[?/]?import|&#x?0*(?:6a|4a|106|74)[;&]|\\(?:75|165|u0{0,2}75)\b|(?:^|[\s'\x22`])(?:src|href|formaction|xlink:href|srcdoc|action)\s*=\s*['\x22`]?\s*(?:javascript|vbscript|data:text)"
     ),
     check!(
         94112,

