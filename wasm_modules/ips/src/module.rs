@@ -234,4 +234,23 @@ mod tests {
         assert_eq!(report.verdicts[4], Verdict::Drop);
         assert_eq!(report.asks[0].what, "flow_condemn");
     }
+
+    #[test]
+    fn rules_on_packets_see_a_payload_that_is_the_streams_new_data() {
+        let rules = r#"alert tcp any any -> any any (content:"login"; flowbits:set,seen; noalert; sid:1;)
+alert tcp any any -> any any (content:"needle"; dsize:6; flowbits:isset,seen; sid:2;)
+alert tcp any any -> any any (content:"need"; depth:4; sid:3;)
+alert tcp any any -> any any (content:"eedle"; dsize:6; sid:4;)"#;
+        let config = secuxflow_sdk::serde_json::json!({ "rules": rules }).to_string();
+        let mut harness = Harness::<Ips>::new(&config).unwrap();
+        let mut connection = Connection::new("10.0.0.1:4000", "10.0.0.2:80");
+        let mut frames = connection.open();
+        for data in [&b"login"[..], b"needle", b".needle", b"needle"] {
+            frames.push(connection.client(data));
+        }
+        let report = harness.frames(&frames);
+        let mut raised: Vec<_> = report.alerts.iter().map(|alert| (alert.packet, alert.signature)).collect();
+        raised.sort_unstable();
+        assert_eq!(raised, [(4, 2), (4, 3), (4, 4), (6, 2), (6, 3), (6, 4)]);
+    }
 }
