@@ -71,7 +71,7 @@ impl Report {
                 bars.push(Bar::least(format!("{name}, attacks flagged"), share * 100.0, LEAST_FLAGGED * 100.0, "%"));
             }
             // The core rules' requests that must pass are attacks in all but one respect, each: no ordinary ones.
-            if let Some(share) = class.ordinary.share().filter(|_| !name.starts_with("crs")) {
+            if let Some(share) = class.ordinary.share().filter(|_| !name.starts_with(super::requests::CLASSES)) {
                 bars.push(Bar::most(format!("{name}, ordinary flagged"), share * 100.0, MOST_WRONG * 100.0, "%"));
             }
         }

@@ -13,6 +13,11 @@ use serde::Deserialize;
 
 use super::{Case, Expected};
 
+/// What the classes of these cases begin with.
+pub(super) const CLASSES: &str = "crs ";
+/// Methods that the core rules allow unless they are told otherwise.
+pub(super) const ALLOWED_METHODS: [&str; 4] = ["GET", "HEAD", "POST", "OPTIONS"];
+
 /// Rules above paranoia level 1, by level.
 const LEVELS: [(u8, &[u32]); 3] = [
     (
@@ -137,7 +142,7 @@ fn class(folder: &str) -> String {
     let mut parts = folder.split('-').skip(1);
     let number = parts.next().unwrap_or_default();
     let rest: Vec<&str> = parts.filter(|part| !matches!(*part, "APPLICATION" | "ATTACK")).collect();
-    format!("crs {number} {}", rest.join(" ").to_lowercase())
+    format!("{CLASSES}{number} {}", rest.join(" ").to_lowercase())
 }
 
 fn request(input: &Input) -> Vec<u8> {

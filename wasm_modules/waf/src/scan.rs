@@ -1,5 +1,5 @@
 //! Many patterns on one text: one pass over it finds literals that they require, and only those run whose literals are there,
-//! around these, each as a lazy DFA.
+//! around these, each as a lazy DFA. The few that require none, of high paranoia levels, run on every text.
 
 use alloc::{
     collections::BTreeMap,
@@ -53,6 +53,8 @@ pub(crate) struct Patterns {
     fulfils: Vec<u32>,
     fulfilled: Vec<(u16, u8)>,
     branches: Vec<Branch>,
+    /// Those of them that require no literal.
+    always: Vec<u16>,
     /// Positions count on from text to text, so that nothing has to be forgotten between them.
     position: u64,
 }
@@ -61,7 +63,7 @@ impl Patterns {
     /// Compile `patterns`, each with its number; with `spaces`, for text that has one space for any run of white space.
     ///
     /// # Errors
-    /// The pattern that does not compile or has no literal that it requires, for people.
+    /// The pattern that does not compile, or matches where nothing is, for people.
     pub(crate) fn new<'a>(
         patterns: impl Iterator<Item = (u16, &'a str)>,
         spaces: bool,
@@ -70,19 +72,21 @@ impl Patterns {
         let mut literals: Vec<Vec<u8>> = Vec::new();
         let mut numbers = BTreeMap::new();
         let mut fulfils: Vec<Vec<(u16, u8)>> = Vec::new();
-        let mut branches = Vec::new();
+        let (mut branches, mut always) = (Vec::new(), Vec::new());
         for (pattern, text) in patterns {
             let hir = parse(text)?;
+            if hir.properties().minimum_len() == Some(0) {
+                return Err(format!("pattern {text}: it matches everywhere"));
+            }
             let mut alike: BTreeMap<Vec<AnyOf>, Vec<Hir>> = BTreeMap::new();
             for hir in alternatives(if spaces { one_space(hir) } else { hir }) {
-                let sets = literals::required(&hir, rarity);
-                if sets.is_empty() {
-                    return Err(format!("pattern {text}: no literal is required"));
-                }
-                alike.entry(sets).or_default().push(hir);
+                alike.entry(literals::required(&hir, rarity)).or_default().push(hir);
             }
             for (sets, hirs) in alike {
                 let branch = u16::try_from(branches.len()).map_err(|_| "too many patterns".to_string())?;
+                if sets.is_empty() {
+                    always.push(branch);
+                }
                 for (set, any_of) in (0..).zip(&sets) {
                     for literal in any_of {
                         let at = *numbers.entry(literal.clone()).or_insert_with(|| {
@@ -107,7 +111,7 @@ impl Patterns {
             fulfilled.append(&mut each);
             starts.push(fulfilled.len() as u32);
         }
-        Ok(Self { literals: Prefilter::new(&literals, rarity), fulfils: starts, fulfilled, branches, position })
+        Ok(Self { literals: Prefilter::new(&literals, rarity), fulfils: starts, fulfilled, branches, always, position })
     }
 
     /// Call `found` with the number of each pattern that `wanted` names and that matches in `text`, and the end of a match.
@@ -117,8 +121,16 @@ impl Patterns {
         wanted: impl Fn(usize) -> bool,
         mut found: impl FnMut(usize, usize),
     ) {
-        let Self { literals, fulfils, fulfilled, branches, position } = self;
+        let Self { literals, fulfils, fulfilled, branches, always, position } = self;
         let base = *position;
+        for branch in always {
+            let branch = &mut branches[usize::from(*branch)];
+            if wanted(usize::from(branch.pattern))
+                && let Some(end) = branch.search(text, text.inside.clone())
+            {
+                found(usize::from(branch.pattern), end);
+            }
+        }
         let looked = &text.bytes[text.changed.clone()];
         let offset = text.changed.start;
         literals.find(looked, |literal, start, end| {
@@ -186,12 +198,17 @@ impl Branch {
         let (from, to) = (first.saturating_sub(AROUND).max(inside.start), (end + AROUND).min(inside.end));
         // Half of what lies behind: a literal further on has enough in front of it when the next search begins.
         self.searched = base + if to == inside.end { text.bytes.len() } else { to - AROUND / 2 } as u64;
-        let states = self.states.get_or_insert_with(|| self.dfa.create_cache());
-        let input = Input::new(text.bytes).span(from.min(to)..to).earliest(true);
-        // It fails only where a DFA is configured to give up or to stop at some byte, which none is.
-        let found = self.dfa.try_search_fwd(states, &input).ok()??.offset();
+        let found = self.search(text, from.min(to)..to)?;
         self.searched = base + text.bytes.len() as u64;
         Some(found)
+    }
+
+    /// Where a match ends in a part of `text`, when there is one.
+    fn search(&mut self, text: &Text<'_>, part: Range<usize>) -> Option<usize> {
+        let states = self.states.get_or_insert_with(|| self.dfa.create_cache());
+        let input = Input::new(text.bytes).span(part).earliest(true);
+        // It fails only where a DFA is configured to give up or to stop at some byte, which none is.
+        Some(self.dfa.try_search_fwd(states, &input).ok()??.offset())
     }
 }
 
@@ -315,6 +332,13 @@ mod tests {
         assert_eq!(found(&mut patterns, "1 union all select 2 ../ xz"), [0, 1, 2]);
         assert!(found(&mut patterns, "select union xa").is_empty());
         assert_eq!(found(&mut patterns, "../"), [1]);
-        assert!(Patterns::new([(0, ".*")].into_iter(), true, &Rarity::new()).unwrap_err().contains("no literal"));
+        assert!(Patterns::new([(0, ".*")].into_iter(), true, &Rarity::new()).unwrap_err().contains("everywhere"));
+    }
+
+    #[test]
+    fn a_pattern_without_a_literal_is_searched_in_every_text() {
+        let mut patterns = Patterns::new([(0, "(?:[^a-z ][a-z ]*){3}")].into_iter(), true, &Rarity::new()).unwrap();
+        assert_eq!(found(&mut patterns, "one; two; three;"), [0]);
+        assert!(found(&mut patterns, "one; two; three").is_empty());
     }
 }

@@ -250,6 +250,9 @@ fn levels_thresholds_and_exclusions_are_obeyed() {
     assert_eq!(ids(&mut waf(), &get(text)), Vec::<u32>::new());
     let mut second = Waf::new(&parse_config(br#"{"paranoia_level": 2}"#).unwrap()).unwrap();
     assert!(ids(&mut second, &get(text)).contains(&94113));
+    let mut highest = Waf::new(&parse_config(br#"{"paranoia_level": 4}"#).unwrap()).unwrap();
+    let many = ids(&mut highest, &get("a'b;c(d)e=f<g>h"));
+    assert!(many.contains(&94212) && many.contains(&94113), "{many:?}");
 
     let no_agent = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent:\r\nAccept: */*\r\n\r\n";
     let (found, decision) = inspect(&mut waf(), [&no_agent[..]].into_iter());
