@@ -74,9 +74,9 @@ static __always_inline const struct sxf_exit *exit_of(struct xdp_md *ctx, const 
         const struct sxf_exit *way = bpf_map_lookup_elem(&exits, &service);
         const __be32 *is;
 
-        if (!way || !way->ifindex || frame_length(ctx, packet) > sizeof(struct ethhdr) + way->mtu)
+        if (!way || !way->ifindex || frame_length(ctx) > sizeof(struct ethhdr) + way->mtu)
                 return NULL;
-        if (config.split && packet->longer && !way->split)
+        if (config.split && !way->split && frame_length(ctx) > ctx->data_end - ctx->data)
                 return NULL;
         is = (const __be32 *)&way->address;
         if (packet->v6)
@@ -194,7 +194,7 @@ __noinline int take_flow(struct xdp_md *ctx, const struct packet *packet, struct
                 return TO_RULES;
         action = flow->verdict == SXF_FLOW_CONDEMNED ? XDP_DROP : let_go(ctx, packet, flow);
         if (action != TO_RULES)
-                count_flow(flow, action, frame_length(ctx, packet), now);
+                count_flow(flow, action, frame_length(ctx), now);
         return action;
 }
 
@@ -219,7 +219,7 @@ __noinline int drop_source(struct xdp_md *ctx, const struct packet *packet) {
         source = bpf_map_lookup_elem(&sources, &address);
         if (!source || bpf_ktime_get_coarse_ns() >= source->expires)
                 return 0;
-        bytes = frame_length(ctx, packet);
+        bytes = frame_length(ctx);
         source->packets += 1;
         source->bytes += bytes;
         count_event(SXF_SOURCE_BLOCKED);

@@ -73,7 +73,7 @@ __noinline int inspect(struct xdp_md *ctx, const struct packet *packet, const st
 
         if (!packet || !verdict)
                 return XDP_ABORTED;
-        bytes = frame_length(ctx, packet);
+        bytes = frame_length(ctx);
         if (!service_up(packet)) {
                 count_event(SXF_NO_SERVICE);
                 return fail(config.fail_closed, bytes);
@@ -246,7 +246,7 @@ int sxf_generation(struct xdp_md *ctx) {
         if (action != TO_RULES)
                 return action;
         kind = parse(ctx, &packet);
-        bytes = frame_length(ctx, &packet);
+        bytes = frame_length(ctx);
         switch (kind) {
         case KIND_IP:
                 if (is_source_blocked(ctx, &packet))

@@ -39,7 +39,7 @@ static __always_inline void take_sample(struct xdp_md *ctx, const struct packet 
             .rule = verdict->rule,
             .slot = verdict->slot,
             .ifindex = ctx->ingress_ifindex,
-            .bytes = frame_length(ctx, packet),
+            .bytes = frame_length(ctx),
             .sport = packet->sport,
             .port = packet->port,
             .protocol = packet->protocol,
@@ -59,7 +59,7 @@ __noinline int tell(struct xdp_md *ctx, const struct packet *packet, const struc
         count_event(SXF_MONITORED);
         /* What is not a rule is counted as what is done. */
         if (verdict->rule)
-                count_rule(verdict->slot, frame_length(ctx, packet));
+                count_rule(verdict->slot, frame_length(ctx));
         if (sample_due(verdict->slot))
                 take_sample(ctx, packet, verdict);
         return 1;

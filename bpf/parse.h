@@ -77,10 +77,7 @@ struct packet {
         __u8 hops;
         /* Why it is undecidable, enum sxf_event; 0 where the frame ends inside a header. */
         __u8 why;
-        /* It may be longer than what the program sees: its IP length says so, for it lies in several buffers or was cut,
-         * or it has none. */
-        __u8 longer;
-        __u8 reserved[5];
+        __u8 reserved[6];
 };
 
 /* Write an address of `packet`, which must be zero before. */
@@ -200,7 +197,6 @@ static __always_inline enum kind parse_ipv4(struct cursor *cursor, struct packet
         packet->fragment = flags == 0 ? FRAGMENT_NONE : flags == 0x2000 ? FRAGMENT_FIRST : FRAGMENT_LATER;
         packet->plain = cursor->at == sizeof(struct ethhdr) && ip->ihl == 5 && packet->fragment == FRAGMENT_NONE;
         cursor->ip_end = cursor->at + bpf_ntohs(ip->tot_len);
-        packet->longer = cursor->ip_end > cursor->end - cursor->data;
         cursor->at += ip->ihl * 4;
         return parse_transport(cursor, packet);
 }
@@ -262,7 +258,6 @@ static __always_inline enum kind parse_ipv6(struct cursor *cursor, struct packet
         packet->plain = cursor->at == sizeof(struct ethhdr) && !is_extension(packet->protocol);
         cursor->at += sizeof(*ip);
         cursor->ip_end = cursor->at + bpf_ntohs(ip->payload_len);
-        packet->longer = cursor->ip_end > cursor->end - cursor->data;
         if (!is_extension(packet->protocol))
                 return parse_transport(cursor, packet);
         walk.cursor = *cursor;
@@ -310,7 +305,6 @@ __noinline int parse(struct xdp_md *ctx, struct packet *packet) {
                 return parse_ipv6(&cursor, packet);
         if (proto == bpf_htons(ETH_P_ARP))
                 return KIND_NEIGHBOUR;
-        packet->longer = 1;
         /* More tags than are looked behind may hide an IP packet. */
         return is_vlan(proto) ? undecidable(packet, SXF_LONG_CHAIN) : KIND_NON_IP;
 }

@@ -41,10 +41,8 @@ const volatile struct sxf_config config SEC(".rodata.config") = {.fail_closed = 
 
 /* Length of a frame, all of its buffers together. What a program sees is the first; that the headers are in there is what
  * drivers see to. Where packets have one buffer, the helper is not called, nor need the kernel have it (Linux 5.18). */
-static __always_inline __u64 frame_length(struct xdp_md *ctx, const struct packet *packet) {
-        if (config.split && packet->longer)
-                return bpf_xdp_get_buff_len(ctx);
-        return ctx->data_end - ctx->data;
+static __always_inline __u64 frame_length(struct xdp_md *ctx) {
+        return config.split ? bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
 }
 
 static __always_inline const struct sxf_line *line(__u32 index) {

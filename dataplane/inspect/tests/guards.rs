@@ -80,7 +80,7 @@ fn what_is_too_much_of_a_source_is_dropped() {
 #[ignore = "needs waf.wasm, which scripts/compile_wasm.sh builds unless --skip-rust"]
 fn an_injection_in_a_request_that_is_split_is_dropped_with_the_piece_that_completes_it() {
     let module = |heap: usize| ModuleConfig { heap: heap << 20, ..built("waf.wasm", "") };
-    let error = Bench::try_new(&[module(16)]).err().unwrap().to_string();
+    let error = Bench::try_new(&[module(2)]).err().unwrap().to_string();
     assert!(error.contains("memory allocation") && error.contains("raise heap_mib"), "{error}");
     let mut guard = Bench::new(&[module(128)]);
     let request =
