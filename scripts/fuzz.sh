@@ -58,10 +58,10 @@ host=$(as_builder "$CARGO" -vV | sed -n 's/^host: //p')
 
 # What one target found in all, in as few and as small inputs as reach the same code, up to 64 KiB.
 distil_seeds() {
-    local target=$1 program=$2 whole size total=0
+    local target=$1 program=$2 whole said size total=0
     whole=$(mktemp -d)
-    "$program" -merge=1 "$whole" "fuzz/corpus/$target" "fuzz/seeds/$target" 2>/dev/null ||
-        { rm -rf "$whole"; die "$target: its corpus cannot be merged"; }
+    said=$("$program" -merge=1 "$whole" "fuzz/corpus/$target" "fuzz/seeds/$target" 2>&1) ||
+        { rm -rf "$whole"; die "$target: its corpus cannot be merged: $said"; }
     rm -rf "fuzz/seeds/$target"
     mkdir -p "fuzz/seeds/$target"
     while read -r size file; do

@@ -85,8 +85,8 @@ impl Gather {
     #[cold]
     pub(super) fn overwrite(&mut self, index: usize, bytes: &[u8]) {
         if let Some(Gathered { start, len, .. }) = self.find(index) {
-            // Inside of the packet, so inside of the memory.
-            let _ = self.memory.write(start, &bytes[..bytes.len().min(len)]);
+            let written = self.memory.write(start, &bytes[..bytes.len().min(len)]);
+            debug_assert!(written.is_ok(), "inside of the packet, so inside of the memory");
         }
     }
 
