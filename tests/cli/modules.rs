@@ -109,11 +109,28 @@ fn a_new_module_builds_and_loads() {
     );
     assert!(!fs::read_to_string(lab.path("rusty/src/lib.rs")).unwrap().contains("my_module"));
 
-    for (name, more, words) in [
-        ("mine", &["--language", "c"][..], "mine"),
-        ("other", &["--language", "rust"], "sdk"),
-        ("other", &["--language", "rust", "--sdk", "/none"], "sdk"),
-    ] {
+    // Away from the sources, with the SDK that the program carries.
+    let run = new("alone", &[]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("scripts/compile_wasm.sh --out . ."), "{}", run.out);
+    assert_eq!(fs::metadata(lab.path("alone/scripts/compile_wasm.sh")).unwrap().permissions().mode() & 0o777, 0o755);
+    let cargo = env!("CARGO");
+    let graph = Command::new(cargo)
+        .args(["metadata", "--offline", "--format-version", "1", "--manifest-path"])
+        .arg(lab.path("alone/Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(graph.status.success(), "{}", String::from_utf8_lossy(&graph.stderr));
+    let graph: Value = serde_json::from_slice(&graph.stdout).unwrap();
+    for name in ["secuxflow-sdk", "secuxflow-abi"] {
+        let found = graph["packages"].as_array().unwrap().iter().find(|package| package["name"] == name).unwrap();
+        let manifest = found["manifest_path"].as_str().unwrap();
+        assert!(manifest.starts_with(text(&fs::canonicalize(lab.path("alone")).unwrap())), "{manifest}");
+    }
+
+    for (name, more, words) in
+        [("mine", &["--language", "c"][..], "mine"), ("other", &["--language", "rust", "--sdk", "/none"], "sdk")]
+    {
         let run = new(name, more);
         assert!(run.code != 0 && run.err.contains(words), "{name}: {} {}", run.code, run.err);
     }

@@ -7,6 +7,7 @@ mod exit;
 mod flows;
 mod module_files;
 mod module_new;
+mod module_sdk;
 mod modules;
 mod modules_show;
 mod output;

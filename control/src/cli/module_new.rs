@@ -1,7 +1,7 @@
 //! `module new`: the beginnings of a module of one's own.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::{
     exit::Failure,
     module_files::{Written, write_new},
+    module_sdk::{self, Sdk},
     output::Output,
 };
 use crate::error::ApiError;
@@ -17,7 +18,7 @@ use crate::error::ApiError;
 /// Name that the templates have in the place of the module's.
 const PLACEHOLDER: &str = "my_module";
 /// Where the Rust template's manifest looks for the SDK.
-const SDK: &str = "../../sdk";
+const TEMPLATE_SDK: &str = "../../sdk";
 
 /// `secuxflow module new`.
 #[derive(Debug, Args)]
@@ -30,7 +31,8 @@ pub(crate) struct NewFlags {
     /// The folder to be made [default: NAME].
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// For Rust: the folder wasm_modules/sdk of secuxflow's sources [default: looked for above DIR].
+    /// For Rust: the folder wasm_modules/sdk of secuxflow's sources [default: looked for above DIR, else
+    /// a copy is written into DIR].
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
@@ -64,7 +66,7 @@ const WAT: [File; 1] = [("my_module.wat", include_str!("../../../wasm_modules/te
 /// Write the template.
 ///
 /// # Errors
-/// The name is none, the folder exists, the SDK is not found, or a file cannot be written.
+/// The name is none, the folder exists, the SDK that is named is none, or a file cannot be written.
 pub(super) fn write(flags: &NewFlags, out: Output) -> Result<(), Failure> {
     let name = &flags.name;
     check(name)?;
@@ -72,7 +74,7 @@ pub(super) fn write(flags: &NewFlags, out: Output) -> Result<(), Failure> {
     let fail = |path: &Path, source: io::Error| Failure::File { path: path.to_owned(), source };
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let sdk = match flags.language {
-        Language::Rust => Some(sdk(flags.sdk.as_deref(), parent)?),
+        Language::Rust => Some(Sdk::find(flags.sdk.as_deref(), parent)?),
         Language::C | Language::Wat => None,
     };
     fs::create_dir_all(parent).map_err(|source| fail(parent, source))?;
@@ -90,12 +92,15 @@ pub(super) fn write(flags: &NewFlags, out: Output) -> Result<(), Failure> {
         }
         let mut text = text.replace(PLACEHOLDER, name);
         if let Some(sdk) = &sdk {
-            text = text.replace(&format!("path = \"{SDK}\""), &format!("path = {:?}", sdk.display().to_string()));
+            text = text.replace(&format!("path = \"{TEMPLATE_SDK}\""), &format!("path = {:?}", sdk.path()));
         }
         write_new(&path, &text, 0o644)?;
         written.push(path.display().to_string());
     }
-    out.answer(&Written { written, next: next(flags.language, name, &folder, sdk.as_deref()) })
+    if matches!(sdk, Some(Sdk::Carried)) {
+        written.extend(module_sdk::carry(&folder)?.iter().map(|path| path.display().to_string()));
+    }
+    out.answer(&Written { written, next: next(flags.language, name, &folder, sdk.as_ref()) })
 }
 
 /// A name that a crate, a C file and a module may have alike.
@@ -108,32 +113,12 @@ fn check(name: &str) -> Result<(), Failure> {
     Err(ApiError::invalid("name", format!("name '{}': {rule}", name.escape_debug())).into())
 }
 
-/// The folder of the SDK: the one that is named, or that of the sources which `parent` lies in.
-fn sdk(named: Option<&Path>, parent: &Path) -> Result<PathBuf, Failure> {
-    let is_sdk = |path: &Path| path.join("Cargo.toml").is_file();
-    let found = match named {
-        Some(path) => Some(path.to_owned()).filter(|path| is_sdk(path)),
-        None => {
-            let start = std::path::absolute(parent).or_else(|_| env::current_dir()).unwrap_or_default();
-            let mut above = start.ancestors().map(|folder| folder.join("wasm_modules/sdk"));
-            above.find(|path| is_sdk(path))
-        }
-    };
-    let found = found.and_then(|path| fs::canonicalize(path).ok());
-    found.ok_or_else(|| {
-        let message = "sdk: the SDK's folder is not known; name wasm_modules/sdk of secuxflow's sources with --sdk";
-        ApiError::invalid("sdk", message).into()
-    })
-}
-
 /// How it goes on.
-fn next(language: Language, name: &str, folder: &Path, sdk: Option<&Path>) -> Vec<String> {
+fn next(language: Language, name: &str, folder: &Path, sdk: Option<&Sdk>) -> Vec<String> {
     let cd = format!("cd {}", folder.display());
     let (build, file) = match language {
         Language::Rust => {
-            // Beside wasm_modules/, where the SDK is.
-            let scripts = sdk.and_then(|sdk| sdk.ancestors().nth(2)).unwrap_or(Path::new("")).join("scripts");
-            let build = format!("{}/compile_wasm.sh --out . .", scripts.display());
+            let build = format!("{} --out . .", sdk.map(Sdk::script).unwrap_or_default());
             (vec!["cargo test".to_owned(), build], format!("{name}.wasm"))
         }
         Language::C => (

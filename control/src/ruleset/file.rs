@@ -95,7 +95,7 @@ impl RulesetFile {
                 (raw.rule_count, raw.rules, Vec::new())
             }
             Format::Toml => {
-                let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| syntax(name, &e.to_string()))?;
+                let raw: Raw<Spanned<Value>> = toml::from_str(text).map_err(|e| not_toml(name, text, &e))?;
                 let lines = lines(text, raw.rules.iter().map(|rule| rule.span().start));
                 let rules: Vec<Value> = raw.rules.into_iter().map(|rule| times_as_text(rule.into_inner())).collect();
                 (raw.rule_count, rules, lines)
@@ -120,6 +120,20 @@ impl RulesetFile {
         }
         RulesetError::Invalid { name: self.name.clone(), faults }
     }
+}
+
+/// What the parser says of text that is no TOML; and where it takes the rules of the module `ips` for a ruleset, that too.
+fn not_toml(name: &str, text: &str, error: &toml::de::Error) -> RulesetError {
+    let written = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    let first = text.lines().map(str::trim).find(written).unwrap_or_default();
+    let action = first.split_whitespace().next().unwrap_or_default();
+    let is_signature = matches!(action, "alert" | "drop" | "pass" | "reject") && first.contains('(');
+    let hint = if is_signature {
+        "\nthis looks like Suricata's rules: the module ips runs those, see docs/ips.md"
+    } else {
+        ""
+    };
+    syntax(name, &format!("{error}{hint}"))
 }
 
 /// Hold the number of rules that a ruleset announces, if it does, against those that are there.

@@ -85,6 +85,7 @@ fn an_empty_or_half_written_file_is_refused() {
         (r#"{"rules": [{"action": "drop"}"#, "line 1"),
         (r#"{"rules": [], "more": 1}"#, "more"),
         ("[[rule]]\naction = \"drop\"\n[more]\n", "more"),
+        ("# feed\nalert tcp any any -> any any (msg:\"x\"; sid:1;)\n", "the module ips"),
     ] {
         let error = parse(text).unwrap_err().to_string();
         assert!(error.starts_with("f: ") && error.contains(words), "{text}: {error}");
