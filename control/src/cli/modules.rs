@@ -1,6 +1,9 @@
 //! `module list`, `info`, `load`, `reload`, `unload`; and `check`, `new`, `sign`, `keygen`, which need no daemon.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::{Args, Subcommand};
@@ -11,7 +14,7 @@ use crate::{
     api::{LoadModule, ModuleInfo, Modules, Removed},
     client::Client,
     config::FailPolicyName,
-    modules::{KeyError, Origin, Signature, read_file},
+    modules::{KeyError, Origin, Signature, read_file, read_options},
 };
 
 /// `secuxflow module`.
@@ -122,7 +125,7 @@ impl LoadFlags {
         let signature = match &self.signature {
             Some(path) => Some(Signature::read(path)?),
             None => match Signature::read(&module_files::signature_of(file)) {
-                Err(KeyError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+                Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
                 read => Some(read?),
             },
         };
@@ -177,11 +180,15 @@ fn path(name: &str) -> String {
     format!("/v1/modules/{}", segment(name))
 }
 
-/// A module's options: JSON, or the file that holds it.
+/// A module's options: JSON, or the file that holds it; with what lies in files of its own.
 fn options(text: &str) -> Result<Map<String, Value>, Failure> {
     let inline = text.trim_start().starts_with('{');
     let path = if inline { PathBuf::from("--config") } else { PathBuf::from(text) };
     let fail = |source| Failure::File { path: path.clone(), source };
     let json = if inline { text.to_owned() } else { std::fs::read_to_string(&path).map_err(fail)? };
-    serde_json::from_str(&json).map_err(|e| fail(std::io::Error::other(format!("no JSON object: {e}"))))
+    let mut options =
+        serde_json::from_str(&json).map_err(|e| fail(io::Error::other(format!("no JSON object: {e}"))))?;
+    let base = if inline { Path::new("") } else { path.parent().unwrap_or(Path::new("")) };
+    read_options(&mut options, base).map_err(|(field, why)| fail(io::Error::other(format!("{field}: {why}"))))?;
+    Ok(options)
 }

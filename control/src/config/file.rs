@@ -285,6 +285,9 @@ pub(super) struct RawModule {
     pub(super) max_failures: Option<i64>,
     #[serde(default)]
     pub(super) config: toml::Table,
+    /// Where paths within `config` begin.
+    #[serde(skip)]
+    pub(super) base: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -303,6 +306,9 @@ impl RawConfig {
         }
         for path in self.modules.iter_mut().map(|module| &mut module.path).chain(&mut self.module_rules.keys) {
             *path = base.join(&*path);
+        }
+        for module in &mut self.modules {
+            base.clone_into(&mut module.base);
         }
         if let Some(file) = &mut self.alerts.file
             && file != super::check::OFF

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use secuxflow::plane::{ChainConfig, ModuleConfig};
+use serde_json::{Map, Value};
 
 use super::{
     check::{DEFAULT_CHAIN, Faults},
     file::{RawChain, RawModule, RawModules},
 };
-use crate::modules::{Limits, PublicKey, Trust, check_name};
+use crate::modules::{Limits, PublicKey, Trust, check_name, read_options};
 
 /// Checked modules, in the order of the file.
 pub(super) fn modules(raw: &[RawModule], faults: &mut Faults) -> Vec<ModuleConfig> {
@@ -22,7 +23,7 @@ pub(super) fn modules(raw: &[RawModule], faults: &mut Faults) -> Vec<ModuleConfi
         }
         let mut checked = ModuleConfig {
             path: module.path.clone(),
-            config: config(&key("config"), &module.config, faults),
+            config: config(&key("config"), module, faults),
             ..Limits::default_config(&module.name)
         };
         let RawModule { on_failure, deadline_ms, heap_mib, max_failures, .. } = *module;
@@ -89,17 +90,21 @@ fn name<'a>(key: &str, name: &'a str, seen: &mut HashSet<&'a str>, faults: &mut 
     }
 }
 
-/// The module's table as the JSON text that `sxf_init` gets; `{}` where there is none.
-fn config(key: &str, table: &toml::Table, faults: &mut Faults) -> String {
-    let json = json(&toml::Value::Table(table.clone())).map(|json| json.to_string());
-    json.unwrap_or_else(|| {
+/// The module's table, with what lies in files of its own, as the JSON text that `sxf_init` gets; `{}` where there is none.
+fn config(key: &str, module: &RawModule, faults: &mut Faults) -> String {
+    let entries = module.config.iter().map(|(name, value)| Some((name.clone(), json(value)?)));
+    let Some(mut options) = entries.collect::<Option<Map<String, Value>>>() else {
         faults.add(key, "nan and inf have no form in JSON");
-        String::new()
-    })
+        return String::new();
+    };
+    if let Err((field, why)) = read_options(&mut options, &module.base) {
+        faults.add(format!("{key}.{field}"), why);
+    }
+    Value::from(options).to_string()
 }
 
 /// `value` in JSON, dates as strings; none for numbers that JSON lacks.
-fn json(value: &toml::Value) -> Option<serde_json::Value> {
+fn json(value: &toml::Value) -> Option<Value> {
     Some(match value {
         toml::Value::String(text) => text.as_str().into(),
         toml::Value::Integer(number) => (*number).into(),
@@ -109,7 +114,7 @@ fn json(value: &toml::Value) -> Option<serde_json::Value> {
         toml::Value::Array(items) => items.iter().map(json).collect::<Option<Vec<_>>>()?.into(),
         toml::Value::Table(table) => {
             let entries = table.iter().map(|(key, value)| Some((key.clone(), json(value)?)));
-            serde_json::Value::Object(entries.collect::<Option<_>>()?)
+            Value::Object(entries.collect::<Option<_>>()?)
         }
     })
 }

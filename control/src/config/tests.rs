@@ -221,6 +221,24 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
+fn options_of_modules_may_lie_in_files_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("a.wat", "(module)");
+    write("web.rules", "alert\n");
+    let file = folder.path().join("secuxflow.toml");
+    let load = |rules: &str| {
+        let module = format!("[[module]]\nname = \"a\"\npath = \"a.wat\"\nconfig = {{ rules = {{ file = {rules} }} }}");
+        fs::write(&file, with(&module)).unwrap();
+        super::load(Some(&file), &Overrides::default())
+    };
+    let config = load("[\"web.rules\", \"web.rules\"]").unwrap();
+    assert_eq!(config.plane.modules[0].config, r#"{"rules":"alert\nalert\n"}"#);
+    let error = load("\"none.rules\"").unwrap_err().to_string();
+    assert!(error.contains("module[0].config.rules.file") && error.contains("none.rules"), "{error}");
+}
+
+#[test]
 fn each_broken_rule_names_its_key() {
     let module = "[[module]]\nname = \"a\"\npath = \"a.wat\"\n";
     let cases = [

@@ -3,12 +3,14 @@
 mod key;
 mod limits;
 mod loaded;
+mod option_files;
 mod step;
 mod store;
 
 pub(crate) use key::{KeyError, PublicKey, SecretKey, Signature, Trust};
 pub(crate) use limits::Limits;
 pub(crate) use loaded::{Inspection, LoadError, LoadedChain, LoadedModule, Origin, read_file};
+pub(crate) use option_files::read_options;
 pub(crate) use step::StepSpec;
 pub(crate) use store::{StoreError, StoredInspection, delete, directory, restore, save};
 

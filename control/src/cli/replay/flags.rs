@@ -1,14 +1,20 @@
 //! Flags of `secuxflow inspect --pcap`, and what they make of the configuration.
 
-use std::{collections::HashSet, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use secuxflow::{
     plane::{ChainConfig, FailPolicy, ModuleConfig},
     stream::Checksum,
 };
+use serde_json::{Map, Value};
 
-use crate::ruleset::SetFile;
+use crate::{modules::read_options, ruleset::SetFile};
 
 /// Longest time for one call of a module that the command line names. Nobody waits behind it.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -115,15 +121,20 @@ impl FromStr for ModuleFlag {
     }
 }
 
-/// Whether `text` is a JSON object, or nothing.
-fn object(text: &str) -> Result<(), String> {
+/// The JSON object that `text` is; an empty one for nothing.
+fn object(text: &str) -> Result<Map<String, Value>, String> {
     if text.trim().is_empty() {
-        return Ok(());
+        return Ok(Map::new());
     }
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("its configuration must be a JSON object, or @FILE with one: {error}")),
-    }
+    serde_json::from_str(text)
+        .map_err(|error| format!("its configuration must be a JSON object, or @FILE with one: {error}"))
+}
+
+/// The configuration in `text`, with what lies in files of its own, which begin at `base`.
+fn configuration(text: &str, base: &Path) -> Result<String, String> {
+    let mut options = object(text)?;
+    read_options(&mut options, base).map_err(|(field, why)| format!("{field}: {why}"))?;
+    Ok(Value::from(options).to_string())
 }
 
 /// The modules of `flags`, each under the name of its file, and the chain `name` over them.
@@ -135,12 +146,11 @@ pub(super) fn chain(name: &str, flags: &[ModuleFlag]) -> Result<(Vec<ModuleConfi
     let mut modules = Vec::with_capacity(flags.len());
     for ModuleFlag { path, config } in flags {
         let config = match config {
-            Source::Text(text) => text.clone(),
+            Source::Text(text) => configuration(text, Path::new(""))?,
             Source::File(file) => {
                 let named = |why: String| format!("{}: {why}", file.display());
                 let text = std::fs::read_to_string(file).map_err(|error| named(error.to_string()))?;
-                object(&text).map_err(named)?;
-                text
+                configuration(&text, file.parent().unwrap_or(Path::new(""))).map_err(named)?
             }
         };
         let stem = path.file_stem().map_or_else(|| "module".into(), |stem| stem.to_string_lossy().into_owned());
@@ -176,7 +186,8 @@ mod tests {
     fn modules_are_named_by_their_files_and_configured_in_json() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("waf.json");
-        std::fs::write(&file, r#"{"paranoia": 2}"#).unwrap();
+        std::fs::write(&file, r#"{"paranoia": 2, "rules": {"file": "a.rules"}}"#).unwrap();
+        std::fs::write(dir.path().join("a.rules"), "alert\n").unwrap();
         let flags = [
             "a/waf.wasm".to_owned(),
             r#"b/waf.wasm,{"paranoia": 1, "x": [1, 2]}"#.to_owned(),
@@ -187,7 +198,7 @@ mod tests {
         let names: Vec<_> = chain.modules.iter().map(|step| step.module.as_str()).collect();
         assert_eq!((chain.name.as_str(), names), ("web", vec!["waf", "waf-2", "ips"]));
         let configs: Vec<_> = modules.iter().map(|module| module.config.as_str()).collect();
-        assert_eq!(configs, ["", r#"{"paranoia": 1, "x": [1, 2]}"#, r#"{"paranoia": 2}"#]);
+        assert_eq!(configs, ["{}", r#"{"paranoia":1,"x":[1,2]}"#, r#"{"paranoia":2,"rules":"alert\n"}"#]);
     }
 
     #[test]
@@ -197,5 +208,7 @@ mod tests {
         }
         let missing: ModuleFlag = "waf.wasm,@/none.json".parse().unwrap();
         assert!(chain("default", &[missing]).unwrap_err().contains("/none.json"));
+        let missing: ModuleFlag = r#"ips.wasm,{"rules": {"file": "/none.rules"}}"#.parse().unwrap();
+        assert!(chain("default", &[missing]).unwrap_err().contains("rules.file: /none.rules"));
     }
 }
