@@ -13,8 +13,10 @@ use crate::flow::Ask;
 pub(super) const MAX_ALERTS: usize = 64;
 /// Wishes for flows and sources that one call may have: one for each packet; what is above is lost.
 pub(super) const MAX_ASKS: usize = MAX_BATCH;
-/// Log lines kept of `sxf_init`.
-const MAX_LINES: usize = 16;
+/// Log lines kept of `sxf_init`: one for each of a feed's rules that cannot run, and more.
+const MAX_LINES: usize = 1 << 16;
+/// Log lines of it that are told where nobody asked for all of them.
+pub(super) const TOLD_LINES: usize = 16;
 
 /// An alert as the guest raised it.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::{
 use super::{
     InspectError, Region, Runner,
     engine::engine,
-    host,
+    host::{self, TOLD_LINES},
     instance::{FailureKind, Instance},
     module::{Module, refused},
     numbers::Numbers,
@@ -303,13 +303,16 @@ fn resolve(chain: &ChainConfig, modules: &[Arc<Module>]) -> Chain {
 fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
     let mut module = Module::load(&base.linker, config)?;
     let instance = try_start(base, &module, config)?;
-    for line in instance.lines() {
+    for line in instance.lines().iter().take(TOLD_LINES) {
         let (name, text) = (module.name.as_str(), line.text.as_str());
         match line.level {
             1 => tracing::error!(module = name, "{text}"),
             2 => tracing::warn!(module = name, "{text}"),
             _ => tracing::info!(module = name, "{text}"),
         }
+    }
+    if let Some(more) = instance.lines().len().checked_sub(TOLD_LINES).filter(|more| *more > 0) {
+        tracing::warn!(module = module.name.as_str(), "{more} more lines; `secuxflow module check` shows all of them");
     }
     module.metrics = instance.metrics().to_vec();
     Ok(module)

@@ -8,7 +8,7 @@ use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::{
     budget::{Budget, FIRST_LOOK},
-    host::{Host, Line, Phase},
+    host::{Host, Line, Phase, TOLD_LINES},
     metrics::Metric,
     module::{Module, causes},
     window::{Alias, Window},
@@ -142,6 +142,10 @@ impl Instance {
             let text = format!("{} declared other metrics than when the module was loaded", exports::INIT);
             return Err(Failure::new(FailureKind::Error, text));
         }
+        if packets.is_some() {
+            // Told when the module was loaded.
+            this.store.data_mut().lines = Vec::new();
+        }
         Ok(this)
     }
 
@@ -200,7 +204,7 @@ impl Instance {
         if answer == 0 {
             return Ok(());
         }
-        let said: Vec<_> = self.lines().iter().map(|line| line.text.as_str()).collect();
+        let said: Vec<_> = last(self.lines()).map(|line| line.text.as_str()).collect();
         let why = if said.is_empty() { "it logged no reason".to_owned() } else { said.join("; ") };
         let text = format!("{} refused its configuration with code {answer}: {why}", exports::INIT);
         Err(Failure::new(FailureKind::Error, text))
@@ -219,7 +223,7 @@ impl Instance {
         function.call(&mut self.store, params).map_err(|e| {
             let Failure { kind, mut text } = Failure::of_call(name, &e);
             let host = self.store.data();
-            for line in &host.lines {
+            for line in last(&host.lines) {
                 text = format!("{text}; {}", line.text);
             }
             if host.full {
@@ -328,6 +332,11 @@ impl Instance {
     pub(super) fn host(&mut self) -> &mut Host {
         self.store.data_mut()
     }
+}
+
+/// The lines that an error repeats: the last, which tell what it went wrong on.
+fn last(lines: &[Line]) -> impl Iterator<Item = &Line> {
+    lines.iter().skip(lines.len().saturating_sub(TOLD_LINES))
 }
 
 /// Let the next call take `deadline`.

@@ -2,7 +2,7 @@
 
 use super::support::{chain, config, guest, module};
 use crate::{
-    inspect::Inspector,
+    inspect::{Inspector, examine},
     plane::{ChainConfig, ModuleConfig},
 };
 
@@ -162,4 +162,22 @@ fn no_module_is_fine_and_passes() {
     let mut bench = super::support::Bench::new(&[]);
     assert_eq!(bench.run(&[super::support::tcp(80, 2, b"")]), [true]);
     assert!(bench.inspector.status().is_empty());
+}
+
+#[test]
+fn a_look_at_a_module_tells_all_that_it_says_and_a_refusal_the_last_of_it() {
+    let lines = |answer: u32| {
+        let init = format!(
+            "(param i32 i32) (result i32) (local $i i32)
+             (loop $l (call $log (i32.const 3) (i32.const 16) (i32.const 4))
+               (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 40))))
+             (i32.const {answer}))"
+        );
+        guest("").replace("(param i32 i32) (result i32) (i32.const 0))", &init)
+    };
+    let (config, _file) = module("talker", &lines(0));
+    assert_eq!(examine(&config).unwrap().lines.len(), 40);
+    let (config, _file) = module("talker", &lines(1));
+    let error = examine(&config).unwrap_err().to_string();
+    assert_eq!(error.matches("; ").count(), 15, "{error}");
 }

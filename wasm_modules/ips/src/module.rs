@@ -1,6 +1,7 @@
 //! The engine as a module: descriptors of packets and chunks in, alerts and verdicts out.
 
 use alloc::{format, string::String, vec::Vec};
+use core::cmp::Reverse;
 
 use secuxflow_sdk::{
     Batch, Chunk, Chunks, Counter, Gauge, Inspect, Module, Packet, Setup, Severity, Stream, Verdict, abi::flags, clock,
@@ -14,8 +15,6 @@ use crate::{
 
 /// TCP's SYN.
 const SYN: u8 = 2;
-/// Most rules that are named in the log when the module starts.
-const MOST_NAMED: usize = 12;
 
 /// The module.
 #[derive(Debug)]
@@ -41,11 +40,13 @@ impl Module for Ips {
         }
         let counts = (report.loaded, report.unsupported, report.invalid);
         setup.info(format_args!("{} rules run, {} are not supported, {} are wrong", counts.0, counts.1, counts.2));
-        for rejected in report.rejected.iter().take(MOST_NAMED) {
-            setup.warning(format_args!("rules: {}:{}: {}", rejected.line, rejected.column, rejected.message));
+        let mut keywords: Vec<_> = report.keywords.iter().collect();
+        keywords.sort_by_key(|&(_, rules)| Reverse(*rules));
+        for (keyword, rules) in keywords {
+            setup.info(format_args!("not supported: {keyword} (rules: {rules})"));
         }
-        if let Some(more) = report.rejected.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-            setup.warning(format_args!("rules: {more} more do not run"));
+        for rejected in &report.rejected {
+            setup.warning(format_args!("rules: {rejected}"));
         }
         setup.gauge("rules").set(counts.0 as u64);
         setup.gauge("rules_not_run").set((counts.1 + counts.2) as u64);

@@ -1,6 +1,7 @@
 //! What became of each rule of a file.
 
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use core::fmt;
 
 use serde::Serialize;
 
@@ -17,6 +18,16 @@ pub struct Rejected {
     pub keyword: Option<String>,
     /// For people.
     pub message: String,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.line, self.column)?;
+        if let Some(sid) = self.sid {
+            write!(f, "sid {sid}: ")?;
+        }
+        f.write_str(&self.message)
+    }
 }
 
 /// The report of a file.
@@ -64,8 +75,7 @@ impl Report {
             text += &format!("  not supported: {keyword} (rules: {count})\n");
         }
         for rejected in &self.rejected {
-            let sid = rejected.sid.map_or(String::new(), |sid| format!("sid {sid}: "));
-            text += &format!("{}:{}: {sid}{}\n", rejected.line, rejected.column, rejected.message);
+            text += &format!("{rejected}\n");
         }
         text
     }

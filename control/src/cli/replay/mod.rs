@@ -39,6 +39,14 @@ const DEFAULT_CHAIN: &str = "default";
 /// Configuration, rules or modules are wrong, the output cannot be written; or the capture cannot be read to its end: then
 /// what was read is told all the same.
 pub(super) fn run(pcap: &Path, flags: &CaptureFlags, out: Output) -> Result<(), Failure> {
+    // What modules say at their start.
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_max_level(tracing::Level::WARN)
+        .with_target(false)
+        .without_time()
+        .init();
     let config = configuration(flags)?;
     let rules = rules(flags, &config)?;
     let names = Names {
