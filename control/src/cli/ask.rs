@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{
+    alerts_show::{self, Probed},
     args::{AlertCommand, ClientCommand, InspectFlags, RuleCommand, RuleFlags, ServiceCommand},
     chains,
     exit::Failure,
     flows, modules,
     output::Output,
-    ruleset, sets,
-    table::{self, Probed, ServiceAdded},
+    ruleset,
+    services_show::ServiceAdded,
+    sets,
 };
 use crate::{
     api::{Alerts, Inspect, Removed, RuleAdded, Rules, Services, Status},
@@ -123,7 +125,7 @@ async fn follow(client: &Client, out: Output) -> Result<(), Failure> {
     let mut lines = client.stream("/v1/alerts/stream").await?;
     while let Some(mut line) = lines.next().await? {
         if !out.json() {
-            line = table::alert_line(&line);
+            line = alerts_show::alert_line(&line);
         }
         line.push('\n');
         out.text(&line)?;

@@ -1,8 +1,10 @@
 //! The command line: what may be asked for, and the exit codes that answer.
 
+mod alerts_show;
 mod args;
 mod ask;
 mod chains;
+mod config_show;
 mod exit;
 mod flows;
 mod module_files;
@@ -12,10 +14,13 @@ mod modules;
 mod modules_show;
 mod output;
 mod replay;
+mod rules_show;
 mod ruleset;
 mod ruleset_show;
+mod services_show;
 mod sets;
 mod sets_show;
+mod status_show;
 mod table;
 
 use std::path::Path;
@@ -94,7 +99,7 @@ fn start(file: Option<&Path>, overrides: &config::Overrides) -> Result<(), exit:
 
 fn check(out: &output::Output, file: &Path) -> Result<(), exit::Failure> {
     let config = config::load(Some(file), &config::Overrides::default())?;
-    out.answer(&table::ConfigSummary::of(&config))
+    out.answer(&config_show::ConfigSummary::of(&config))
 }
 
 fn completions(out: &output::Output, shell: clap_complete::Shell) -> Result<(), exit::Failure> {

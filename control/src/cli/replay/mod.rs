@@ -21,7 +21,7 @@ pub(super) use flags::CaptureFlags;
 use progress::Progress;
 use summary::{Summary, packet_json, packet_line};
 
-use super::{exit::Failure, output::Output, table};
+use super::{alerts_show, exit::Failure, output::Output};
 use crate::{
     alerts,
     backend::Names,
@@ -178,7 +178,7 @@ impl Printer<'_> {
         let mut line = match happened {
             Happened::Alert { number, event } => {
                 let line = alerts::line(event, self.names, number).map_err(json)?;
-                if self.out.json() { line } else { table::alert_line(&line) }
+                if self.out.json() { line } else { alerts_show::alert_line(&line) }
             }
             Happened::Packet(_) if !self.packets => return Ok(()),
             Happened::Packet(packet) if self.out.json() => packet_json(packet, self.names).map_err(json)?,
