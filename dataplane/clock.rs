@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
+use quanta::Clock;
 
 /// Wall-clock time since the Unix epoch.
 #[must_use]
@@ -14,9 +15,26 @@ pub fn wall_ns() -> u64 {
 /// `CLOCK_MONOTONIC`, the clock that the kernel's `bpf_ktime_get_ns` reads too.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
-    // Each batch of each module is timed: no detour by a Duration.
+    // Once a batch at least: no detour by a Duration.
     clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |ts| ts.tv_sec().unsigned_abs() * 1_000_000_000 + ts.tv_nsec().unsigned_abs())
+}
+
+/// Times what takes nanoseconds: by the processor's counter of time stamps where that is invariant, a look at which costs a third
+/// of one at `CLOCK_MONOTONIC`; else by that clock.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stopwatch(Clock);
+
+impl Stopwatch {
+    /// The counter now. Nothing waits for what comes before, so that it is exact to some tens of nanoseconds.
+    pub(crate) fn look(&self) -> u64 {
+        self.0.raw()
+    }
+
+    /// Nanoseconds between two looks; 0 where the counter went back.
+    pub(crate) fn ns(&self, from: u64, to: u64) -> u64 {
+        self.0.delta_as_nanos(from, to)
+    }
 }
 
 /// Processor time of the calling thread: it stands still while the thread does not run. A system call.

@@ -12,7 +12,8 @@ Builds every module, each a folder of wasm_modules/, or only those in the FOLDER
   *.c           C, by clang and wasm-ld (Debian: clang, lld) -> NAME.wasm
   Cargo.toml    Rust, a cdylib -> its package's name .wasm, with '_' for '-'; by the toolchain's own
                 wasm32-unknown-unknown when it is installed, else by Debian's rustc-web and rust-web-src, which are
-                downloaded into target/rust-web/ and not installed
+                downloaded into target/rust-web/ and not installed; with what `rustflags` of
+                [package.metadata.secuxflow] asks of the compiler besides
 Running it again rebuilds only what changed.
 
   --skip-rust   leave the Rust modules out, also where they could be built
@@ -129,10 +130,11 @@ no_rust() {
 # CPU mvp, because the default one has memory.copy, which traps on the window, also where bulk-memory is off
 # (bulk-memory-opt, which rustc cannot name); and with it what every WebAssembly of today has.
 cargo_guest() {
-    local folder=$1
+    local folder=$1 flags
     shift
+    flags=$(sed -n '/^\[package\.metadata\.secuxflow\]/,/^$/s/^rustflags *= *"\(.*\)".*/\1/p' "${folder}Cargo.toml")
     (cd "$folder" &&
-        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS=$guest_flags \
+        CARGO_CACHE_RUSTC_INFO=0 CARGO_TARGET_DIR=$root/target/wasm-build RUSTFLAGS="$guest_flags $flags" \
             "$cargo" build --quiet --release --target "$target" "$@")
 }
 

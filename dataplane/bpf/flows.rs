@@ -18,9 +18,10 @@ use libbpf_rs::{ErrorKind, MapCore, MapFlags, MapHandle};
 
 use super::{
     BpfError,
-    filter::{Shared, address},
+    filter::address,
     offload::Exit,
     samples::ip,
+    shared::Shared,
     sys,
     types::{
         Address, ExitEntry, Flow4Key, Flow6Key, FlowEntry, FlowVerdict as RawVerdict, Limits, OffloadTable, SourceEntry,

@@ -9,7 +9,7 @@ use libbpf_rs::{MapHandle, OpenObject};
 
 use super::{
     BpfError,
-    filter::no_map,
+    object::no_map,
     sys::Mapping,
     types::{CountEntry, Limits},
 };

@@ -7,7 +7,7 @@ use libbpf_rs::{ErrorKind, Object, OpenObject};
 
 use super::{
     BpfError,
-    filter::find_map,
+    object::find_map,
     sys,
     types::{ClassEntry, Line, Node, RuleEntry, Skip},
 };

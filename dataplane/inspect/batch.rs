@@ -12,6 +12,8 @@ use secuxflow_abi::{Chunk, NO_PACKET, Packet, chunk, verdict};
 use super::runner::Runner;
 use crate::plane::FailPolicy;
 
+const _: () = assert!(verdict::PASS == 0, "or-ing verdicts tells whether all are to pass");
+
 /// No place in the call.
 pub(super) const NOWHERE: u16 = u16::MAX;
 
@@ -28,8 +30,8 @@ pub(super) struct Batch<'a> {
     pub(super) base: usize,
     /// The time that guests are told.
     pub(super) now_ns: u64,
-    /// The time on the monotonic clock, read after each call: what figures and deadlines go by.
-    pub(super) clock_ns: u64,
+    /// The stopwatch as it was when the last call was over, or the batch began.
+    pub(super) watch: u64,
 }
 
 impl Batch<'_> {
@@ -213,4 +215,32 @@ pub(super) fn pieces<'a>(
             ..piece
         }
     })
+}
+
+/// Lanes of the sums below: additions that need not wait for each other.
+const LANES: usize = 4;
+
+/// Bytes of packets.
+pub(super) fn bytes(packets: &[Packet]) -> u64 {
+    let (rows, rest) = packets.as_chunks::<LANES>();
+    let mut sums = [0; LANES];
+    for row in rows {
+        for (sum, packet) in sums.iter_mut().zip(row) {
+            *sum += u64::from(packet.len);
+        }
+    }
+    sums.iter().sum::<u64>() + rest.iter().map(|packet| u64::from(packet.len)).sum::<u64>()
+}
+
+/// All verdicts on packets, or-ed: [`verdict::PASS`] when all are to pass.
+pub(super) fn said(packets: &[Packet]) -> u32 {
+    let (rows, rest) = packets.as_chunks::<LANES>();
+    let mut said = [verdict::PASS; LANES];
+    for row in rows {
+        for (said, packet) in said.iter_mut().zip(row) {
+            *said |= packet.verdict;
+        }
+    }
+    said.iter().fold(verdict::PASS, |all, said| all | said)
+        | rest.iter().fold(verdict::PASS, |all, it| all | it.verdict)
 }

@@ -1,12 +1,13 @@
 //! One instance of a module: its store, its batch buffer, and its window.
 #![expect(unsafe_code, reason = "the one call that puts a window into a guest's memory")]
 
-use std::{fmt, mem::offset_of, time::Duration};
+use std::{fmt, time::Duration};
 
 use secuxflow_abi::{ABI_VERSION, CHUNK_SIZE, Chunk, MAX_BATCH, MAX_CHUNKS, PACKET_SIZE, Packet, exports, verdict};
 use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::{
+    batch,
     budget::{Budget, FIRST_LOOK},
     host::{Host, Line, Phase, TOLD_LINES},
     metrics::Metric,
@@ -14,10 +15,6 @@ use super::{
     window::{Alias, Window},
 };
 use crate::clock;
-
-/// Where a descriptor has its verdict.
-const VERDICT: usize = offset_of!(Packet, verdict);
-const _: () = assert!(verdict::PASS == 0, "or-ing verdicts tells whether all are to pass");
 
 /// Processor time for instantiation, and for each call before the first batch: automata of 10,000 rules are made in one.
 const START: Duration = Duration::from_secs(5);
@@ -309,21 +306,19 @@ impl Instance {
         if answer != 0 {
             return Err(Failure::new(FailureKind::Error, format!("{function} returned {answer}")));
         }
-        let batch = self.batch as usize;
-        let slots = &self.memory.data(&self.store)[batch..batch + shown.len() * PACKET_SIZE];
-        let said = slots
-            .chunks_exact(PACKET_SIZE)
-            .map(|slot| slot[VERDICT..].first_chunk().map_or(u32::MAX, |said| u32::from_le_bytes(*said)));
-        if said.clone().fold(verdict::PASS, |all, said| all | said) == verdict::PASS {
+        let at = self.batch as usize;
+        // The block is aligned, for the memory is and its address was checked.
+        let slots: &[Packet] = bytemuck::cast_slice(&self.memory.data(&self.store)[at..at + shown.len() * PACKET_SIZE]);
+        if batch::said(slots) == verdict::PASS {
             // As nearly always: nothing to take over.
             return Ok(false);
         }
-        if let Some(wrong) = said.clone().find(|said| *said > verdict::REJECT) {
+        if let Some(wrong) = slots.iter().map(|slot| slot.verdict).find(|said| *said > verdict::REJECT) {
             return Err(Failure::new(FailureKind::BadVerdict, format!("there is no verdict {wrong:#x}")));
         }
-        for (said, &i) in said.zip(shown) {
+        for (slot, &i) in slots.iter().zip(shown) {
             let packet = &mut packets[usize::from(i)];
-            packet.verdict = packet.verdict.max(said);
+            packet.verdict = packet.verdict.max(slot.verdict);
         }
         Ok(true)
     }

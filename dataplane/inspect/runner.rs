@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     alert::{AlertEvent, AlertQueue, Verdict},
-    clock,
+    clock::Stopwatch,
     flow::Asked,
     plane::{Count, FailPolicy},
 };
@@ -67,6 +67,7 @@ pub struct Runner {
     pub(super) health: Arc<[Arc<Health>]>,
     pub(super) counters: Arc<RunnerCounters>,
     pulse: Pulse,
+    watch: Stopwatch,
     /// Packets of the batch that no module has dropped, as indices in ascending order.
     pub(super) live: Vec<u16>,
     /// Their bytes.
@@ -116,6 +117,7 @@ impl Runner {
             health,
             counters: shared.counters(),
             pulse: shared.base.ticker.pulse(),
+            watch: Stopwatch::default(),
             live: Vec::with_capacity(MAX_BATCH),
             live_bytes: 0,
             objected: false,
@@ -181,11 +183,11 @@ impl Runner {
         steps.iter().any(|step| self.shared.modules[usize::from(step.module)].streams)
     }
 
-    /// Take packets, and the chunks of streams that came with them, through a chain. Each module sees, in calls of at most
+    /// Take packets, whose verdicts are all [`verdict::PASS`], and the chunks of streams that came with them, through a chain. Each module sees, in calls of at most
     /// [`MAX_BATCH`] packets and [`MAX_CHUNKS`] chunks, what the modules before it let through: the packets first, then the
     /// chunks with the packets that carry them. On return every verdict is a value of [`verdict`], failures included, and
     /// nothing else of a packet has changed. `frame` of each packet is [`WINDOW`](secuxflow_abi::WINDOW) plus the frame's
-    /// offset in the region. Guests are told that it is `now_ns`; deadlines are of the monotonic clock whatever that says.
+    /// offset in the region. Guests are told that it is `now_ns`; deadlines are of a clock of their own.
     ///
     /// The chunks come in the order of their packets; [`Chunk::packet`] counts from the first of `packets`, and a chunk of a
     /// packet that is not there is not shown. Once a module drops a packet that carries a chunk, the rest of the flow's
@@ -207,8 +209,7 @@ impl Runner {
             let later = |chunk: &Chunk| chunk.packet != NO_PACKET && chunk.packet as usize >= next;
             let end = if rest.is_empty() { None } else { chunks.iter().position(later) };
             let (pieces, others) = chunks.split_at(end.unwrap_or(chunks.len()));
-            let clock_ns = clock::monotonic_ns();
-            let batch = Batch { chain, packets: batch, chunks: pieces, base, now_ns, clock_ns };
+            let batch = Batch { chain, packets: batch, chunks: pieces, base, now_ns, watch: self.watch.look() };
             self.run_batch(batch, |_, _, _| ());
             (packets, chunks, base) = (rest, others, next);
         }
@@ -239,7 +240,7 @@ impl Runner {
         self.asked.clear();
         self.cut.clear();
         let shared = Arc::clone(&self.shared);
-        let batch = Batch { chain, packets, chunks, base: 0, now_ns, clock_ns: clock::monotonic_ns() };
+        let batch = Batch { chain, packets, chunks, base: 0, now_ns, watch: self.watch.look() };
         self.run_batch(batch, |module, said, failure| {
             outcomes.push(Outcome {
                 module: shared.numbers[usize::from(module)],
@@ -258,13 +259,8 @@ impl Runner {
         self.raised.clear();
         self.fields.clear();
         self.live.extend(0..u16::try_from(batch.packets.len()).unwrap_or(NOWHERE));
-        // Summed up in a register: the compiler cannot know that the field is not among the packets.
-        let mut bytes = 0;
-        for packet in &mut *batch.packets {
-            packet.verdict = verdict::PASS;
-            bytes += u64::from(packet.len);
-        }
-        self.live_bytes = bytes;
+        debug_assert_eq!(batch::said(batch.packets), verdict::PASS, "a packet comes with a verdict");
+        self.live_bytes = batch::bytes(batch.packets);
         self.pulse.enter();
         for step in 0..self.shared.chains[usize::from(batch.chain)].steps.len() {
             if self.live.is_empty() && batch.chunks.is_empty() {
@@ -341,14 +337,14 @@ impl Runner {
     /// next call starts another from the pool.
     pub(super) fn attempt(&mut self, module: u16, batch: &mut Batch<'_>, part: Part) -> Result<(), Failure> {
         let index = usize::from(module);
-        let started = batch.clock_ns;
+        let started = batch.watch;
         let numbered = matches!(part, Part::Chunks(_));
         let result = self.call(module, batch, part);
         if numbered {
             self.unnumber();
         }
-        batch.clock_ns = clock::monotonic_ns();
-        self.counters[index].called(batch.clock_ns.saturating_sub(started));
+        batch.watch = self.watch.look();
+        self.counters[index].called(self.watch.ns(started, batch.watch));
         match &result {
             Ok(objected) => {
                 self.objected |= objected;

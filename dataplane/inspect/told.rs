@@ -41,6 +41,10 @@ impl Runner {
     /// by [`Runner::place_asks`].
     pub(super) fn collect_asks(&mut self, module: u16, base: usize) {
         let Some(instance) = &mut self.slots[usize::from(module)].instance else { return };
+        let asks = &mut instance.host().asks;
+        if asks.is_empty() {
+            return;
+        }
         let room = self.asked.capacity() - self.asked.len();
         let shown = &self.shown;
         let asked = |GuestAsk { packet, ask, seconds }| {
@@ -50,7 +54,7 @@ impl Runner {
             let packet = u16::try_from(packet).unwrap_or(u16::MAX);
             Asked { packet, step: UNPLACED, steps: UNPLACED, ask, seconds }
         };
-        self.asked.extend(instance.host().asks.drain(..).take(room).map(asked));
+        self.asked.extend(asks.drain(..).take(room).map(asked));
     }
 
     /// Note at which step of the chain the latest wishes were told.
@@ -93,7 +97,7 @@ impl Runner {
     /// Tell of a batch of which `packets` followed the fail policy.
     pub(super) fn fail(&self, module: u16, batch: &Batch<'_>, failure: &Failure, packets: usize) {
         let index = usize::from(module);
-        if self.health[index].tell(batch.clock_ns) {
+        if self.health[index].tell(clock::monotonic_ns()) {
             let (name, fate) = (&self.shared.modules[index].name, self.fate());
             let mut text = ArrayString::new();
             // Writing fails when the text is longer than an alert holds: then it is cut.
@@ -125,7 +129,7 @@ impl Runner {
     #[cold]
     pub(super) fn tell_monitored(&mut self, module: u16, batch: &Batch<'_>, packets: u64) {
         let index = usize::from(module);
-        let (slot, now_ns) = (&mut self.slots[index], batch.clock_ns);
+        let (slot, now_ns) = (&mut self.slots[index], clock::monotonic_ns());
         if slot.told_ns != 0 && now_ns.saturating_sub(slot.told_ns) < TELL_EVERY_NS {
             return;
         }

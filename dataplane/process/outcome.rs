@@ -87,3 +87,24 @@ pub enum Outcome {
     /// Discard it; see [`wire::reply`](crate::wire::reply) for what is told of [`DropReason::Rejected`].
     Drop(DropReason),
 }
+
+/// What a batch came to, beside its outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Bytes received.
+    pub bytes: u64,
+    /// Partial checksums completed.
+    pub checksums_repaired: u64,
+    /// Packets that came in several buffers.
+    pub multi_buffer: u64,
+    /// Frames classified here, for want of the kernel's word.
+    pub reclassified: u64,
+    /// Frames that a module dropped, or that were refused for their stream; forwarded, in monitor mode.
+    pub monitored: u64,
+    /// Chains that panicked.
+    pub panics: u64,
+    /// Frames that no module saw, because their chain had cleared the flow.
+    pub cleared: u64,
+    /// Wishes of modules for whole flows and sources that were taken up.
+    pub granted: u64,
+}

@@ -209,11 +209,11 @@ fn a_test_runner_counts_nothing_and_explains() {
     memory.write(0, &frame).unwrap();
     let alerts = std::sync::Arc::clone(&bench.alerts);
     let mut runner = bench.inspector.test_runner(&memory.region(), alerts).unwrap();
-    let mut packet = [super::support::packet(0, &frame)];
-    let said = runner.explain(0, 0, &mut packet, &[]);
+    let packet = [super::support::packet(0, &frame)];
+    let said = runner.explain(0, 0, &mut packet.clone(), &[]);
     assert_eq!(said.len(), 1);
     assert!(said[0].failure.as_deref().unwrap().starts_with("trap: sxf_inspect"), "{said:?}");
-    let said = runner.explain(0, 0, &mut packet, &[]);
+    let said = runner.explain(0, 0, &mut packet.clone(), &[]);
     assert!(said[0].failure.as_deref().unwrap().contains("out of service"), "{said:?}");
     let status = bench.status();
     assert!(status.in_service);

@@ -166,6 +166,7 @@ impl Bench {
         let mut packets = self.place(frames);
         crate::counting::allocations(|| {
             for _ in 0..times {
+                packets.iter_mut().for_each(|packet| packet.verdict = verdict::PASS);
                 self.runner.run(NOW, 0, &mut packets, chunks);
                 while self.alerts.pop().is_some() {}
             }
@@ -181,6 +182,7 @@ impl Bench {
         let mut packets: Vec<_> = frames.iter().enumerate().map(place).collect();
         crate::counting::allocations(|| {
             for _ in 0..times {
+                packets.iter_mut().for_each(|packet| packet.verdict = verdict::PASS);
                 self.runner.run(0, 0, &mut packets, &[]);
                 while self.alerts.pop().is_some() {}
             }
@@ -255,7 +257,7 @@ pub(super) fn packet(offset: usize, frame: &[u8]) -> Packet {
         flags: if h.fragment == Fragment::Later { 3 } else { 0 },
         rule: 5,
         ingress: 0,
-        verdict: 99,
+        verdict: verdict::PASS,
         reserved: [0; 4],
     }
 }

@@ -58,17 +58,18 @@ pub fn check(packet: &Packet, frame: &[u8]) -> Result<(), Flaw> {
         return Err(Flaw::GroupSender);
     }
     let (l3, l4) = (usize::from(packet.l3), usize::from(packet.l4));
-    match packet.ethertype {
-        IPV4 => ipv4(frame.get(l3..l4).unwrap_or_default())?,
-        IPV6 => ipv6(frame.get(l3..l4).unwrap_or_default())?,
+    match (packet.ethertype, frame.get(l3..l4)) {
+        (IPV4, Some(header)) => ipv4(header)?,
+        (IPV6, Some(headers)) => ipv6(headers)?,
+        (IPV4 | IPV6, None) => {}
         _ => return Ok(()),
     }
     if packet.flags & (flags::LATER_FRAGMENT | flags::TRUNCATED) != 0 {
         return Ok(());
     }
     match packet.protocol {
-        TCP => tcp(frame.get(l4..).unwrap_or_default(), packet),
-        UDP => udp(frame.get(l4..).unwrap_or_default(), packet),
+        TCP => frame.get(l4..).map_or(Ok(()), |segment| tcp(segment, packet)),
+        UDP => frame.get(l4..).map_or(Ok(()), |datagram| udp(datagram, packet)),
         _ => Ok(()),
     }
 }
@@ -76,27 +77,26 @@ pub fn check(packet: &Packet, frame: &[u8]) -> Result<(), Flaw> {
 #[inline(always)]
 fn ipv4(header: &[u8]) -> Result<(), Flaw> {
     let Some(fixed) = header.first_chunk::<20>() else { return Ok(()) };
-    if fixed[0] >> 4 != 4 || usize::from(fixed[0] & 15) * 4 != header.len() {
+    // The version, and the header's length in words.
+    if usize::from(fixed[0]) != 0x40 | header.len() / 4 {
         return Err(Flaw::Version);
     }
-    if fold(sum(header)) != 0xffff {
+    // The sum of 16-bit words is 0xffff once all carries are added back in: a multiple of it, and not 0, for the version is not.
+    if sum(header) % 0xffff != 0 {
         return Err(Flaw::Checksum);
     }
     if fixed[8] == 0 {
         return Err(Flaw::Expired);
     }
-    // Compared as numbers: slices are compared by a call, byte by byte.
-    let (src, dst) = (word(fixed, 12), word(fixed, 16));
-    let net = src >> 24;
-    if net == 127 || net >= 224 {
+    if fixed[12] == 127 || fixed[12] >= 224 {
         return Err(Flaw::Source);
     }
-    if src == dst { Err(Flaw::Land) } else { Ok(()) }
+    if word(fixed, 12) == word(fixed, 16) { Err(Flaw::Land) } else { Ok(()) }
 }
 
-/// Four bytes as a number.
+/// Four bytes as a number in the machine's byte order, to be compared: slices are compared by a call, byte by byte.
 fn word(bytes: &[u8; 20], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// Sum of the words of an IPv4 header, 20 to 60 bytes in steps of 4, in the machine's byte order: 0xffff, which a right
@@ -113,13 +113,6 @@ fn sum(header: &[u8]) -> u64 {
     }
     let options = word(5) + word(6) + word(7) + word(8) + word(9);
     fixed + options + word(10) + word(11) + word(12) + word(13) + word(14)
-}
-
-/// A sum of words as 16 bits, carries added back in.
-fn fold(sum: u64) -> u64 {
-    let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    (sum & 0xffff) + (sum >> 16)
 }
 
 fn ipv6(headers: &[u8]) -> Result<(), Flaw> {
@@ -210,7 +203,8 @@ mod tests {
 
     fn checksummed(mut frame: Vec<u8>) -> Vec<u8> {
         frame[24..26].fill(0);
-        let right = !u16::try_from(fold(sum(&frame[14..34]))).unwrap();
+        // What is 0 by the sum's modulus is 0xffff: no header is all zeros.
+        let right = 0xffff - u16::try_from(sum(&frame[14..34]) % 0xffff).unwrap();
         frame[24..26].copy_from_slice(&right.to_ne_bytes());
         frame
     }

@@ -48,13 +48,8 @@ impl Inspect for HeaderGuard {
 /// The first packet from number `first` on that has a flaw. By itself, because the compiler of guests keeps a loop's values in
 /// registers only where no calls are near, not even such as are hardly ever made.
 #[inline(never)]
-fn flawed(batch: &mut Batch<'_>, first: u32) -> Option<(u32, Flaw)> {
-    for packet in batch.iter().skip(first as usize) {
-        if let Err(flaw) = check(&packet, packet.frame()) {
-            return Some((packet.number(), flaw));
-        }
-    }
-    None
+fn flawed(batch: &Batch<'_>, first: u32) -> Option<(u32, Flaw)> {
+    batch.find(first, |packet, frame| check(packet, frame).err())
 }
 
 secuxflow_sdk::module!(HeaderGuard: Inspect, schema = include_str!("../schema.json"));

@@ -53,6 +53,23 @@ impl<'a> Batch<'a> {
         self.packets.iter_mut().enumerate().map(move |(number, raw)| Packet { number: number as u32, raw, window })
     }
 
+    /// The first packet from number `from` on of which `look` finds something, and what that is. `look` is given a packet's
+    /// descriptor and its bytes, from the Ethernet header on.
+    ///
+    /// For modules that let nearly all packets pass: the loop holds nothing but the place it is at, and a guest's compiler
+    /// keeps that in a register as long as `look` neither calls nor loops.
+    #[inline]
+    pub fn find<T>(&self, from: u32, mut look: impl FnMut(&abi::Packet, &[u8]) -> Option<T>) -> Option<(u32, T)> {
+        let mut rest = self.packets.get(from as usize..)?;
+        while let [raw, others @ ..] = rest {
+            if let Some(found) = look(raw, self.window.bytes(raw.frame, raw.len as usize)) {
+                return Some(((self.packets.len() - rest.len()) as u32, found));
+            }
+            rest = others;
+        }
+        None
+    }
+
     /// Packet number `number`, as in [`Chunk::packet`](crate::Chunk::packet).
     pub fn packet(&mut self, number: u32) -> Option<Packet<'_>> {
         let raw = self.packets.get_mut(number as usize)?;
