@@ -115,7 +115,7 @@ impl Runner {
             alerts,
             health,
             counters: shared.counters(),
-            pulse: shared.base.ticker.pulse(),
+            pulse: shared.base.loader.ticker.pulse(),
             live: Vec::with_capacity(MAX_BATCH),
             live_bytes: 0,
             objected: false,

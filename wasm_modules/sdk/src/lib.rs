@@ -78,6 +78,8 @@ mod batch;
 mod calls;
 mod config;
 mod domains;
+#[cfg(any(target_arch = "wasm32", test))]
+mod heap;
 mod module;
 mod networks;
 mod rate;

@@ -25,6 +25,18 @@ impl Report {
         self.directories.insert(name, outcome);
     }
 
+    /// How many directories there are.
+    pub(super) fn len(&self) -> usize {
+        self.directories.len()
+    }
+
+    /// All in one line.
+    pub(super) fn line(&self) -> String {
+        let (claimed, exact) = self.counts();
+        let share = self.share().map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        format!("suricata-verify: {claimed} of {} directories claimed, {exact} exact, {share}", self.len())
+    }
+
     /// Directories that count, and those of them that are exact.
     fn counts(&self) -> (usize, usize) {
         let of = |wanted: fn(&Outcome) -> bool| self.directories.values().filter(|outcome| wanted(outcome)).count();
@@ -61,10 +73,7 @@ impl Report {
     /// # Errors
     /// Writing fails.
     pub(crate) fn write(&self, out: &mut impl Write, details: bool) -> io::Result<()> {
-        let (claimed, exact) = self.counts();
-        let share = self.share().map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
-        let all = self.directories.len();
-        writeln!(out, "suricata-verify: {claimed} of {all} directories claimed, {exact} exact, {share}")?;
+        writeln!(out, "{}", self.line())?;
         for (reason, count) in self.skipped() {
             writeln!(out, "  not counted {count:>5}: {reason}")?;
         }

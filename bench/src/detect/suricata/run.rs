@@ -1,10 +1,11 @@
 //! A capture through the module `ips`, as `secuxflow inspect --pcap` runs it.
 
-use std::{convert::Infallible, fs::File, path::Path, time::Duration};
+use std::{convert::Infallible, fs::File, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use ips::{config::Config, engine::Engine};
 use secuxflow::{
+    inspect::Loader,
     offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     rules::{Action, Ruleset},
@@ -55,7 +56,7 @@ pub(super) fn unclaimed(case: &Case) -> Option<String> {
 ///
 /// # Errors
 /// The capture cannot be read, or the module failed.
-pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
+pub(super) fn events(case: &Case, loader: &Arc<Loader>, module: &Path) -> Result<Vec<Event>> {
     let modules = vec![ModuleConfig {
         name: "ips".to_owned(),
         path: module.to_owned(),
@@ -67,20 +68,23 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
         config: configuration(case),
         revision: 0,
     }];
-    let mut replay = Replay::new(ReplayOptions {
-        rules: Ruleset::new(Vec::new(), Action::Inspect { chain: CHAIN.to_owned() }),
-        modules,
-        chains: vec![ChainConfig { name: CHAIN.to_owned(), modules: vec!["ips".into()] }],
-        fail_policy: FailPolicy::Open,
-        monitor: !case.inline,
-        flows: FlowConfig::default(),
-        streams: StreamConfig {
-            midstream: if case.settings.midstream { Midstream::Pickup } else { Midstream::Pass },
-            checksum: if case.settings.ignore_checksums { Checksum::Ignore } else { Checksum::Verify },
-            ..StreamConfig::default()
+    let mut replay = Replay::with_loader(
+        loader,
+        ReplayOptions {
+            rules: Ruleset::new(Vec::new(), Action::Inspect { chain: CHAIN.to_owned() }),
+            modules,
+            chains: vec![ChainConfig { name: CHAIN.to_owned(), modules: vec!["ips".into()] }],
+            fail_policy: FailPolicy::Open,
+            monitor: !case.inline,
+            flows: FlowConfig::default(),
+            streams: StreamConfig {
+                midstream: if case.settings.midstream { Midstream::Pickup } else { Midstream::Pass },
+                checksum: if case.settings.ignore_checksums { Checksum::Ignore } else { Checksum::Verify },
+                ..StreamConfig::default()
+            },
+            batch: DEFAULT_BATCH,
         },
-        batch: DEFAULT_BATCH,
-    })?;
+    )?;
     let name = || case.pcap.display().to_string();
     let file = File::open(&case.pcap).with_context(name)?;
     let mut reader = CaptureReader::new(file).with_context(name)?;
