@@ -119,6 +119,9 @@ fn raise(packet: &Packet<'_>, alert: &Alert) {
         if let Some(tx) = alert.tx {
             fields.number("tx_id", tx);
         }
+        if alert.passed {
+            fields.object("verdict", |fields| fields.string("action", "pass"));
+        }
         fields.string("direction", if alert.to_client { "to_client" } else { "to_server" });
         fields.strings("reference", meta.references.iter().map(|(system, id)| format!("{system},{id}")));
         fields.object("metadata", |fields| {

@@ -10,6 +10,7 @@ mod events;
 mod report;
 mod run;
 mod settings;
+mod tunnels;
 mod version;
 
 use std::{
@@ -36,8 +37,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 pub(crate) enum Outcome {
     /// Every event as expected.
     Exact,
-    /// The filters that do not hold, each with what was expected and what came.
-    Wrong(Vec<String>),
+    /// The filters that do not hold, each with what was expected and what came; then the events that came.
+    Wrong(Vec<String>, Vec<String>),
     /// Not counted, for this reason; the second part says more of it.
     Skipped(String, String),
 }
@@ -98,8 +99,9 @@ fn one(directory: &Path, loader: &Arc<Loader>, module: &Path) -> Outcome {
     match run::events(&case, loader, module) {
         Ok(events) => {
             let wrong: Vec<_> = case.filters.iter().filter_map(|filter| filter.check(&events, case.inline)).collect();
-            if wrong.is_empty() { Outcome::Exact } else { Outcome::Wrong(wrong) }
+            let came = || events.iter().map(|event| event.record.to_string()).collect();
+            if wrong.is_empty() { Outcome::Exact } else { Outcome::Wrong(wrong, came()) }
         }
-        Err(error) => Outcome::Wrong(vec![format!("{error:#}")]),
+        Err(error) => Outcome::Wrong(vec![format!("{error:#}")], Vec::new()),
     }
 }

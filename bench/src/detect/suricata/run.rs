@@ -1,12 +1,12 @@
 //! A capture through the module `ips`, as `secuxflow inspect --pcap` runs it.
 
-use std::{convert::Infallible, fs::File, path::Path, sync::Arc, time::Duration};
+use std::{cell::RefCell, convert::Infallible, fs::File, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use ips::{config::Config, engine::Engine};
 use secuxflow::{
     inspect::Loader,
-    offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions},
+    offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions, to_ethernet},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     rules::{Action, Ruleset},
     stream::{Checksum, Midstream, StreamConfig},
@@ -31,6 +31,9 @@ fn configuration(case: &Case) -> String {
     });
     if let Some(order) = &case.settings.action_order {
         config["action_order"] = json!(order);
+    }
+    if let Some(most) = case.settings.alerts {
+        config["alerts_per_packet"] = json!(most);
     }
     config.to_string()
 }
@@ -88,19 +91,25 @@ pub(super) fn events(case: &Case, loader: &Arc<Loader>, module: &Path) -> Result
     let name = || case.pcap.display().to_string();
     let file = File::open(&case.pcap).with_context(name)?;
     let mut reader = CaptureReader::new(file).with_context(name)?;
-    let mut collector = Collector::new(case.inline, case.settings.every_drop);
+    let collector = RefCell::new(Collector::new(case.inline, case.settings.every_drop));
+    let mut frame = Vec::new();
     let mut tell = |happened: secuxflow::offline::Happened<'_>| {
-        collector.take(happened);
+        collector.borrow_mut().take(happened);
         Ok::<(), Infallible>(())
     };
     loop {
         match reader.next_packet() {
-            Ok(Some(packet)) => replay.push(&packet, &mut tell)?,
+            Ok(Some(packet)) => {
+                if to_ethernet(packet.link, packet.data, &mut frame) {
+                    collector.borrow_mut().packet(packet.number, &frame);
+                }
+                replay.push(&packet, &mut tell)?;
+            }
             // A capture that is cut short is read as far as it goes, as Suricata does.
             Ok(None) | Err(secuxflow::offline::CaptureError::CutShort { .. }) => break,
             Err(error) => return Err(error).with_context(name),
         }
     }
     replay.flush(&mut tell)?;
-    collector.finish()
+    collector.into_inner().finish()
 }

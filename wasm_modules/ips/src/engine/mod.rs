@@ -250,6 +250,7 @@ impl Engine {
                 sink.alert(Alert {
                     meta: self.plan.rule(found.rule).meta.clone(),
                     taken,
+                    passed: decision.passed,
                     app: flow.app,
                     tx: found.tx,
                     to_client: packet.to_client,

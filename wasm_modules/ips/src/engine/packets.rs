@@ -15,7 +15,7 @@ use crate::{
         inspect::{Data, inspect},
     },
     packet::{PacketView, TCP, UDP},
-    rule::model::{Absent, Section},
+    rule::model::{Absent, Kind, Section},
     state::flow::Flow,
 };
 
@@ -92,6 +92,9 @@ impl Scene<'_> {
         }
         let mut vars = no_vars();
         if rule.sections.iter().all(|section| packet_section(section, packet, &mut vars)) {
+            if matches!(rule.kind, Kind::Stream | Kind::PacketStream) && packet.protocol == TCP {
+                flow.show(packet, number);
+            }
             self.matched(number, packet, flow, None, false);
         }
     }
