@@ -87,6 +87,7 @@ fn view<'a>(packet: &Packet<'a>, now: u64) -> Option<PacketView<'a>> {
     view.to_client = packet.to_client();
     view.established = packet.has(flags::ESTABLISHED);
     view.in_stream = packet.protocol == TCP && view.established && packet.tcp_flags & SYN == 0;
+    view.midstream = packet.has(flags::MIDSTREAM);
     Some(view)
 }
 

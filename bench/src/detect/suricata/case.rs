@@ -119,7 +119,7 @@ fn settings(directory: &Path, test: &Value) -> Result<Settings, Skipped> {
     }
     let arguments = test.get("args").and_then(Value::as_array);
     let arguments: Vec<_> = arguments.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    match settings.arguments(&arguments) {
+    match settings.arguments(&arguments).and_then(|()| settings.foreign.map_or(Ok(()), |name| Err(name.to_owned()))) {
         Ok(()) => Ok(settings),
         Err(argument) => skip("it needs a setting that ours has not", argument),
     }

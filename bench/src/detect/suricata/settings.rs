@@ -21,6 +21,8 @@ pub(super) struct Settings {
     pub(super) action_order: Option<Vec<String>>,
     /// Most alerts of a packet, where it is given.
     pub(super) alerts: Option<u64>,
+    /// A setting that bears on detection, and that ours has not.
+    pub(super) foreign: Option<&'static str>,
     /// A file of rules.
     pub(super) rules: Option<String>,
 }
@@ -39,6 +41,9 @@ const HARMLESS: [&str; 10] = [
     "reference-config-file",
 ];
 
+/// Keys of `suricata.yaml`: what ends make of overlapping segments, and sets of rules by VLAN.
+const FOREIGN: [&str; 2] = ["host-os-policy", "multi-detect"];
+
 impl Settings {
     /// Take `suricata.yaml` over.
     pub(super) fn file(&mut self, yaml: &Value) {
@@ -52,6 +57,7 @@ impl Settings {
         if let Some(order) = yaml.get("action-order").and_then(Value::as_array) {
             self.action_order = Some(order.iter().filter_map(Value::as_str).map(str::to_owned).collect());
         }
+        self.foreign = FOREIGN.into_iter().find(|name| yaml.get(name).is_some()).or(self.foreign);
         self.alerts = yaml.get("packet-alert-max").and_then(Value::as_u64).or(self.alerts);
         self.midstream |= yaml.pointer("/stream/midstream").is_some_and(is_true);
         self.inline |= yaml.pointer("/stream/inline").is_some_and(is_true);
@@ -156,8 +162,9 @@ mod tests {
             "action-order": ["drop", "pass", "reject", "alert"],
             "stream": {"midstream": "yes", "inline": true},
             "outputs": [{"eve-log": {"types": ["alert", {"drop": {"alerts": "yes", "flows": "all"}}]}}],
-            "rule-files": ["suricata.rules"], "packet-alert-max": 6,
+            "rule-files": ["suricata.rules"], "packet-alert-max": 6, "host-os-policy": {"linux": []},
         }));
+        assert_eq!(settings.foreign, Some("host-os-policy"));
         assert_eq!(settings.alerts, Some(6));
         assert_eq!((settings.vars["HOME_NET"].as_str(), settings.vars["HTTP_PORTS"].as_str()), ("[10.0.0.0/8]", "80"));
         assert_eq!(settings.action_order.unwrap()[0], "drop");

@@ -123,8 +123,8 @@ pub(super) fn packet_section(section: &Section, packet: &PacketView<'_>, vars: &
         Buffer::Ipv6Hdr if !v4 => packet.ip_header(),
         Buffer::TcpHdr if packet.protocol == TCP => packet.l4_header(),
         Buffer::UdpHdr if packet.protocol == UDP => packet.l4_header(),
-        Buffer::Icmpv4Hdr if packet.protocol == 1 => &packet.l4[..packet.l4.len().min(8)],
-        Buffer::Icmpv6Hdr if packet.protocol == 58 => &packet.l4[..packet.l4.len().min(8)],
+        Buffer::Icmpv4Hdr if packet.protocol == 1 => packet.icmp_header(),
+        Buffer::Icmpv6Hdr if packet.protocol == 58 => packet.icmp_header(),
         _ => &[],
     };
     if bytes.is_empty() {

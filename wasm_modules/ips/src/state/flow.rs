@@ -93,6 +93,8 @@ pub struct Flow {
     pub app_failed: bool,
     /// What was decided.
     pub fate: Fate,
+    /// The end that was taken for the client is the server.
+    pub reversed: bool,
     /// By direction: rules of addresses were tried.
     pub ip_done: [bool; 2],
     /// By direction: rules of the protocol alone were tried.
@@ -109,6 +111,8 @@ pub struct Flow {
     pub accounted: usize,
     /// Rules of streams that matched on packets of which the data may come as stream too; see [`Self::was_shown`].
     shown: Vec<(Showing, u32)>,
+    /// Alerts of the packet that was inspected last.
+    raised: (Showing, usize),
     bits: Vec<u32>,
     ints: Vec<(u32, u32)>,
 }
@@ -134,6 +138,15 @@ impl Flow {
     #[must_use]
     pub fn was_shown(&self, packet: &PacketView<'_>, rule: u32) -> bool {
         !self.shown.is_empty() && self.shown.contains(&(showing(packet), rule))
+    }
+
+    /// The alerts of `packet` so far, alone and with its stream.
+    pub fn raised(&mut self, packet: &PacketView<'_>) -> &mut usize {
+        let which = showing(packet);
+        if self.raised.0 != which {
+            self.raised = (which, 0);
+        }
+        &mut self.raised.1
     }
 
     /// The data of the packet has come as stream.
