@@ -80,6 +80,8 @@ mod config;
 mod domains;
 #[cfg(any(target_arch = "wasm32", test))]
 mod heap;
+#[cfg(any(target_arch = "wasm32", test))]
+mod memory;
 mod module;
 mod networks;
 mod rate;

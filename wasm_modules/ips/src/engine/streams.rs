@@ -71,13 +71,17 @@ impl Scene<'_> {
             }
         }
         let stream = &mut flow.streams[side];
-        if let Some(filter) = &self.plan.streams[side] {
-            let work = &mut *self.work;
-            filter.scan_on(stream.window.bytes(), chunk.data, |rule| work.add_hit(rule));
-        }
+        let (filter, work) = (&self.plan.streams[side], &mut *self.work);
         if self.plan.window[side] {
+            let before = stream.window.bytes().len();
             stream.window.append(chunk.data);
+            if let Some(filter) = filter {
+                filter.scan_from(stream.window.bytes(), before, |rule| work.add_hit(rule));
+            }
         } else {
+            if let Some(filter) = filter {
+                filter.scan(chunk.data, |rule| work.add_hit(rule));
+            }
             stream.window.pass_over(chunk.data.len());
         }
         stream.next += chunk.data.len() as u64;
