@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InspectError, engine::engine, host, inspector::try_start, module::Module, shared::Base, ticker::Ticker};
+use super::{InspectError, Loader, inspector::try_start, module::Module};
 use crate::plane::{ModuleAbout, ModuleConfig, ModuleMetric};
 
 /// What a module that can be loaded is like.
@@ -37,11 +37,9 @@ pub struct ModuleReport {
 /// The first thing that is wrong.
 pub fn examine(config: &ModuleConfig) -> Result<ModuleReport, InspectError> {
     let begun = std::time::Instant::now();
-    let engine = engine(1)?;
-    let ticker = Ticker::start(&engine).map_err(InspectError::Ticker)?;
-    let base = Base::new(host::linker(&engine), ticker, 1, 1);
-    let module = Module::load(&base.linker, config)?;
-    let instance = try_start(&base, &module, config)?;
+    let loader = Loader::new(1, 0)?;
+    let module = Module::load(&loader, config)?;
+    let instance = try_start(&loader, &module, config)?;
     let wasm = module.pre.module();
     let metric =
         |metric: &super::metrics::Metric| ModuleMetric { name: metric.name.clone(), kind: metric.kind, value: 0 };

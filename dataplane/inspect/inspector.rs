@@ -7,15 +7,13 @@ use std::{
 };
 
 use super::{
-    InspectError, Region, Runner,
-    engine::engine,
+    InspectError, Loader, Region, Runner,
     host::{self, TOLD_LINES},
     instance::{FailureKind, Instance},
     module::{Module, refused},
     numbers::Numbers,
     shared::{Base, Chain, Shared, Step},
     stats::{Health, Totals},
-    ticker::Ticker,
 };
 use crate::{
     alert::AlertQueue,
@@ -84,13 +82,30 @@ impl Inspector {
         workers: usize,
         room: usize,
     ) -> Result<Self, InspectError> {
-        // While modules change each worker has the runner that it had and the one that it gets, with the instances that
-        // differ; and one more instance is tried.
-        let instances = (workers + SPARE_RUNNERS).saturating_mul(room).saturating_add(workers + 1);
-        let engine = engine(u32::try_from(instances).unwrap_or(u32::MAX))?;
-        let linker = host::linker(&engine);
-        let ticker = Ticker::start(&engine).map_err(InspectError::Ticker)?;
-        let base = Arc::new(Base::new(linker, ticker, 2 * workers + SPARE_RUNNERS, room));
+        // Twice the room: what was, as long as it may come back.
+        let loader = Arc::new(Loader::new(Self::instances(workers, room), room.saturating_mul(2))?);
+        Self::with_loader(&loader, modules, chains, workers, room)
+    }
+
+    /// Instances that an inspector has at a time, at most: while modules change each worker has the runner that it had and
+    /// the one that it gets, with the instances that differ; and one more instance is tried.
+    #[must_use]
+    pub fn instances(workers: usize, room: usize) -> usize {
+        (workers + SPARE_RUNNERS).saturating_mul(room).saturating_add(workers + 1)
+    }
+
+    /// As [`Inspector::with_room`], with a loader that has [instances](Inspector::instances) enough for all who use it.
+    ///
+    /// # Errors
+    /// As [`Inspector::new`].
+    pub fn with_loader(
+        loader: &Arc<Loader>,
+        modules: &[ModuleConfig],
+        chains: &[ChainConfig],
+        workers: usize,
+        room: usize,
+    ) -> Result<Self, InspectError> {
+        let base = Arc::new(Base::new(Arc::clone(loader), 2 * workers + SPARE_RUNNERS, room));
         let none = Shared {
             modules: Vec::new(),
             names: Arc::new([]),
@@ -127,7 +142,7 @@ impl Inspector {
                 loaded.push(Arc::clone(&before.shared.modules[at]));
                 health.push(Arc::clone(&before.shared.health[at]));
             } else {
-                loaded.push(Arc::new(load(&self.base, config)?));
+                loaded.push(Arc::new(load(&self.base.loader, config)?));
                 health.push(Arc::new(Health::default()));
             }
         }
@@ -300,9 +315,9 @@ fn resolve(chain: &ChainConfig, modules: &[Arc<Module>]) -> Chain {
 }
 
 /// Load a module and start it once, so that what would fail later fails now; its log lines are written out once, here.
-fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
-    let mut module = Module::load(&base.linker, config)?;
-    let instance = try_start(base, &module, config)?;
+fn load(loader: &Loader, config: &ModuleConfig) -> Result<Module, InspectError> {
+    let mut module = Module::load(loader, config)?;
+    let instance = try_start(loader, &module, config)?;
     for line in instance.lines().iter().take(TOLD_LINES) {
         let (name, text) = (module.name.as_str(), line.text.as_str());
         match line.level {
@@ -319,8 +334,8 @@ fn load(base: &Base, config: &ModuleConfig) -> Result<Module, InspectError> {
 }
 
 /// Start a module that is shown no packets.
-pub(super) fn try_start(base: &Base, module: &Module, config: &ModuleConfig) -> Result<Instance, InspectError> {
-    let pulse = base.ticker.pulse();
+pub(super) fn try_start(loader: &Loader, module: &Module, config: &ModuleConfig) -> Result<Instance, InspectError> {
+    let pulse = loader.ticker.pulse();
     pulse.enter();
     let tried = Instance::start(module, None);
     pulse.leave();

@@ -1,9 +1,8 @@
 //! A module file: read, checked against the ABI, compiled.
 
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use secuxflow_abi::{ABI_VERSION, HEAP_LIMIT, exports, imports};
-use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 use wasmtime::{Engine, ExternType, FuncType, InstancePre, Linker, ValType};
 
@@ -11,6 +10,7 @@ use super::{
     InspectError,
     engine::{TABLE_ELEMENTS, TABLES},
     host::{self, Host},
+    loader::Loader,
     metrics::Metric,
     sections::Sections,
     stats::Totals,
@@ -19,6 +19,54 @@ use crate::plane::{FailPolicy, ModuleAbout, ModuleConfig, ModuleMetric};
 
 /// Size of a WebAssembly page in bytes.
 const PAGE: usize = 64 << 10;
+
+/// A module's file, checked and compiled, whatever is configured of it.
+pub(super) struct Compiled {
+    /// SHA-256 of the file.
+    pub(super) sha256: [u8; 32],
+    /// Bytes of the file.
+    size: u64,
+    /// Bytes of memory that it asks for at start.
+    memory: u64,
+    /// It exports `sxf_inspect`.
+    inspects: bool,
+    /// It exports `sxf_stream`.
+    streams: bool,
+    sections: Sections,
+    pre: InstancePre<Host>,
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("sha256", &hex(&self.sha256)).finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// Check and compile a file of which the SHA-256 is known. What asks for more than `heap` bytes of memory at once is not
+    /// compiled.
+    pub(super) fn new(linker: &Linker<Host>, bytes: &[u8], sha256: [u8; 32], heap: usize) -> Result<Self, String> {
+        let binary = wat::parse_bytes(bytes).map_err(|e| format!("not WebAssembly text: {e}"))?;
+        let memory = check_sizes(&binary)?;
+        check_memory(memory, heap)?;
+        let sections = Sections::read(&binary)?;
+        let engine = linker.engine();
+        let module =
+            wasmtime::Module::new(engine, &binary).map_err(|e| format!("this host cannot run it: {}", causes(&e)))?;
+        check_imports(engine, &module)?;
+        check_exports(engine, &module)?;
+        let pre = linker.instantiate_pre(&module).map_err(|e| causes(&e))?;
+        Ok(Self {
+            sha256,
+            size: bytes.len() as u64,
+            memory,
+            inspects: module.get_export(exports::INSPECT).is_some(),
+            streams: module.get_export(exports::STREAM).is_some(),
+            sections,
+            pre,
+        })
+    }
+}
 
 /// A module, ready to be instantiated.
 pub(super) struct Module {
@@ -56,41 +104,24 @@ impl std::fmt::Debug for Module {
 }
 
 impl Module {
-    /// Read, check and compile.
-    pub(super) fn load(linker: &Linker<Host>, config: &ModuleConfig) -> Result<Self, InspectError> {
+    /// Read, check and compile, unless the loader has the file compiled already.
+    pub(super) fn load(loader: &Loader, config: &ModuleConfig) -> Result<Self, InspectError> {
         check_settings(config)?;
-        let name = config.name.clone();
-        let bytes = match &config.code {
-            Some(code) => Cow::Borrowed(code.bytes()),
-            None => Cow::Owned(std::fs::read(&config.path).map_err(|source| InspectError::Read {
-                name,
-                path: config.path.clone(),
-                source,
-            })?),
-        };
-        let refused = |problem: String| refused(config, problem);
-        let binary = wat::parse_bytes(&bytes).map_err(|e| refused(format!("not WebAssembly text: {e}")))?;
-        check_sizes(&binary, config.heap).map_err(refused)?;
-        let sections = Sections::read(&binary).map_err(refused)?;
-        sections.check(&config.config).map_err(refused)?;
-        let engine = linker.engine();
-        let module = wasmtime::Module::new(engine, &binary)
-            .map_err(|e| refused(format!("this host cannot run it: {}", causes(&e))))?;
-        check_imports(engine, &module).map_err(refused)?;
-        check_exports(engine, &module).map_err(refused)?;
-        let pre = linker.instantiate_pre(&module).map_err(|e| refused(causes(&e)))?;
+        let compiled = loader.compiled(config)?;
+        check_memory(compiled.memory, config.heap).map_err(|why| refused(config, why))?;
+        compiled.sections.check(&config.config).map_err(|why| refused(config, why))?;
         Ok(Self {
             name: config.name.clone(),
             path: config.path.display().to_string(),
-            sha256: hex(&Sha256::digest(&bytes)),
-            size: bytes.len() as u64,
+            sha256: hex(&compiled.sha256),
+            size: compiled.size,
             abi: ABI_VERSION,
-            inspects: module.get_export(exports::INSPECT).is_some(),
-            streams: module.get_export(exports::STREAM).is_some(),
-            has_schema: sections.has_schema(),
-            about: sections.about,
+            inspects: compiled.inspects,
+            streams: compiled.streams,
+            has_schema: compiled.sections.has_schema(),
+            about: compiled.sections.about.clone(),
             metrics: Vec::new(),
-            pre,
+            pre: compiled.pre.clone(),
             config: config.config.clone(),
             heap: config.heap,
             deadline: config.deadline,
@@ -135,8 +166,10 @@ fn check_settings(config: &ModuleConfig) -> Result<(), InspectError> {
     Ok(())
 }
 
-/// Refuse a memory or tables that could never be had, before the compiler does so in its own words.
-fn check_sizes(binary: &[u8], heap: usize) -> Result<(), String> {
+/// Refuse a memory or tables that could never be had, before the compiler does so in its own words. The bytes of memory that
+/// it asks for at start.
+fn check_sizes(binary: &[u8]) -> Result<u64, String> {
+    let mut most = 0;
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload.map_err(|e| format!("not a WebAssembly module: {e}"))?;
         if let Payload::Version { encoding: wasmparser::Encoding::Component, .. } = payload {
@@ -151,16 +184,20 @@ fn check_sizes(binary: &[u8], heap: usize) -> Result<(), String> {
             if memory.memory64 || memory.shared {
                 return Err("its memory must be 32-bit and not shared".into());
             }
-            let initial = memory.initial.saturating_mul(PAGE as u64);
-            if initial > heap as u64 {
-                return Err(format!(
-                    "it asks for {initial} bytes of memory at start, its heap limit is {heap}; raise `heap` (at most \
-                     {HEAP_LIMIT}) or build it with a smaller initial memory"
-                ));
-            }
+            most = most.max(memory.initial.saturating_mul(PAGE as u64));
         }
     }
-    Ok(())
+    Ok(most)
+}
+
+fn check_memory(initial: u64, heap: usize) -> Result<(), String> {
+    if initial <= heap as u64 {
+        return Ok(());
+    }
+    Err(format!(
+        "it asks for {initial} bytes of memory at start, its heap limit is {heap}; raise `heap` (at most {HEAP_LIMIT}) or \
+         build it with a smaller initial memory"
+    ))
 }
 
 fn check_tables(tables: wasmparser::TableSectionReader<'_>) -> Result<(), String> {

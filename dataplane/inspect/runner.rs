@@ -116,7 +116,7 @@ impl Runner {
             alerts,
             health,
             counters: shared.counters(),
-            pulse: shared.base.ticker.pulse(),
+            pulse: shared.base.loader.ticker.pulse(),
             watch: Stopwatch::default(),
             live: Vec::with_capacity(MAX_BATCH),
             live_bytes: 0,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -12,15 +11,13 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 use secuxflow_abi::MAX_METRICS;
-use wasmtime::Linker;
 
 use super::{
     InspectError,
-    host::Host,
+    loader::Loader,
     metrics::Metric,
     module::Module,
     stats::{Health, RunnerCounters, Totals},
-    ticker::Ticker,
 };
 use crate::plane::FailPolicy;
 
@@ -42,10 +39,10 @@ pub(super) struct Step {
     pub(super) deadline: Duration,
 }
 
-/// The engine's part, the same for all modules and chains there ever are.
+/// What is the same for all modules and chains there ever are.
+#[derive(Debug)]
 pub(super) struct Base {
-    pub(super) linker: Linker<Host>,
-    pub(super) ticker: Ticker,
+    pub(super) loader: Arc<Loader>,
     ledger: Mutex<Ledger>,
     runners: AtomicUsize,
     max_runners: usize,
@@ -60,16 +57,10 @@ struct Ledger {
     gone: HashMap<String, Totals>,
 }
 
-impl fmt::Debug for Base {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Base").field("ledger", &self.ledger).field("runners", &self.runners).finish_non_exhaustive()
-    }
-}
-
 impl Base {
     /// Room for `max_runners` runners and `room` modules.
-    pub(super) fn new(linker: Linker<Host>, ticker: Ticker, max_runners: usize, room: usize) -> Self {
-        Self { linker, ticker, ledger: Mutex::default(), runners: AtomicUsize::new(0), max_runners, room }
+    pub(super) fn new(loader: Arc<Loader>, max_runners: usize, room: usize) -> Self {
+        Self { loader, ledger: Mutex::default(), runners: AtomicUsize::new(0), max_runners, room }
     }
 
     /// Sums by module.

@@ -18,8 +18,14 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet.
     pub const ETHERNET: Self = Self(1);
+    /// PPP, with or without the address and control of HDLC.
+    pub const PPP: Self = Self(9);
+    /// PPP in HDLC framing.
+    pub const PPP_HDLC: Self = Self(50);
     /// IPv4 or IPv6, by its first four bits.
     pub const RAW: Self = Self(101);
+    /// Cisco's HDLC: address, control, and an EtherType.
+    pub const C_HDLC: Self = Self(104);
     /// OpenBSD loopback: the address family in network byte order.
     pub const LOOP: Self = Self(108);
     /// Linux "cooked" capture, as of the device `any`.
@@ -47,7 +53,10 @@ impl LinkType {
             self,
             Self::NULL
                 | Self::ETHERNET
+                | Self::PPP
+                | Self::PPP_HDLC
                 | Self::RAW
+                | Self::C_HDLC
                 | Self::LOOP
                 | Self::LINUX_SLL
                 | Self::IPV4
@@ -123,6 +132,8 @@ pub fn to_ethernet(link: LinkType, data: &[u8], frame: &mut Vec<u8>) -> bool {
         LinkType::IPV4 => pseudo(frame, &PSEUDO_MACS, ETH_P_IP, data),
         LinkType::IPV6 => pseudo(frame, &PSEUDO_MACS, ETH_P_IPV6, data),
         LinkType::RAW => raw(frame, data),
+        LinkType::PPP | LinkType::PPP_HDLC => ppp(frame, data),
+        LinkType::C_HDLC => hdlc(frame, data),
         LinkType::NULL | LinkType::LOOP => loopback(frame, data),
         LinkType::LINUX_SLL => cooked(frame, data),
         LinkType::LINUX_SLL2 => cooked2(frame, data),
@@ -154,6 +165,27 @@ fn loopback(frame: &mut Vec<u8>, data: &[u8]) -> Option<()> {
         _ => NO_ETHERTYPE,
     };
     pseudo(frame, &PSEUDO_MACS, ethertype, packet)
+}
+
+/// RFC 1661 and 1662: the protocols are those of PPP's own.
+fn ppp(frame: &mut Vec<u8>, data: &[u8]) -> Option<()> {
+    let data = data.strip_prefix(&[0xff, 3]).unwrap_or(data);
+    let (protocol, packet) = match data.split_first()? {
+        // A protocol may be one byte, which is odd.
+        (&first, packet) if first & 1 == 1 => (u16::from(first), packet),
+        _ => data.split_first_chunk().map(|(protocol, packet)| (u16::from_be_bytes(*protocol), packet))?,
+    };
+    let ethertype = match protocol {
+        0x21 => ETH_P_IP,
+        0x57 => ETH_P_IPV6,
+        _ => NO_ETHERTYPE,
+    };
+    pseudo(frame, &PSEUDO_MACS, ethertype, packet)
+}
+
+fn hdlc(frame: &mut Vec<u8>, data: &[u8]) -> Option<()> {
+    let (header, packet) = data.split_first_chunk::<4>()?;
+    pseudo(frame, &PSEUDO_MACS, ethertype(header[2], header[3]), packet)
 }
 
 fn cooked(frame: &mut Vec<u8>, data: &[u8]) -> Option<()> {
@@ -225,6 +257,10 @@ mod tests {
             (LinkType::NULL, &[2, 0, 0, 0]),
             (LinkType::NULL, &[0, 0, 0, 2]),
             (LinkType::LOOP, &[0, 0, 0, 2]),
+            (LinkType::PPP, &[0, 0x21]),
+            (LinkType::PPP, &[0xff, 3, 0, 0x21]),
+            (LinkType::PPP_HDLC, &[0x21]),
+            (LinkType::C_HDLC, &[0x0f, 0, 8, 0]),
             (LinkType::LINUX_SLL, &SLL),
             (LinkType::LINUX_SLL2, &SLL2),
         ] {
@@ -269,7 +305,12 @@ mod tests {
     #[test]
     fn what_is_not_ip_stays_so() {
         let mut frame = Vec::new();
-        for (link, header) in [(LinkType::NULL, &[0, 0, 0, 7][..]), (LinkType::LINUX_SLL, &[0; 16])] {
+        for (link, header) in [
+            (LinkType::NULL, &[0, 0, 0, 7][..]),
+            (LinkType::PPP, &[0xc0, 0x21]),
+            (LinkType::C_HDLC, &[0x0f, 0, 0x20, 0]),
+            (LinkType::LINUX_SLL, &[0; 16]),
+        ] {
             assert!(to_ethernet(link, &behind(header), &mut frame));
             assert_eq!(parse(&frame), Frame::NonIp, "{link}");
         }

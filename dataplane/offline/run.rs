@@ -13,7 +13,7 @@ use crate::{
     alert::{AlertEvent, AlertQueue},
     bpf::Metadata,
     flow::{FastHash, FlowKey, FlowTuple, HashKey, Order, OrderQueue, Tracker},
-    inspect::{InspectError, Inspector, Runner, SharedMemory},
+    inspect::{InspectError, Inspector, Loader, Runner, SharedMemory},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig, ModuleStatus},
     process::{DropReason, Frames, Outcome, Processor, Snapshot, Streaming},
     rules::{self, Classifier, RuleError, Ruleset},
@@ -119,13 +119,29 @@ impl Replay {
     /// # Errors
     /// The first thing that is wrong.
     pub fn new(options: ReplayOptions) -> Result<Self, ReplayError> {
+        let loader = Loader::new(Self::instances(options.modules.len()), options.modules.len())?;
+        Self::with_loader(&Arc::new(loader), options)
+    }
+
+    /// Instances that a replay with so many modules has at a time, at most.
+    #[must_use]
+    pub fn instances(modules: usize) -> usize {
+        Inspector::instances(1, modules)
+    }
+
+    /// As [`Replay::new`], with a loader that may have compiled modules for others. It must have
+    /// [instances](Replay::instances) enough for all who use it at a time.
+    ///
+    /// # Errors
+    /// As [`Replay::new`].
+    pub fn with_loader(loader: &Arc<Loader>, options: ReplayOptions) -> Result<Self, ReplayError> {
         let ReplayOptions { rules, modules, chains, fail_policy, monitor, flows, streams, batch } = options;
         if !(1..=MAX_BATCH).contains(&batch) {
             return Err(ReplayError::Batch(batch));
         }
         let names: Vec<String> = chains.iter().map(|chain| chain.name.clone()).collect();
         let classifier = Arc::new(Classifier::new(&rules, &names)?);
-        let inspector = Inspector::new(&modules, &chains, 1)?;
+        let inspector = Inspector::with_loader(loader, &modules, &chains, 1, modules.len())?;
         let frames = Arena::new().map_err(ReplayError::Memory)?;
         let alerts = Arc::new(AlertQueue::new(ALERTS));
         let kept = SharedMemory::new(streams.memory).map_err(ReplayError::Memory)?;

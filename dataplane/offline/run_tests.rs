@@ -1,6 +1,6 @@
 //! Captures through rules, flow table and modules.
 
-use std::{convert::Infallible, io::Write as _, path::PathBuf, time::Duration};
+use std::{convert::Infallible, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     alert::AlertEvent,
+    inspect::Loader,
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     process::DropReason,
     rules::{Action, Matcher, PortRange, Protocol, Rule, RuleId, Ruleset},
@@ -102,6 +103,10 @@ impl Told {
 
 /// Run packets, each with its time and link type.
 fn run(options: ReplayOptions, packets: &[(u64, LinkType, Vec<u8>)]) -> Told {
+    run_in(Replay::new(options).unwrap(), packets)
+}
+
+fn run_in(mut replay: Replay, packets: &[(u64, LinkType, Vec<u8>)]) -> Told {
     let mut told = Told::default();
     let mut tell = |happened: Happened<'_>| {
         match happened {
@@ -110,7 +115,6 @@ fn run(options: ReplayOptions, packets: &[(u64, LinkType, Vec<u8>)]) -> Told {
         }
         Ok::<(), Infallible>(())
     };
-    let mut replay = Replay::new(options).unwrap();
     for (number, (time_ns, link, data)) in (1..).zip(packets) {
         let original_len = u32::try_from(data.len()).unwrap();
         let captured = Captured { number, time_ns: *time_ns, link: *link, data, original_len };
@@ -242,6 +246,24 @@ fn time_never_goes_back_for_flows_but_alerts_tell_the_packets_own() {
     );
     assert_eq!(told.fates()[1], Fate::WorkerDrop(DropReason::Condemned));
     assert_eq!(told.raised().iter().map(|raised| raised.1).collect::<Vec<_>>(), [51 * SECOND, 0]);
+}
+
+#[test]
+fn replays_that_share_a_loader_know_nothing_of_one_another() {
+    let guest = Guest::new();
+    let options = || options(inspect_all(), guest.modules());
+    let loader = Arc::new(Loader::new(2 * Replay::instances(1), 1).unwrap());
+    let traffic = [at(1, segment(1, 1000, 80, b"!bad")), at(2, segment(1, 1000, 80, b"kept"))];
+    let (mut first, second) = (Told::default(), Replay::with_loader(&loader, options()).unwrap());
+    for _ in 0..2 {
+        let told = run_in(Replay::with_loader(&loader, options()).unwrap(), &traffic);
+        assert_eq!(told.fates(), run(options(), &traffic).fates());
+        if !first.packets.is_empty() {
+            assert_eq!(told.raised(), first.raised());
+        }
+        first = told;
+    }
+    assert_eq!(run_in(second, &traffic).raised(), first.raised());
 }
 
 #[test]

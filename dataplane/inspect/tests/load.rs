@@ -1,8 +1,10 @@
 //! Files that are no module: refused with a text that says what is wrong.
 
+use std::{io::Write as _, sync::Arc};
+
 use super::support::{chain, config, guest, module};
 use crate::{
-    inspect::{Inspector, examine},
+    inspect::{Inspector, Loader, examine},
     plane::{ChainConfig, ModuleConfig},
 };
 
@@ -180,4 +182,31 @@ fn a_look_at_a_module_tells_all_that_it_says_and_a_refusal_the_last_of_it() {
     let (config, _file) = module("talker", &lines(1));
     let error = examine(&config).unwrap_err().to_string();
     assert_eq!(error.matches("; ").count(), 15, "{error}");
+}
+
+#[test]
+fn a_file_is_compiled_once_by_what_is_in_it() {
+    let loader = Arc::new(Loader::new(2 * Inspector::instances(1, 1), 2).unwrap());
+    let (first, mut file) = module("first", &guest(""));
+    let (same, _copy) = module("same", &guest(""));
+    let compiled = loader.compiled(&first).unwrap();
+    let is_it = |config: &ModuleConfig| Arc::ptr_eq(&compiled, &loader.compiled(config).unwrap());
+    assert!(is_it(&first) && is_it(&same));
+    let (second, _b) = module("second", &guest("(drop (i32.const 1))"));
+    let (third, _c) = module("third", &guest("(drop (i32.const 2))"));
+    assert!(!is_it(&second) && is_it(&first));
+    assert!(!is_it(&third) && is_it(&first), "the one used longest ago goes");
+    assert!(!is_it(&second) && !is_it(&third) && !is_it(&first));
+
+    // Of those who share it, each has its limits and its own instances, and a file that changes is another.
+    let modules = [first];
+    let of = |modules: &[ModuleConfig]| Inspector::with_loader(&loader, modules, &[chain(modules)], 1, 1);
+    let (one, two) = (of(&modules).unwrap(), of(&modules).unwrap());
+    assert_eq!(one.status()[0].sha256, two.status()[0].sha256);
+    let small = [ModuleConfig { heap: 64 << 10, ..modules[0].clone() }];
+    let error = of(&small).unwrap_err().to_string();
+    assert!(error.contains("first") && error.contains("heap limit is 65536"), "{error}");
+    file.write_all(b" ;; more").unwrap();
+    let changed = of(&modules).unwrap();
+    assert_ne!(one.status()[0].sha256, changed.status()[0].sha256);
 }

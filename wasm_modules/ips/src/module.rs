@@ -88,6 +88,7 @@ fn view<'a>(packet: &Packet<'a>, now: u64) -> Option<PacketView<'a>> {
     view.to_client = packet.to_client();
     view.established = packet.has(flags::ESTABLISHED);
     view.in_stream = packet.protocol == TCP && view.established && packet.tcp_flags & SYN == 0;
+    view.midstream = packet.has(flags::MIDSTREAM);
     Some(view)
 }
 
@@ -119,6 +120,9 @@ fn raise(packet: &Packet<'_>, alert: &Alert) {
         }
         if let Some(tx) = alert.tx {
             fields.number("tx_id", tx);
+        }
+        if alert.passed {
+            fields.object("verdict", |fields| fields.string("action", "pass"));
         }
         fields.string("direction", if alert.to_client { "to_client" } else { "to_server" });
         fields.strings("reference", meta.references.iter().map(|(system, id)| format!("{system},{id}")));

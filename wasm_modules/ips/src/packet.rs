@@ -46,6 +46,8 @@ pub struct PacketView<'a> {
     pub established: bool,
     /// TCP: the payload is part of a stream that is reassembled, so that it comes as [`StreamChunk`]s too.
     pub in_stream: bool,
+    /// TCP: the connection's beginning was not seen, so which end is the client is a guess.
+    pub midstream: bool,
 }
 
 impl<'a> PacketView<'a> {
@@ -72,6 +74,7 @@ impl<'a> PacketView<'a> {
             to_client: false,
             established: false,
             in_stream: false,
+            midstream: false,
         })
     }
 
@@ -143,6 +146,26 @@ impl<'a> PacketView<'a> {
             Field::Vlan(layer) => (layer < self.vlan_count).then(|| u64::from(self.vlans[usize::from(layer)])),
             Field::VlanLayers => Some(u64::from(self.vlan_count)),
         }
+    }
+
+    /// The same, in the other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { to_client: !self.to_client, ..self }
+    }
+
+    /// The header of a message of ICMP: eight bytes, and what some types have behind those.
+    #[must_use]
+    pub fn icmp_header(&self) -> &'a [u8] {
+        let more = match (self.protocol, self.l4) {
+            // RFC 1256: so many addresses, each of so many words.
+            (ICMP, [9, _, _, _, count, words, ..]) => 4 * usize::from(*count) * usize::from(*words),
+            // RFC 792: three times. RFC 950: a mask.
+            (ICMP, [13 | 14, ..]) => 12,
+            (ICMP, [17 | 18, ..]) => 4,
+            _ => 0,
+        };
+        self.l4.get(..8 + more).unwrap_or(&self.l4[..self.l4.len().min(8)])
     }
 
     /// ICMP messages that carry identifier and sequence number.
@@ -244,6 +267,14 @@ pub struct StreamChunk<'a> {
     pub gap: bool,
 }
 
+impl StreamChunk<'_> {
+    /// The same, in the other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { to_client: !self.to_client, ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +320,20 @@ mod tests {
     }
 
     #[test]
+    fn headers_of_icmp() {
+        for (first, length) in
+            [([9, 0, 0, 0, 1, 2], 16), ([9, 0, 0, 0, 9, 9], 8), ([13, 0, 0, 0, 0, 0], 20), ([8; 6], 8)]
+        {
+            let mut frame = frame()[..24].to_vec();
+            frame.extend(first);
+            frame.extend([0; 20]);
+            let mut packet = PacketView::new(&frame, 0, 24, 32, 18).unwrap();
+            packet.protocol = ICMP;
+            assert_eq!(packet.icmp_header().len(), length, "{first:?}");
+        }
+    }
+
+    #[test]
     fn no_offsets_panic() {
         let frame = frame();
         for l3 in 0..60 {
@@ -296,7 +341,7 @@ mod tests {
                 for payload in 0..60 {
                     if let Some(packet) = PacketView::new(&frame, l3, l4, payload, 4) {
                         let _ = (packet.ip_header(), packet.l4_header(), packet.mss(), packet.field(Field::Id));
-                        let _ = packet.has_option(Some(7));
+                        let _ = (packet.has_option(Some(7)), packet.icmp_header());
                     }
                 }
             }

@@ -85,6 +85,69 @@ alert tcp any any -> any any (content:"first"; depth:5; content:"needle"; distan
 }
 
 #[test]
+fn data_that_comes_with_a_packet_outside_the_stream_and_as_stream_is_one_match() {
+    let rules = r#"alert tcp any any -> any any (content:"needle"; sid:1;)
+alert tcp any any -> any any (content:"need"; depth:4; sid:2;)
+alert tcp-pkt any any -> any any (content:"needle"; sid:3;)
+alert tcp-stream any any -> any any (content:"needles"; sid:4;)
+drop tcp any any -> any any (content:"needle"; sid:5;)"#;
+    let mut engine = engine(rules);
+    let mut flow = Flow::new(WEB);
+    // As with TCP Fast Open.
+    flow.early_data(&mut engine, b"needle");
+    let mut sids = flow.sids();
+    sids.sort_unstable();
+    assert_eq!(sids, [1, 2, 3, 5]);
+    assert_eq!(flow.verdicts, [Verdict::Drop], "what was looked at as a packet is dropped as one");
+    flow.data(&mut engine, false, b"s more");
+    assert_eq!(flow.sids()[4..], [4]);
+    flow.data(&mut engine, false, b" needle");
+    let mut again = flow.sids()[5..].to_vec();
+    again.sort_unstable();
+    assert_eq!(again, [1, 3, 5]);
+    assert_eq!(flow.verdicts.last(), Some(&Verdict::DropFlow));
+}
+
+#[test]
+fn alerts_of_a_packet_are_bounded_with_those_of_its_stream_and_tell_of_pass_rules() {
+    let rules = r#"alert tcp any any -> any any (dsize:>3; sid:1;)
+alert tcp any any -> any any (content:"needle"; sid:2;)
+alert tcp any any -> any any (content:"needle"; sid:3;)
+pass tcp any any -> any any (content:"needle"; alert; sid:4;)"#;
+    let config =
+        |most| Config { rules: rules.into(), alerts_per_packet: most, action_order: order(), ..Config::default() };
+    for (most, expected) in [(2, &[1, 2][..]), (15, &[1, 2, 3, 4])] {
+        let mut engine = Engine::new(&config(most)).unwrap();
+        let mut flow = Flow::open(WEB, &mut engine);
+        flow.data(&mut engine, false, b"a needle");
+        assert_eq!(flow.sids(), expected);
+        assert!(flow.raised.iter().all(|alert| alert.passed));
+        assert_eq!(flow.verdicts.last(), Some(&Verdict::PassFlow));
+    }
+}
+
+fn order() -> Vec<String> {
+    ["alert", "pass", "drop", "reject"].map(String::from).to_vec()
+}
+
+#[test]
+fn a_connection_taken_up_from_the_servers_answer_is_turned_round() {
+    let mut engine = engine(
+        r#"alert http any any -> any any (http.server; content:"old"; sid:1;)
+alert http any any -> any any (http.uri; content:"evil"; sid:2;)
+alert tcp any any -> any any (flow:to_client; content:"200"; sid:3;)"#,
+    );
+    let mut flow = Flow::new(WEB);
+    flow.midstream = true;
+    flow.data(&mut engine, false, b"HTTP/1.1 200 OK\r\nServer: old\r\nContent-Length: 0\r\n\r\n");
+    flow.data(&mut engine, true, GET);
+    let mut sids = flow.sids();
+    sids.sort_unstable();
+    assert_eq!(sids, [1, 2, 3]);
+    assert!(flow.raised.iter().all(|alert| alert.to_client == (alert.meta.sid != 2)));
+}
+
+#[test]
 fn state_of_flows_orders_rules() {
     let mut engine = engine(
         r#"alert tcp any any -> any any (dsize:5; flowbits:isset,seen; flowint:n,>,1; sid:1;)

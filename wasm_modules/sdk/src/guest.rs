@@ -6,13 +6,13 @@ use core::{alloc::Layout, cell::UnsafeCell, fmt, panic::PanicInfo, ptr, slice};
 
 use secuxflow_abi as abi;
 
-use crate::{Batch, Chunks, Exports, Setup, calls, window::Window};
+use crate::{Batch, Chunks, Exports, Setup, calls, heap::Heap, window::Window};
 
 /// Alignment of blocks that the host asks for.
 const ALIGNMENT: usize = 16;
 
 #[global_allocator]
-static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static HEAP: Heap<dlmalloc::GlobalDlmalloc> = Heap::new(dlmalloc::GlobalDlmalloc);
 
 /// The module, once it has started.
 pub struct State<M>(UnsafeCell<Option<M>>);

@@ -78,6 +78,10 @@ mod batch;
 mod calls;
 mod config;
 mod domains;
+#[cfg(any(target_arch = "wasm32", test))]
+mod heap;
+#[cfg(any(target_arch = "wasm32", test))]
+mod memory;
 mod module;
 mod networks;
 mod rate;

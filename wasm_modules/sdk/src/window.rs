@@ -1,7 +1,7 @@
 //! Bytes of packets, where they lie: the window in a guest, a slice on the build machine.
-#![expect(
-    unsafe_code,
-    reason = "slices of the window, whose addresses the host vouches for; volatile copies out of it"
+#![cfg_attr(
+    target_arch = "wasm32",
+    expect(unsafe_code, reason = "slices of the window, whose addresses the host vouches for; copies out of it")
 )]
 
 #[cfg(target_arch = "wasm32")]
@@ -52,23 +52,19 @@ mod memory {
 
 pub(crate) use memory::Window;
 
-/// Copy out of the window by volatile loads, which no compiler turns into `memory.copy`: as many bytes as `to` and `from`
-/// both have. Returns the part of `to` that was written.
+/// Copy out of the window by loads, never by `memory.copy`, which traps there: as many bytes as `to` and `from` both have.
+/// Returns the part of `to` that was written.
+#[inline]
 pub fn copy<'a>(to: &'a mut [u8], from: &[u8]) -> &'a mut [u8] {
     let len = to.len().min(from.len());
     let to = &mut to[..len];
-    // SAFETY: any bytes are words.
-    let (first, words, last) = unsafe { from[..len].align_to::<u64>() };
-    let (to_first, rest) = to.split_at_mut(first.len());
-    let (to_words, to_last) = rest.split_at_mut(size_of_val(words));
-    for (to, word) in to_words.as_chunks_mut().0.iter_mut().zip(words) {
-        // SAFETY: a reference can be read.
-        *to = unsafe { core::ptr::from_ref(word).read_volatile() }.to_ne_bytes();
+    #[cfg(target_arch = "wasm32")]
+    // SAFETY: both are `len` bytes, and apart.
+    unsafe {
+        crate::memory::copy(to.as_mut_ptr(), from.as_ptr(), len);
     }
-    for (to, from) in to_first.iter_mut().chain(to_last).zip(first.iter().chain(last)) {
-        // SAFETY: a reference can be read.
-        *to = unsafe { core::ptr::from_ref(from).read_volatile() };
-    }
+    #[cfg(not(target_arch = "wasm32"))]
+    to.copy_from_slice(&from[..len]);
     to
 }
 

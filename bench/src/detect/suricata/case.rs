@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     checks::{Check, Filter},
     settings::Settings,
+    tunnels::has_tunnels,
     version,
 };
 
@@ -64,8 +65,12 @@ impl Case {
         let settings = settings(directory, &test)?;
         let inline =
             settings.inline || directory.file_name().is_some_and(|name| name.to_string_lossy().contains("ips"));
+        let pcap = pcap(directory, &test)?;
+        if has_tunnels(&pcap) {
+            return skip("its packets are within packets, which are not taken apart", "");
+        }
         Ok(Self {
-            pcap: pcap(directory, &test)?,
+            pcap,
             rules: rules(directory, &test, &settings)?,
             classification: fs::read_to_string(directory.join("classification.config")).unwrap_or_default(),
             settings,
@@ -114,7 +119,7 @@ fn settings(directory: &Path, test: &Value) -> Result<Settings, Skipped> {
     }
     let arguments = test.get("args").and_then(Value::as_array);
     let arguments: Vec<_> = arguments.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    match settings.arguments(&arguments) {
+    match settings.arguments(&arguments).and_then(|()| settings.foreign.map_or(Ok(()), |name| Err(name.to_owned()))) {
         Ok(()) => Ok(settings),
         Err(argument) => skip("it needs a setting that ours has not", argument),
     }

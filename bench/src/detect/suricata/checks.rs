@@ -147,6 +147,10 @@ fn same(found: &Value, wanted: &Value) -> bool {
         (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
             number.to_string() == text.as_str()
         }
+        // How much is said of an alert is a matter of settings.
+        (Value::Object(found), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, wanted)| found.get(name).is_some_and(|found| same(found, wanted)))
+        }
         _ => found == wanted,
     }
 }
@@ -212,6 +216,8 @@ mod tests {
             (3, json!({"src_ip.__startswith": "10.", "src_ip.__endswith": "1", "src_ip.__find": ".0.0."})),
             (0, json!({"dest_port.__lt": 80})),
             (0, json!({"dest_port.__strange": 80})),
+            (1, json!({"alert": {"signature_id": 2, "action": "allowed"}})),
+            (0, json!({"alert": {"signature_id": 2, "gid": 1}})),
             (3, json!({"pkt_src": "wire/pcap", "dest_port": "80"})),
         ] {
             assert_eq!(check(&alert(count, fields.clone()), true), None, "{fields}");

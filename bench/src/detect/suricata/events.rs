@@ -1,17 +1,21 @@
 //! Alerts and drops of a run, as records with the field names of Suricata's EVE.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use secuxflow::{
     alert::{AlertEvent, AlertKind, Verdict},
     flow::{FlowKey, FlowTuple},
     offline::{Fate, Happened, PacketReport},
     process::DropReason,
+    wire::{self, Frame},
 };
 use serde_json::{Map, Value, json};
 
 /// Keys of a module's further fields that belong to the alert itself.
 const OF_ALERT: [&str; 5] = ["gid", "rev", "category", "metadata", "reference"];
+
+const ICMP: u8 = 1;
+const ICMP6: u8 = 58;
 
 /// An event.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +41,8 @@ pub(super) struct Collector {
     /// What the module said of the packet at hand: the first alert that dropped it.
     blocked: Option<Value>,
     failures: Vec<String>,
+    /// Type and code of packets of ICMP, by number.
+    icmp: HashMap<u64, [u8; 2]>,
 }
 
 impl Collector {
@@ -44,18 +50,38 @@ impl Collector {
         Self { inline, every_drop, ..Self::default() }
     }
 
+    /// A packet is on its way.
+    pub(super) fn packet(&mut self, number: u64, frame: &[u8]) {
+        if let Frame::Ip(headers) = wire::parse(frame)
+            && matches!(headers.protocol, ICMP | ICMP6)
+            && let Some(&[kind, code, ..]) = frame.get(usize::from(headers.l4)..)
+        {
+            self.icmp.insert(number, [kind, code]);
+        }
+    }
+
     /// Take what happened.
     pub(super) fn take(&mut self, happened: Happened<'_>) {
         match happened {
             Happened::Alert { number, event } if event.kind == AlertKind::Signature => {
-                let record = alert(event, number);
+                let mut record = alert(event, number);
+                if let Some([kind, code]) = number.and_then(|number| self.icmp.get(&number)) {
+                    record["icmp_type"] = (*kind).into();
+                    record["icmp_code"] = (*code).into();
+                }
                 if event.verdict != Verdict::Pass && self.blocked.is_none() {
                     self.blocked = Some(record["alert"].clone());
                 }
                 let of_stream = event.flow.is_some_and(|flow| flow.protocol == 6);
                 self.events.push(Event { number, of_stream, record });
             }
-            Happened::Alert { event, .. } => self.failures.push(event.message.to_string()),
+            Happened::Alert { event, .. }
+                if matches!(event.kind, AlertKind::ModuleFailure | AlertKind::ModuleDisabled) =>
+            {
+                self.failures.push(event.message.to_string());
+            }
+            // What the dataplane noticed by itself is no event of a rule.
+            Happened::Alert { .. } => {}
             Happened::Packet(packet) => {
                 let blocked = self.blocked.take();
                 if self.inline && packet.fate.is_drop() {
@@ -135,8 +161,14 @@ fn ends(record: &mut Value, tuple: &FlowTuple) {
     }
     record["proto"] = match tuple.protocol {
         1 => "ICMP".into(),
+        2 => "IGMP".into(),
+        4 => "IP-in-IP".into(),
         6 => "TCP".into(),
         17 => "UDP".into(),
+        41 => "IPv6".into(),
+        47 => "GRE".into(),
+        50 => "ESP".into(),
+        51 => "AH".into(),
         58 => "IPv6-ICMP".into(),
         132 => "SCTP".into(),
         other => other.to_string().into(),

@@ -13,6 +13,9 @@ use crate::bars::Bar;
 /// Least share of the claimed directories that must be exact.
 const LEAST_EXACT: f64 = 0.90;
 
+/// Most events that are told of a directory.
+const MOST_TOLD: usize = 40;
+
 /// All directories, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -25,11 +28,23 @@ impl Report {
         self.directories.insert(name, outcome);
     }
 
+    /// How many directories there are.
+    pub(super) fn len(&self) -> usize {
+        self.directories.len()
+    }
+
+    /// All in one line.
+    pub(super) fn line(&self) -> String {
+        let (claimed, exact) = self.counts();
+        let share = self.share().map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        format!("suricata-verify: {claimed} of {} directories claimed, {exact} exact, {share}", self.len())
+    }
+
     /// Directories that count, and those of them that are exact.
     fn counts(&self) -> (usize, usize) {
         let of = |wanted: fn(&Outcome) -> bool| self.directories.values().filter(|outcome| wanted(outcome)).count();
         let exact = of(|outcome| *outcome == Outcome::Exact);
-        (exact + of(|outcome| matches!(outcome, Outcome::Wrong(_))), exact)
+        (exact + of(|outcome| matches!(outcome, Outcome::Wrong(..))), exact)
     }
 
     /// Share of the claimed directories that are exact; none where no directory counts.
@@ -56,15 +71,12 @@ impl Report {
         skipped
     }
 
-    /// For people; with `details`, what was expected of each directory that is not exact, and why others do not count.
+    /// For people; with `details`, what was expected of each directory that is not exact and what came, and why others do not count.
     ///
     /// # Errors
     /// Writing fails.
     pub(crate) fn write(&self, out: &mut impl Write, details: bool) -> io::Result<()> {
-        let (claimed, exact) = self.counts();
-        let share = self.share().map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
-        let all = self.directories.len();
-        writeln!(out, "suricata-verify: {claimed} of {all} directories claimed, {exact} exact, {share}")?;
+        writeln!(out, "{}", self.line())?;
         for (reason, count) in self.skipped() {
             writeln!(out, "  not counted {count:>5}: {reason}")?;
         }
@@ -74,9 +86,12 @@ impl Report {
         for (name, outcome) in &self.directories {
             match outcome {
                 Outcome::Exact => {}
-                Outcome::Wrong(wrong) => {
+                Outcome::Wrong(wrong, came) => {
                     for what in wrong {
                         writeln!(out, "wrong   {name}: {what}")?;
+                    }
+                    for what in came.iter().take(MOST_TOLD) {
+                        writeln!(out, "came    {name}: {what}")?;
                     }
                 }
                 Outcome::Skipped(reason, detail) => writeln!(out, "skipped {name}: {reason}: {detail}")?,
@@ -89,7 +104,7 @@ impl Report {
     pub(crate) fn json(&self) -> Value {
         let (claimed, exact) = self.counts();
         let wrong = self.directories.iter().filter_map(|(name, outcome)| match outcome {
-            Outcome::Wrong(wrong) => Some((name.clone(), json!(wrong))),
+            Outcome::Wrong(wrong, _) => Some((name.clone(), json!(wrong))),
             _ => None,
         });
         json!({
@@ -108,7 +123,7 @@ mod tests {
         let mut report = Report::default();
         assert_eq!(report.share(), None);
         report.add("a".into(), Outcome::Exact);
-        report.add("b".into(), Outcome::Wrong(vec!["sid 1: expected 1, got 0".into()]));
+        report.add("b".into(), Outcome::Wrong(vec!["sid 1: expected 1, got 0".into()], vec!["{}".into()]));
         report.add("c".into(), Outcome::Exact);
         report.add("d".into(), Outcome::Skipped("a keyword is not claimed".into(), "lua".into()));
         let mut text = Vec::new();
@@ -117,6 +132,7 @@ mod tests {
         assert!(text.starts_with("suricata-verify: 3 of 4 directories claimed, 2 exact, 66.7 %\n"), "{text}");
         assert!(text.contains("not counted     1: a keyword is not claimed"), "{text}");
         assert!(text.contains("wrong   b: sid 1: expected 1, got 0") && text.contains("skipped d: "), "{text}");
+        assert!(text.contains("came    b: {}"), "{text}");
         assert_eq!(report.json()["exact"], 2);
         assert_eq!(report.json()["wrong"]["b"][0], "sid 1: expected 1, got 0");
     }

@@ -1,11 +1,12 @@
 //! A capture through the module `ips`, as `secuxflow inspect --pcap` runs it.
 
-use std::{convert::Infallible, fs::File, path::Path, time::Duration};
+use std::{cell::RefCell, convert::Infallible, fs::File, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use ips::{config::Config, engine::Engine};
 use secuxflow::{
-    offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions},
+    inspect::Loader,
+    offline::{CaptureReader, DEFAULT_BATCH, Replay, ReplayOptions, to_ethernet},
     plane::{ChainConfig, FailPolicy, FlowConfig, ModuleConfig},
     rules::{Action, Ruleset},
     stream::{Checksum, Midstream, StreamConfig},
@@ -31,6 +32,9 @@ fn configuration(case: &Case) -> String {
     if let Some(order) = &case.settings.action_order {
         config["action_order"] = json!(order);
     }
+    if let Some(most) = case.settings.alerts {
+        config["alerts_per_packet"] = json!(most);
+    }
     config.to_string()
 }
 
@@ -55,7 +59,7 @@ pub(super) fn unclaimed(case: &Case) -> Option<String> {
 ///
 /// # Errors
 /// The capture cannot be read, or the module failed.
-pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
+pub(super) fn events(case: &Case, loader: &Arc<Loader>, module: &Path) -> Result<Vec<Event>> {
     let modules = vec![ModuleConfig {
         name: "ips".to_owned(),
         path: module.to_owned(),
@@ -67,36 +71,45 @@ pub(super) fn events(case: &Case, module: &Path) -> Result<Vec<Event>> {
         config: configuration(case),
         revision: 0,
     }];
-    let mut replay = Replay::new(ReplayOptions {
-        rules: Ruleset::new(Vec::new(), Action::Inspect { chain: CHAIN.to_owned() }),
-        modules,
-        chains: vec![ChainConfig { name: CHAIN.to_owned(), modules: vec!["ips".into()] }],
-        fail_policy: FailPolicy::Open,
-        monitor: !case.inline,
-        flows: FlowConfig::default(),
-        streams: StreamConfig {
-            midstream: if case.settings.midstream { Midstream::Pickup } else { Midstream::Pass },
-            checksum: if case.settings.ignore_checksums { Checksum::Ignore } else { Checksum::Verify },
-            ..StreamConfig::default()
+    let mut replay = Replay::with_loader(
+        loader,
+        ReplayOptions {
+            rules: Ruleset::new(Vec::new(), Action::Inspect { chain: CHAIN.to_owned() }),
+            modules,
+            chains: vec![ChainConfig { name: CHAIN.to_owned(), modules: vec!["ips".into()] }],
+            fail_policy: FailPolicy::Open,
+            monitor: !case.inline,
+            flows: FlowConfig::default(),
+            streams: StreamConfig {
+                midstream: if case.settings.midstream { Midstream::Pickup } else { Midstream::Pass },
+                checksum: if case.settings.ignore_checksums { Checksum::Ignore } else { Checksum::Verify },
+                ..StreamConfig::default()
+            },
+            batch: DEFAULT_BATCH,
         },
-        batch: DEFAULT_BATCH,
-    })?;
+    )?;
     let name = || case.pcap.display().to_string();
     let file = File::open(&case.pcap).with_context(name)?;
     let mut reader = CaptureReader::new(file).with_context(name)?;
-    let mut collector = Collector::new(case.inline, case.settings.every_drop);
+    let collector = RefCell::new(Collector::new(case.inline, case.settings.every_drop));
+    let mut frame = Vec::new();
     let mut tell = |happened: secuxflow::offline::Happened<'_>| {
-        collector.take(happened);
+        collector.borrow_mut().take(happened);
         Ok::<(), Infallible>(())
     };
     loop {
         match reader.next_packet() {
-            Ok(Some(packet)) => replay.push(&packet, &mut tell)?,
+            Ok(Some(packet)) => {
+                if to_ethernet(packet.link, packet.data, &mut frame) {
+                    collector.borrow_mut().packet(packet.number, &frame);
+                }
+                replay.push(&packet, &mut tell)?;
+            }
             // A capture that is cut short is read as far as it goes, as Suricata does.
             Ok(None) | Err(secuxflow::offline::CaptureError::CutShort { .. }) => break,
             Err(error) => return Err(error).with_context(name),
         }
     }
     replay.flush(&mut tell)?;
-    collector.finish()
+    collector.into_inner().finish()
 }

@@ -19,6 +19,10 @@ pub(super) struct Settings {
     pub(super) vars: BTreeMap<String, String>,
     /// Order of the rules' actions, where it is given.
     pub(super) action_order: Option<Vec<String>>,
+    /// Most alerts of a packet, where it is given.
+    pub(super) alerts: Option<u64>,
+    /// A setting that bears on detection, and that ours has not.
+    pub(super) foreign: Option<&'static str>,
     /// A file of rules.
     pub(super) rules: Option<String>,
 }
@@ -37,6 +41,9 @@ const HARMLESS: [&str; 10] = [
     "reference-config-file",
 ];
 
+/// Keys of `suricata.yaml`: what ends make of overlapping segments, and sets of rules by VLAN.
+const FOREIGN: [&str; 2] = ["host-os-policy", "multi-detect"];
+
 impl Settings {
     /// Take `suricata.yaml` over.
     pub(super) fn file(&mut self, yaml: &Value) {
@@ -50,6 +57,8 @@ impl Settings {
         if let Some(order) = yaml.get("action-order").and_then(Value::as_array) {
             self.action_order = Some(order.iter().filter_map(Value::as_str).map(str::to_owned).collect());
         }
+        self.foreign = FOREIGN.into_iter().find(|name| yaml.get(name).is_some()).or(self.foreign);
+        self.alerts = yaml.get("packet-alert-max").and_then(Value::as_u64).or(self.alerts);
         self.midstream |= yaml.pointer("/stream/midstream").is_some_and(is_true);
         self.inline |= yaml.pointer("/stream/inline").is_some_and(is_true);
         self.every_drop |= flows_of_drop(yaml).is_some_and(|flows| flows == "all");
@@ -93,6 +102,7 @@ impl Settings {
         match name {
             "stream.midstream" => self.midstream = on,
             "stream.inline" => self.inline = on,
+            "packet-alert-max" => self.alerts = Some(value.parse().map_err(|_| format!("--set {assignment}"))?),
             _ if name.starts_with("vars.address-groups.") || name.starts_with("vars.port-groups.") => {
                 let variable = name.rsplit('.').next().unwrap_or_default();
                 self.vars.insert(variable.to_owned(), value.to_owned());
@@ -152,8 +162,10 @@ mod tests {
             "action-order": ["drop", "pass", "reject", "alert"],
             "stream": {"midstream": "yes", "inline": true},
             "outputs": [{"eve-log": {"types": ["alert", {"drop": {"alerts": "yes", "flows": "all"}}]}}],
-            "rule-files": ["suricata.rules"],
+            "rule-files": ["suricata.rules"], "packet-alert-max": 6, "host-os-policy": {"linux": []},
         }));
+        assert_eq!(settings.foreign, Some("host-os-policy"));
+        assert_eq!(settings.alerts, Some(6));
         assert_eq!((settings.vars["HOME_NET"].as_str(), settings.vars["HTTP_PORTS"].as_str()), ("[10.0.0.0/8]", "80"));
         assert_eq!(settings.action_order.unwrap()[0], "drop");
         assert!(settings.midstream && settings.inline && settings.every_drop);

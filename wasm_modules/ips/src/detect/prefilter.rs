@@ -18,8 +18,6 @@ const OVERLAP: usize = LONGEST - 1;
 const FOLD: u64 = 0x2020_2020_2020_2020;
 /// Bits of a table for each entry, about, so that few others hit it.
 const SPARSE: usize = 48;
-/// Most bits of a table, 64 KiB.
-const MOST_BITS: usize = 1 << 19;
 
 /// Patterns, each the reason to look at some rules.
 #[derive(Debug)]
@@ -99,40 +97,31 @@ impl Prefilter {
     }
 
     /// Rules whose pattern is in `data`, some of them several times.
-    pub fn scan(&self, data: &[u8], mut found: impl FnMut(u32)) {
+    pub fn scan(&self, data: &[u8], found: impl FnMut(u32)) {
+        self.scan_from(data, 0, found);
+    }
+
+    /// The same, where the first `seen` bytes were scanned before: rules whose pattern ends after those.
+    pub fn scan_from(&self, data: &[u8], seen: usize, mut found: impl FnMut(u32)) {
         if !self.single.is_empty() {
-            let mut seen = [false; 256];
-            data.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+            let mut there = [false; 256];
+            data[seen..].iter().for_each(|byte| there[usize::from(*byte)] = true);
             for (byte, number) in &self.single {
-                if seen[usize::from(*byte)] || seen[usize::from(byte.to_ascii_uppercase())] {
+                if there[usize::from(*byte)] || there[usize::from(byte.to_ascii_uppercase())] {
                     self.patterns[*number as usize].rules.iter().for_each(|rule| found(*rule));
                 }
             }
         }
-        self.pass(data, &mut |pattern, _, _| pattern.rules.iter().for_each(|rule| found(*rule)));
+        let start = seen.saturating_sub(OVERLAP);
+        self.pass(&data[start..], &mut |pattern, end| {
+            if start + end > seen {
+                pattern.rules.iter().for_each(|rule| found(*rule));
+            }
+        });
     }
 
-    /// Go on with `data` after `before`, of which only the last bytes matter: rules whose pattern ends in `data`.
-    pub fn scan_on(&self, before: &[u8], data: &[u8], mut found: impl FnMut(u32)) {
-        let before = &before[before.len().saturating_sub(OVERLAP)..];
-        if !before.is_empty() && !data.is_empty() {
-            let mut seam = [0; 2 * OVERLAP];
-            let first = &data[..data.len().min(OVERLAP)];
-            let seam = &mut seam[..before.len() + first.len()];
-            let (left, right) = seam.split_at_mut(before.len());
-            left.copy_from_slice(before);
-            right.copy_from_slice(first);
-            self.pass(seam, &mut |pattern, start, end| {
-                if start < before.len() && end > before.len() {
-                    pattern.rules.iter().for_each(|rule| found(*rule));
-                }
-            });
-        }
-        self.scan(data, found);
-    }
-
-    /// `found` gets each pattern of more than one byte with where it begins and ends.
-    fn pass(&self, data: &[u8], found: &mut impl FnMut(&Pattern, usize, usize)) {
+    /// `found` gets each pattern of more than one byte with where it ends.
+    fn pass(&self, data: &[u8], found: &mut impl FnMut(&Pattern, usize)) {
         if let Some(keys) = &self.long {
             keys.pass(&self.patterns, data, found);
         }
@@ -159,8 +148,8 @@ struct Keys<const GRAM: usize, const STRIDE: usize> {
 
 impl<const GRAM: usize, const STRIDE: usize> Keys<GRAM, STRIDE> {
     const KEY: usize = GRAM + STRIDE - 1;
-    /// Grams in eight bytes that begin at multiples of the stride.
-    const GRAMS: usize = (8 - GRAM) / STRIDE + 1;
+    /// Bytes to the word with the next grams.
+    const STEP: usize = grams(GRAM, STRIDE) * STRIDE;
 
     fn new(patterns: &[Pattern], lengths: core::ops::RangeInclusive<usize>) -> Option<Self> {
         let chosen = || (0u32..).zip(patterns).filter(|(_, pattern)| lengths.contains(&pattern.bytes.len()));
@@ -190,37 +179,27 @@ impl<const GRAM: usize, const STRIDE: usize> Keys<GRAM, STRIDE> {
         self.grams.memory() + self.keys.memory() + self.places.capacity() * 56
     }
 
-    #[inline]
-    fn pass(&self, patterns: &[Pattern], data: &[u8], found: &mut impl FnMut(&Pattern, usize, usize)) {
-        let step = Self::GRAMS * STRIDE;
+    fn pass(&self, patterns: &[Pattern], data: &[u8], found: &mut impl FnMut(&Pattern, usize)) {
         let mut at = 0;
-        // Sixteen bytes and more at a time: one branch for all their grams.
-        while let Some(bytes) = data.get(at..at + step + 8) {
-            let (first, second) = (eight(bytes), eight(&bytes[step..]));
-            if (self.any(first) | self.any(second)) & 1 != 0 {
-                self.look(patterns, data, at, at + 2 * step, found);
+        loop {
+            at = self.grams.skim::<GRAM, STRIDE>(data, at);
+            if at + Self::STEP + 8 > data.len() {
+                break;
             }
-            at += 2 * step;
+            self.look(patterns, data, at, at + 2 * Self::STEP, found);
+            at += 2 * Self::STEP;
         }
-        self.look(patterns, data, at, data.len(), found);
-    }
-
-    /// The lowest bit is set when any gram of the word is one of ours.
-    #[inline]
-    fn any(&self, word: u64) -> u32 {
-        (0..Self::GRAMS).fold(0, |any, n| any | self.grams.bit(low(word >> (8 * n * STRIDE), GRAM)))
+        while at + GRAM <= data.len() {
+            if self.grams.any::<GRAM, STRIDE>(word(data, at)) {
+                self.look(patterns, data, at, at + Self::STEP, found);
+            }
+            at += Self::STEP;
+        }
     }
 
     /// Look closely at the grams that begin from `from` to `to`.
     #[inline(never)]
-    fn look(
-        &self,
-        patterns: &[Pattern],
-        data: &[u8],
-        from: usize,
-        to: usize,
-        found: &mut impl FnMut(&Pattern, usize, usize),
-    ) {
+    fn look(&self, patterns: &[Pattern], data: &[u8], from: usize, to: usize, found: &mut impl FnMut(&Pattern, usize)) {
         for at in (from..to.min((data.len() + 1).saturating_sub(GRAM))).step_by(STRIDE) {
             if !self.grams.get(low(word(data, at), GRAM)) {
                 continue;
@@ -238,7 +217,7 @@ impl<const GRAM: usize, const STRIDE: usize> Keys<GRAM, STRIDE> {
                     let Some(begin) = start.checked_sub(usize::from(*before)) else { continue };
                     let end = begin + pattern.bytes.len();
                     if data.get(begin..end).is_some_and(|part| part.eq_ignore_ascii_case(&pattern.bytes)) {
-                        found(pattern, begin, end);
+                        found(pattern, end);
                     }
                 }
             }
@@ -253,9 +232,11 @@ fn word(data: &[u8], at: usize) -> u64 {
     if rest.len() >= 8 {
         return eight(rest);
     }
-    let mut bytes = [0; 8];
-    bytes[..rest.len()].copy_from_slice(rest);
-    u64::from_le_bytes(bytes) | FOLD
+    let bytes = match data.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    bytes | FOLD
 }
 
 /// The first eight of more bytes, folded.
@@ -277,47 +258,111 @@ fn unlike(bytes: &[u8]) -> usize {
     fresh.map(|(_, byte)| 1 + usize::from(rare(byte))).sum()
 }
 
-/// A set that may have more than was put in: bits by hash.
+/// Grams in eight bytes that begin at multiples of the stride.
+const fn grams(gram: usize, stride: usize) -> usize {
+    (8 - gram) / stride + 1
+}
+
+/// A set that may have more than was put in: bits by hash. Of few sizes, each known when it is compiled, so that no access has
+/// to be checked.
 #[derive(Debug)]
-struct Bits(Box<[u32]>);
+enum Bits {
+    Small(Box<[u32; 1 << 8]>),
+    Middle(Box<[u32; 1 << 11]>),
+    Large(Box<[u32; 1 << 13]>),
+    Largest(Box<[u32; 1 << 14]>),
+}
+
+/// `$body` with the table of `$bits` as `$table`.
+macro_rules! with {
+    ($bits:expr, $table:ident => $body:expr) => {
+        match $bits {
+            Bits::Small($table) => $body,
+            Bits::Middle($table) => $body,
+            Bits::Large($table) => $body,
+            Bits::Largest($table) => $body,
+        }
+    };
+}
+
+fn zeros<const N: usize>() -> Box<[u32; N]> {
+    vec![0; N].into_boxed_slice().try_into().expect("a slice of N words")
+}
 
 impl Bits {
     fn new(entries: usize) -> Self {
-        let bits = (entries * SPARSE).next_power_of_two().clamp(1 << 10, MOST_BITS);
-        Self(vec![0; bits / 32].into())
-    }
-
-    /// Which bit: its word, and the bit in it.
-    #[inline]
-    fn place(&self, value: u64) -> (usize, u32) {
-        let hash = if value >> 32 == 0 {
-            (value as u32).wrapping_mul(0x9e37_79b1) >> 13
-        } else {
-            (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 45) as u32
-        };
-        ((hash >> 5) as usize & (self.0.len() - 1), hash & 31)
+        match entries * SPARSE / 32 {
+            0..=0x100 => Self::Small(zeros()),
+            0..=0x800 => Self::Middle(zeros()),
+            0..=0x2000 => Self::Large(zeros()),
+            _ => Self::Largest(zeros()),
+        }
     }
 
     fn set(&mut self, value: u64) {
-        let (at, bit) = self.place(value);
-        self.0[at] |= 1 << bit;
+        with!(self, table => {
+            let (at, bit) = place(table, value);
+            table[at] |= 1 << bit;
+        });
     }
 
     #[inline]
     fn get(&self, value: u64) -> bool {
-        self.bit(value) & 1 != 0
+        with!(self, table => bit(table, value) & 1 != 0)
     }
 
-    /// The bit, lowest of others.
+    /// Whether the word has a gram of the set.
     #[inline]
-    fn bit(&self, value: u64) -> u32 {
-        let (at, bit) = self.place(value);
-        self.0[at] >> bit
+    fn any<const GRAM: usize, const STRIDE: usize>(&self, word: u64) -> bool {
+        with!(self, table => hits::<GRAM, STRIDE, _>(table, word) & 1 != 0)
+    }
+
+    /// From `at` on: where two words have a gram of the set, or less than two words are left.
+    fn skim<const GRAM: usize, const STRIDE: usize>(&self, data: &[u8], at: usize) -> usize {
+        with!(self, table => skim::<GRAM, STRIDE, _>(table, data, at))
     }
 
     fn memory(&self) -> usize {
-        4 * self.0.len()
+        with!(self, table => size_of_val(&**table))
     }
+}
+
+/// Which bit: its word, and the bit in it.
+#[inline]
+fn place<const N: usize>(_: &[u32; N], value: u64) -> (usize, u32) {
+    const { assert!(N.is_power_of_two() && N <= 1 << 14, "the hash has 19 bits") };
+    let hash = if value >> 32 == 0 {
+        (value as u32).wrapping_mul(0x9e37_79b1) >> 13
+    } else {
+        (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 45) as u32
+    };
+    ((hash >> 5) as usize & (N - 1), hash & 31)
+}
+
+/// The bit, lowest of others.
+#[inline]
+fn bit<const N: usize>(table: &[u32; N], value: u64) -> u32 {
+    let (at, bit) = place(table, value);
+    table[at] >> bit
+}
+
+/// The lowest bit is set when any gram of the word is one of the table's.
+#[inline]
+fn hits<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N], word: u64) -> u32 {
+    (0..grams(GRAM, STRIDE)).fold(0, |any, n| any | bit(table, low(word >> (8 * n * STRIDE), GRAM)))
+}
+
+/// See [`Bits::skim`]: sixteen bytes and more at a time, one branch for all their grams.
+fn skim<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N], data: &[u8], mut at: usize) -> usize {
+    let step = grams(GRAM, STRIDE) * STRIDE;
+    while let Some(bytes) = data.get(at..at + step + 8) {
+        let (first, second) = (eight(bytes), eight(&bytes[step..]));
+        if (hits::<GRAM, STRIDE, N>(table, first) | hits::<GRAM, STRIDE, N>(table, second)) & 1 != 0 {
+            break;
+        }
+        at += 2 * step;
+    }
+    at
 }
 
 #[cfg(test)]
@@ -364,7 +409,7 @@ mod tests {
 
             let (mut pieces, mut from) = (BTreeSet::new(), 0);
             for cut in cuts.into_iter().map(|cut| cut.min(data.len())).collect::<BTreeSet<_>>().into_iter().chain([data.len()]) {
-                filter.scan_on(&data[..from], &data[from..cut], |rule| { pieces.insert(rule); });
+                filter.scan_from(&data[..cut], from, |rule| { pieces.insert(rule); });
                 from = cut;
             }
             prop_assert_eq!(&pieces, &expected);
@@ -376,7 +421,8 @@ mod tests {
         let filter = filter(&[b"abcd".to_vec(), b"x".to_vec()]);
         let on = |before: &[u8], data: &[u8]| {
             let mut found = Vec::new();
-            filter.scan_on(before, data, |rule| found.push(rule));
+            filter.scan_from(&[before, data].concat(), before.len(), |rule| found.push(rule));
+            found.sort_unstable();
             found
         };
         assert_eq!(on(b"..abcdx", b"..."), [0u32; 0]);

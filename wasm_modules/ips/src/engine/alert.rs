@@ -66,6 +66,8 @@ pub struct Alert {
     pub meta: Arc<Meta>,
     /// What it did.
     pub taken: Taken,
+    /// A pass rule matched on the same packet.
+    pub passed: bool,
     /// The flow's protocol, when known.
     pub app: Option<AppProto>,
     /// The number of the transaction, for rules about transactions.
@@ -102,6 +104,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// A pass rule matched; it goes for the flow.
     pub pass_flow: bool,
+    /// A pass rule matched.
+    pub passed: bool,
     /// Rules whose alerts are raised, in order.
     pub alerts: Vec<(Match, Taken)>,
 }
@@ -128,6 +132,7 @@ pub fn decide(
             // What was dropped by an earlier rule stays dropped.
             Action::Pass if decision.verdict != Verdict::Pass => break,
             Action::Pass => {
+                decision.passed = true;
                 decision.pass_flow |= found.of_flow;
                 if rule.alert && decision.alerts.len() < most {
                     decision.alerts.push((found, Taken::Allowed));

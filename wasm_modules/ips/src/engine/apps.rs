@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use crate::{
     app::AppProto,
     buffers::{dns, http::Http},
-    packet::PacketView,
+    packet::{PacketView, StreamChunk},
     state::flow::{Flow, Parser},
 };
 
@@ -184,6 +184,17 @@ impl super::Scene<'_> {
             flow.streams.iter_mut().for_each(|stream| stream.head = alloc::vec::Vec::new());
         }
     }
+}
+
+/// Whether the first data of a connection that was taken up in its midst shows that its client is the server.
+pub(super) fn is_reversed(packet: &PacketView<'_>, flow: &Flow, chunks: &[StreamChunk<'_>]) -> bool {
+    let Some(chunk) = chunks.first().filter(|_| packet.midstream && flow.streams.iter().all(|side| side.next == 0))
+    else {
+        return false;
+    };
+    let (head, side) = (&chunk.data[..chunk.data.len().min(MOST_HEAD)], usize::from(chunk.to_client));
+    let is = |side| matches!(guess(head, side, false), Guess::Is(_));
+    !is(side) && is(1 - side)
 }
 
 /// DNS over UDP is told by port and form.

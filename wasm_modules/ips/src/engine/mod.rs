@@ -186,12 +186,24 @@ impl Engine {
         if phase == Phase::Early && self.plan.late_pass {
             return self.fate_of(packet.flow);
         }
-        self.inspect(packet, sink, |scene, flow| scene.packet(packet, flow, phase))
+        self.inspect(packet, sink, |scene, flow| match flow.reversed {
+            true => scene.packet(&packet.reversed(), flow, phase),
+            false => scene.packet(packet, flow, phase),
+        })
     }
 
     /// Inspect stream data that `packet` brought, all of it at once.
     pub fn stream(&mut self, packet: &PacketView<'_>, chunks: &[StreamChunk<'_>], sink: &mut dyn Sink) -> Verdict {
-        self.inspect(packet, sink, |scene, flow| scene.stream(packet, flow, chunks))
+        self.inspect(packet, sink, |scene, flow| {
+            flow.reversed |= apps::is_reversed(packet, flow, chunks);
+            if flow.reversed {
+                // Rare, so the copies do not matter.
+                let chunks: Vec<_> = chunks.iter().map(|chunk| chunk.reversed()).collect();
+                scene.stream(&packet.reversed(), flow, &chunks);
+            } else {
+                scene.stream(packet, flow, chunks);
+            }
+        })
     }
 
     /// A flow is over without a packet: nothing of it is kept.
@@ -241,18 +253,22 @@ impl Engine {
         let mut verdict = Verdict::Pass;
         if !self.work.matches.is_empty() {
             let thresholds = &mut self.thresholds;
-            let decision = decide(&mut self.work.matches, &self.plan.rules, self.most_alerts, |found, rule| {
+            let raised = flow.raised(packet);
+            let most = self.most_alerts.saturating_sub(*raised);
+            let decision = decide(&mut self.work.matches, &self.plan.rules, most, |found, rule| {
                 rule.threshold.as_ref().map_or(crate::state::threshold::Outcome::Alert, |threshold| {
                     thresholds.count(found.rule, threshold, packet.src, packet.dst, packet.flow, packet.ts_ns)
                 })
             });
+            *raised += decision.alerts.len();
             for (found, taken) in decision.alerts {
                 sink.alert(Alert {
                     meta: self.plan.rule(found.rule).meta.clone(),
                     taken,
+                    passed: decision.passed,
                     app: flow.app,
                     tx: found.tx,
-                    to_client: packet.to_client,
+                    to_client: packet.to_client != flow.reversed,
                 });
             }
             verdict = decision.verdict;

@@ -15,7 +15,7 @@ use crate::{
         inspect::{Data, inspect},
     },
     packet::{PacketView, TCP, UDP},
-    rule::model::{Absent, Section},
+    rule::model::{Absent, Kind, Section},
     state::flow::Flow,
 };
 
@@ -92,6 +92,9 @@ impl Scene<'_> {
         }
         let mut vars = no_vars();
         if rule.sections.iter().all(|section| packet_section(section, packet, &mut vars)) {
+            if matches!(rule.kind, Kind::Stream | Kind::PacketStream) && packet.protocol == TCP {
+                flow.show(packet, number);
+            }
             self.matched(number, packet, flow, None, false);
         }
     }
@@ -120,8 +123,8 @@ pub(super) fn packet_section(section: &Section, packet: &PacketView<'_>, vars: &
         Buffer::Ipv6Hdr if !v4 => packet.ip_header(),
         Buffer::TcpHdr if packet.protocol == TCP => packet.l4_header(),
         Buffer::UdpHdr if packet.protocol == UDP => packet.l4_header(),
-        Buffer::Icmpv4Hdr if packet.protocol == 1 => &packet.l4[..packet.l4.len().min(8)],
-        Buffer::Icmpv6Hdr if packet.protocol == 58 => &packet.l4[..packet.l4.len().min(8)],
+        Buffer::Icmpv4Hdr if packet.protocol == 1 => packet.icmp_header(),
+        Buffer::Icmpv6Hdr if packet.protocol == 58 => packet.icmp_header(),
         _ => &[],
     };
     if bytes.is_empty() {

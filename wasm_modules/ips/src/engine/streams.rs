@@ -17,7 +17,11 @@ const MOST_WAITING: usize = 64;
 /// What came of trying a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tried {
-    Match { on_stream: bool },
+    Match {
+        on_stream: bool,
+    },
+    /// It did when the packet was inspected alone.
+    Matched,
     Wait,
     Never,
 }
@@ -67,13 +71,17 @@ impl Scene<'_> {
             }
         }
         let stream = &mut flow.streams[side];
-        if let Some(filter) = &self.plan.streams[side] {
-            let work = &mut *self.work;
-            filter.scan_on(stream.window.bytes(), chunk.data, |rule| work.add_hit(rule));
-        }
+        let (filter, work) = (&self.plan.streams[side], &mut *self.work);
         if self.plan.window[side] {
+            let before = stream.window.bytes().len();
             stream.window.append(chunk.data);
+            if let Some(filter) = filter {
+                filter.scan_from(stream.window.bytes(), before, |rule| work.add_hit(rule));
+            }
         } else {
+            if let Some(filter) = filter {
+                filter.scan(chunk.data, |rule| work.add_hit(rule));
+            }
             stream.window.pass_over(chunk.data.len());
         }
         stream.next += chunk.data.len() as u64;
@@ -140,17 +148,22 @@ impl Scene<'_> {
                 }
                 continue;
             }
-            let tried = self.stream_rule(rule, number, packet, flow);
+            let tried = match flow.was_shown(packet, number) {
+                true => Tried::Matched,
+                false => self.stream_rule(rule, number, packet, flow),
+            };
             let stream = &mut flow.streams[side];
             match tried {
-                Tried::Match { on_stream } => {
+                Tried::Match { .. } | Tried::Matched => {
                     stream.waiting.retain(|(other, _)| *other != number);
                     stream.matched.retain(|(other, _)| *other != number);
                     if stream.matched.len() == MOST_WAITING {
                         stream.matched.remove(0);
                     }
                     stream.matched.push((number, stream.next));
-                    self.matched(number, packet, flow, None, on_stream);
+                    if let Tried::Match { on_stream } = tried {
+                        self.matched(number, packet, flow, None, on_stream);
+                    }
                 }
                 Tried::Wait if self.work.is_hit(number) => {
                     stream.waiting.retain(|(other, _)| *other != number);
@@ -164,6 +177,7 @@ impl Scene<'_> {
             }
         }
         self.work.give_back(candidates);
+        flow.hide(packet);
     }
 
     fn stream_rule(&mut self, rule: &Rule, number: u32, packet: &PacketView<'_>, flow: &Flow) -> Tried {

@@ -250,8 +250,7 @@ fn scan(key: &TxKey, number: u16, view: View<'_>, side: usize, state: &mut TxSid
             state.bodies.push((number, 0));
             state.bodies.len() - 1
         });
-        let (before, new) = bytes.split_at(state.bodies[at].1.min(bytes.len()));
-        filter.scan_on(before, new, |rule| found.push(rule));
+        filter.scan_from(bytes, state.bodies[at].1.min(bytes.len()), |rule| found.push(rule));
         state.bodies[at].1 = bytes.len();
         return;
     }

@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 
 use super::{
     error::{OptionResult, invalid, unsupported},
-    header::{Arrow, IpProto, TcpPart},
+    header::{Arrow, IpProto, IpVersion, TcpPart},
     model::{Absent, FastPattern, Kind, Rule, Section, Test, TxNumber, Value},
+    number::Compare,
     options::{
         bits::{BitOp, IntOp},
         content::Content,
+        packet::{Field, PacketTest},
     },
 };
 use crate::{
@@ -43,7 +45,17 @@ pub fn classify(rule: &mut Rule) -> OptionResult<()> {
         return unsupported!("threshold", "threshold together with app-layer-protocol alone is not supported");
     }
     rule.fast = fast_pattern(rule);
+    if rule.header.version == IpVersion::V6 && rule.packet.iter().any(is_neighbour_discovery) {
+        return unsupported!(
+            "itype",
+            "itype: neighbour discovery, types 133 to 137 of ICMPv6, is not shown to modules"
+        );
+    }
     Ok(())
+}
+
+fn is_neighbour_discovery(test: &PacketTest) -> bool {
+    matches!(test, PacketTest::Number(Field::IcmpType, Compare::Eq(133..=137)))
 }
 
 /// Sections of the same buffer become one, unless the buffer may be there several times.

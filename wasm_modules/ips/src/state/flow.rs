@@ -5,6 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     app::AppProto,
     buffers::{dns, http::Http, ssh::Ssh, tls::Tls},
+    packet::PacketView,
     rule::options::bits::{BitOp, FlowBit, FlowInt, IntOp, Operand},
     state::window::Window,
 };
@@ -92,6 +93,8 @@ pub struct Flow {
     pub app_failed: bool,
     /// What was decided.
     pub fate: Fate,
+    /// The end that was taken for the client is the server.
+    pub reversed: bool,
     /// By direction: rules of addresses were tried.
     pub ip_done: [bool; 2],
     /// By direction: rules of the protocol alone were tried.
@@ -106,11 +109,52 @@ pub struct Flow {
     pub messages: u64,
     /// Bytes that were last accounted for.
     pub accounted: usize,
+    /// Rules of streams that matched on packets of which the data may come as stream too; see [`Self::was_shown`].
+    shown: Vec<(Showing, u32)>,
+    /// Alerts of the packet that was inspected last.
+    raised: (Showing, usize),
     bits: Vec<u32>,
     ints: Vec<(u32, u32)>,
 }
 
+/// Tells a packet from others, while it is inspected: its time, and where its payload is.
+type Showing = (u64, usize);
+
+fn showing(packet: &PacketView<'_>) -> Showing {
+    (packet.ts_ns, packet.payload.as_ptr().addr())
+}
+
 impl Flow {
+    /// A rule of streams matched on a packet alone.
+    pub fn show(&mut self, packet: &PacketView<'_>, rule: u32) {
+        if self.shown.len() == MOST {
+            self.shown.clear();
+        }
+        self.shown.push((showing(packet), rule));
+    }
+
+    /// Whether the rule matched on the packet when that was inspected alone: then its data is no news to the rule when it
+    /// comes as stream.
+    #[must_use]
+    pub fn was_shown(&self, packet: &PacketView<'_>, rule: u32) -> bool {
+        !self.shown.is_empty() && self.shown.contains(&(showing(packet), rule))
+    }
+
+    /// The alerts of `packet` so far, alone and with its stream.
+    pub fn raised(&mut self, packet: &PacketView<'_>) -> &mut usize {
+        let which = showing(packet);
+        if self.raised.0 != which {
+            self.raised = (which, 0);
+        }
+        &mut self.raised.1
+    }
+
+    /// The data of the packet has come as stream.
+    pub fn hide(&mut self, packet: &PacketView<'_>) {
+        let which = showing(packet);
+        self.shown.retain(|(other, _)| *other != which);
+    }
+
     /// A flow of which nothing is known, in the place of one that took `accounted` bytes.
     #[must_use]
     pub fn anew(accounted: usize) -> Self {

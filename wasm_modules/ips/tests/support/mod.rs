@@ -33,7 +33,9 @@ pub struct Flow {
     pub id: u64,
     pub now: u64,
     next: [u64; 2],
+    pub midstream: bool,
     pub alerts: Vec<(u32, usize)>,
+    pub raised: Vec<Alert>,
     pub verdicts: Vec<Verdict>,
 }
 
@@ -62,7 +64,16 @@ pub fn ip(ends: Ends, to_client: bool, protocol: u8, flags: u8, payload: &[u8]) 
 impl Flow {
     pub fn new(ends: Ends) -> Self {
         let id = u64::from(ends.client.1) << 32 | u64::from(u32::from_be_bytes(ends.client.0));
-        Self { ends, id, now: 0, next: [0; 2], alerts: Vec::new(), verdicts: Vec::new() }
+        Self {
+            ends,
+            id,
+            now: 0,
+            next: [0; 2],
+            midstream: false,
+            alerts: Vec::new(),
+            raised: Vec::new(),
+            verdicts: Vec::new(),
+        }
     }
 
     /// The handshake, then nothing.
@@ -90,6 +101,11 @@ impl Flow {
     /// A segment in order.
     pub fn data(&mut self, engine: &mut Engine, to_client: bool, payload: &[u8]) {
         self.play(engine, to_client, 6, ACK, payload, true, Some(false));
+    }
+
+    /// The client's SYN, with data that the host shows as stream too.
+    pub fn early_data(&mut self, engine: &mut Engine, payload: &[u8]) {
+        self.play(engine, false, 6, SYN, payload, false, Some(false));
     }
 
     /// A segment in order that ends its direction.
@@ -120,7 +136,8 @@ impl Flow {
         view.tcp_flags = flags;
         view.to_client = to_client;
         view.established = established;
-        view.in_stream = chunk.is_some();
+        view.in_stream = chunk.is_some() && flags & SYN == 0;
+        view.midstream = self.midstream;
         let mut raised: Vec<Alert> = Vec::new();
         let mut verdict = engine.packet(&view, &mut raised);
         if let Some(end) = chunk {
@@ -131,6 +148,7 @@ impl Flow {
         }
         let number = self.verdicts.len();
         self.alerts.extend(raised.iter().map(|alert| (alert.meta.sid, number)));
+        self.raised.extend(raised);
         self.verdicts.push(verdict);
     }
 

@@ -1,6 +1,9 @@
 //! Header fields of a message.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use memchr::memchr;
 
 use crate::buffers::names::Buffer;
 
@@ -26,46 +29,30 @@ impl Shown {
     }
 }
 
-/// A field.
+/// A field: `Name: value`, as `http.request_header` shows it, is a part of the message's text.
 #[derive(Debug, Default)]
-pub struct Header {
-    /// `Name: value`, as `http.request_header` shows it.
-    line: Vec<u8>,
-    /// Length of the name in it.
+struct Header {
+    /// Where it begins in the text.
+    start: usize,
+    /// Length of the name.
     name: usize,
-    /// Where the value begins in it.
-    value: usize,
+    /// Where it ends in the text.
+    end: usize,
+    /// In its place, once another of its name was joined to it.
+    joined: Vec<u8>,
 }
 
-impl Header {
-    fn new(name: &[u8], value: &[u8]) -> Self {
-        let mut line = Vec::with_capacity(name.len() + value.len() + 2);
-        line.extend_from_slice(name);
-        line.extend_from_slice(b": ");
-        line.extend_from_slice(value);
-        Self { line, name: name.len(), value: name.len() + 2 }
-    }
-
-    /// `Name: value`
-    pub fn line(&self) -> &[u8] {
-        &self.line
-    }
-
-    /// The name as sent.
-    pub fn name(&self) -> &[u8] {
-        &self.line[..self.name]
-    }
-
-    /// The value, blanks around it removed.
-    pub fn value(&self) -> &[u8] {
-        &self.line[self.value..]
-    }
-}
+/// Between name and value.
+const COLON: &[u8] = b": ";
+/// Bytes of text that a message gets room for, and fields.
+const ROOM: (usize, usize) = (512, 12);
 
 /// The fields of a message; those of the same name are joined by `, `.
 #[derive(Debug, Default)]
 pub struct Headers {
     fields: Vec<Header>,
+    /// What the fields are parts of.
+    text: Vec<u8>,
     raw: Vec<u8>,
     normalised: Vec<u8>,
     names: Vec<u8>,
@@ -90,15 +77,39 @@ impl Headers {
     /// Add a field as sent. One of a known name is joined to the first.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         self.size += name.len() + value.len() + size_of::<Header>();
-        match self.fields.iter().position(|field| field.name().eq_ignore_ascii_case(name)) {
-            Some(at) => {
-                let line = &mut self.fields[at].line;
-                line.extend_from_slice(b", ");
-                line.extend_from_slice(value);
+        let Self { fields, text, .. } = self;
+        let known = fields.iter().position(|field| text[field.start..][..field.name].eq_ignore_ascii_case(name));
+        if let Some(at) = known {
+            let Header { start, end, ref mut joined, .. } = fields[at];
+            if joined.is_empty() {
+                joined.extend_from_slice(&text[start..end]);
             }
-            None if self.fields.len() < MOST => self.fields.push(Header::new(name, value)),
-            None => {}
+            joined.extend_from_slice(b", ");
+            joined.extend_from_slice(value);
+        } else if fields.len() < MOST {
+            if fields.is_empty() {
+                text.reserve(ROOM.0);
+                fields.reserve(ROOM.1);
+            }
+            let start = text.len();
+            text.extend_from_slice(name);
+            text.extend_from_slice(COLON);
+            text.extend_from_slice(value);
+            fields.push(Header { start, name: name.len(), end: text.len(), joined: Vec::new() });
         }
+    }
+
+    fn line_of<'a>(&'a self, field: &'a Header) -> &'a [u8] {
+        if field.joined.is_empty() { &self.text[field.start..field.end] } else { &field.joined }
+    }
+
+    fn name_of(&self, field: &Header) -> &[u8] {
+        &self.text[field.start..][..field.name]
+    }
+
+    /// The value, blanks around it removed.
+    fn value_of<'a>(&'a self, field: &'a Header) -> &'a [u8] {
+        &self.line_of(field)[field.name + COLON.len()..]
     }
 
     /// Add bytes as sent.
@@ -112,19 +123,20 @@ impl Headers {
     pub fn finish(&mut self, line: &[u8], shown: Shown) {
         self.complete = true;
         if shown.names {
-            let names = self.fields.iter().flat_map(|field| [field.name(), b"\r\n"]);
+            let names = self.fields.iter().flat_map(|field| [self.name_of(field), b"\r\n"]);
             self.names = [&b"\r\n"[..]].into_iter().chain(names).chain([&b"\r\n"[..]]).flatten().copied().collect();
         }
         if shown.start {
-            let lines = self.fields.iter().flat_map(|field| [field.line(), b"\r\n"]);
+            let lines = self.fields.iter().flat_map(|field| [self.line_of(field), b"\r\n"]);
             self.start = [line, b"\r\n"].into_iter().chain(lines).chain([&b"\r\n"[..]]).flatten().copied().collect();
         }
         if shown.normalised {
-            self.normalised.reserve(self.size);
-            for field in self.fields.iter().filter(|field| !is_cookie(field.name())) {
-                self.normalised.extend_from_slice(field.line());
-                self.normalised.extend_from_slice(b"\r\n");
+            let mut normalised = Vec::with_capacity(self.size);
+            for field in self.fields.iter().filter(|field| !is_cookie(self.name_of(field))) {
+                normalised.extend_from_slice(self.line_of(field));
+                normalised.extend_from_slice(b"\r\n");
             }
+            self.normalised = normalised;
         }
     }
 
@@ -154,25 +166,32 @@ impl Headers {
 
     /// The value of the field `name`, which is in lower case.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.fields.iter().find(|field| field.name().eq_ignore_ascii_case(name)).map(Header::value)
+        let found = self.fields.iter().find(|field| self.name_of(field).eq_ignore_ascii_case(name));
+        found.map(|field| self.value_of(field))
     }
 
     /// The value of the field `name` as a decision about the body needs it: NUL bytes, which some clients overlook, are left
     /// out of names and values.
     pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let is_named =
-            |field: &&Header| without_nul(field.name()).map(|byte| byte.to_ascii_lowercase()).eq(name.iter().copied());
-        self.fields.iter().find(is_named).map(|field| without_nul(field.value()).collect())
+        let is_named = |field: &&Header| match field.name.cmp(&name.len()) {
+            Ordering::Less => false,
+            Ordering::Equal => self.name_of(field).eq_ignore_ascii_case(name),
+            Ordering::Greater => {
+                let letters = without_nul(self.name_of(field)).map(|byte| byte.to_ascii_lowercase());
+                memchr(0, self.name_of(field)).is_some() && letters.eq(name.iter().copied())
+            }
+        };
+        self.fields.iter().find(is_named).map(|field| without_nul(self.value_of(field)).collect())
     }
 
-    /// Field number `nth`.
-    pub fn nth(&self, nth: usize) -> Option<&Header> {
-        self.fields.get(nth)
+    /// Field number `nth`, as `Name: value`.
+    pub fn nth(&self, nth: usize) -> Option<&[u8]> {
+        self.fields.get(nth).map(|field| self.line_of(field))
     }
 
     /// Bytes that they take.
     pub fn memory(&self) -> usize {
         let shown = [&self.raw, &self.normalised, &self.names, &self.start];
-        self.size + shown.into_iter().map(Vec::capacity).sum::<usize>()
+        self.size.max(self.text.capacity()) + shown.into_iter().map(Vec::capacity).sum::<usize>()
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::headers::{Header, Headers};
+use super::headers::Headers;
 use crate::buffers::{Slot, names::Buffer};
 
 /// How far a message has come.
@@ -96,9 +96,7 @@ impl Tx {
             Buffer::HttpLocation => header(b"location"),
             Buffer::HttpHost => known(at, Headers, || self.host.as_deref()),
             Buffer::HttpHostRaw => known(at, Headers, || self.host_raw.as_deref()),
-            Buffer::HttpRequestHeader | Buffer::HttpResponseHeader => {
-                known(at, Headers, || message.headers.nth(nth).map(Header::line))
-            }
+            Buffer::HttpRequestHeader | Buffer::HttpResponseHeader => known(at, Headers, || message.headers.nth(nth)),
             Buffer::HttpRequestBody | Buffer::HttpResponseBody | Buffer::FileData => {
                 if at < Headers {
                     Slot::NotYet

@@ -165,18 +165,20 @@ impl Http {
 
     /// The field is complete.
     pub(super) fn field_end(&mut self, side: usize) {
-        let field = core::mem::take(&mut self.sides[side].field);
+        let mut field = core::mem::take(&mut self.sides[side].field);
         let id = self.sides[side].tx;
-        if trim(&field).is_empty() {
-            return;
-        }
-        if let Some(tx) = self.tx_mut(id) {
+        if !trim(&field).is_empty()
+            && let Some(tx) = self.tx_mut(id)
+        {
             let headers = &mut tx.sides[side].headers;
-            match field.iter().position(|byte| *byte == b':') {
+            match memchr(b':', &field) {
                 Some(colon) => headers.add(trim(&field[..colon]), trim(&field[colon + 1..])),
                 None => headers.add(&[], trim(&field)),
             }
         }
+        // Its memory serves the next one.
+        field.clear();
+        self.sides[side].field = field;
     }
 }
 
