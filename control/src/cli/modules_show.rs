@@ -5,6 +5,7 @@ use secuxflow::{
     plane::{Count, MetricKind, ModuleAbout, ModuleMetric, ModuleStatus},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     output::Show,
@@ -92,7 +93,7 @@ impl Show for Module {
                 "failures",
                 format!("{} in a row at most; {}", number(max_failures), failures.collect::<Vec<_>>().join(", ")),
             ),
-            ("config", config.to_string()),
+            ("config", options(config)),
             ("passed", count(status.passed)),
             ("dropped", count(status.dropped)),
             ("monitored", count(status.monitored)),
@@ -102,6 +103,24 @@ impl Show for Module {
         lines.extend(status.metrics.iter().map(|metric| (metric.name.as_str(), metric.value.to_string())));
         lines.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
     }
+}
+
+/// Most characters of an option that are shown.
+const LONGEST_TEXT: usize = 100;
+
+/// A module's options as JSON, of which long texts, as whole rule files, are cut.
+fn options(config: &Value) -> String {
+    let Value::Object(options) = config else { return config.to_string() };
+    let cut = |value: &Value| match value {
+        Value::String(text) if text.chars().nth(LONGEST_TEXT).is_some() => {
+            let begin: String = text.chars().take(LONGEST_TEXT).collect();
+            format!("{}… ({} bytes)", Value::from(begin), text.len())
+        }
+        other => other.to_string(),
+    };
+    let options: Vec<_> =
+        options.iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), cut(value))).collect();
+    format!("{{{}}}", options.join(","))
 }
 
 /// What a module says it is, in a line.
@@ -161,6 +180,13 @@ mod tests {
             max_failures: Some(3),
             config: serde_json::json!({"ports": [80]}),
         }
+    }
+
+    #[test]
+    fn whole_files_among_the_options_are_cut() {
+        let config = serde_json::json!({"rules": "alert\n".repeat(100), "strict": true});
+        let text = options(&config);
+        assert!(text.contains(r#""… (600 bytes),"strict":true}"#) && text.len() < 200, "{text}");
     }
 
     #[test]
