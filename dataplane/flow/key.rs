@@ -5,39 +5,50 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::HashKey;
 use crate::wire::Headers;
 
-/// One end of a flow: an address as two words, IPv4 as its mapped IPv6 form, and a port. Words are compared and hashed in a
-/// few instructions, addresses as the standard library has them in many.
+/// One end of a flow, in whole words: an address, IPv4 as its mapped IPv6 form, and a port. They are compared and hashed in a
+/// few instructions, addresses as the standard library has them in many. And they are read as they were written: a word put
+/// together from pieces that were just stored, or two words at once, would be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct End {
-    words: [u64; 2],
-    port: u16,
-    /// IPv4 and the IPv6 address that it maps to are two.
-    v6: bool,
+    high: u64,
+    low: u64,
+    /// The port, and a bit for IPv6: IPv4 and the address that it maps to are two.
+    tail: u64,
 }
 
 impl End {
-    #[inline]
-    fn new(address: IpAddr, port: u16) -> Self {
-        match address {
-            IpAddr::V4(v4) => Self { words: [0, MAPPED | u64::from(v4.to_bits())], port, v6: false },
-            IpAddr::V6(v6) => Self::of_v6(v6, port),
-        }
+    #[inline(always)]
+    fn new(address: &IpAddr, port: u16) -> Self {
+        let (high, low, v6) = match address {
+            IpAddr::V4(v4) => (0, MAPPED | u64::from(v4.to_bits()), 0),
+            IpAddr::V6(v6) => {
+                let (high, low) = words(v6);
+                (high, low, 1)
+            }
+        };
+        Self { high, low, tail: u64::from(port) << 1 | v6 }
     }
 
-    /// By itself, for what reads 16 bytes is not to be begun for an address whose 4 were just written.
-    #[inline(never)]
-    fn of_v6(v6: Ipv6Addr, port: u16) -> Self {
-        let (bits, word) = (v6.to_bits(), u128::from(u64::MAX));
-        let word = |bits: u128| u64::try_from(bits & word).unwrap_or(0);
-        Self { words: [word(bits >> 64), word(bits)], port, v6: true }
+    fn port(self) -> u16 {
+        u16::try_from(self.tail >> 1).unwrap_or(0)
+    }
+
+    fn is_v6(self) -> bool {
+        self.tail & 1 == 1
     }
 
     fn address(self) -> IpAddr {
-        let bits = u128::from(self.words[0]) << 64 | u128::from(self.words[1]);
-        let v6 = Ipv6Addr::from_bits(bits);
+        let v6 = Ipv6Addr::from_bits(u128::from(self.high) << 64 | u128::from(self.low));
         // An IPv4 address is kept as the IPv6 address that it maps to.
-        v6.to_ipv4_mapped().filter(|_| !self.v6).map_or(IpAddr::V6(v6), IpAddr::V4)
+        v6.to_ipv4_mapped().filter(|_| !self.is_v6()).map_or(IpAddr::V6(v6), IpAddr::V4)
     }
+}
+
+/// An IPv6 address as words. By itself, for what reads 16 bytes is not to be begun for an address whose 4 were just written.
+#[inline(never)]
+fn words(v6: &Ipv6Addr) -> (u64, u64) {
+    let word = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+    (word(v6.to_bits() >> 64), word(v6.to_bits()))
 }
 
 /// What precedes an IPv4 address in the IPv6 address that it maps to, RFC 4291 section 2.5.5.2.
@@ -61,19 +72,19 @@ impl FlowKey {
     /// Key of a tuple, whichever way round it is given.
     #[must_use]
     pub fn new(a: (IpAddr, u16), b: (IpAddr, u16), protocol: u8) -> Self {
-        Self::between(End::new(a.0, a.1), End::new(b.0, b.1), protocol).0
+        Self::between(End::new(&a.0, a.1), End::new(&b.0, b.1), protocol).0
     }
 
     /// Key of a packet, and which direction it goes: 0 from the key's low end. Fragments without ports share the flow of
     /// their address pair with port 0.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn of(headers: &Headers) -> (Self, usize) {
-        let (src, dst) = (End::new(headers.src, headers.src_port), End::new(headers.dst, headers.dst_port));
+        let (src, dst) = (End::new(&headers.src, headers.src_port), End::new(&headers.dst, headers.dst_port));
         Self::between(src, dst, headers.protocol)
     }
 
-    #[inline]
+    #[inline(always)]
     fn between(from: End, to: End, protocol: u8) -> (Self, usize) {
         if from <= to {
             (Self { low: from, high: to, protocol }, 0)
@@ -85,14 +96,14 @@ impl FlowKey {
     /// The two ends and the protocol.
     #[must_use]
     pub fn ends(&self) -> ((IpAddr, u16), (IpAddr, u16), u8) {
-        let end = |end: End| (end.address(), end.port);
+        let end = |end: End| (end.address(), end.port());
         (end(self.low), end(self.high), self.protocol)
     }
 
     /// Whether a packet from this address and port comes from the low end.
     #[must_use]
     pub fn starts_at(&self, src: IpAddr, port: u16) -> bool {
-        self.low == End::new(src, port)
+        self.low == End::new(&src, port)
     }
 
     /// The flow's number under `key`.
@@ -100,12 +111,11 @@ impl FlowKey {
     #[must_use]
     pub fn id(&self, key: HashKey) -> u64 {
         let Self { low, high, protocol } = *self;
-        let ports = u64::from(low.port) << 32 | u64::from(high.port) << 8 | u64::from(protocol);
-        if low.v6 || high.v6 {
-            let ([a, b], [c, d]) = (low.words, high.words);
-            key.hash([a, b, c, d, ports])
+        let ports = low.tail >> 1 << 32 | high.tail >> 1 << 8 | u64::from(protocol);
+        if low.is_v6() || high.is_v6() {
+            key.hash([low.high, low.low, high.high, high.low, ports])
         } else {
-            key.hash([low.words[1] << 32 | high.words[1] & u64::from(u32::MAX), ports])
+            key.hash([low.low << 32 | high.low & u64::from(u32::MAX), ports])
         }
     }
 }
