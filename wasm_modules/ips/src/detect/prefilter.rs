@@ -295,8 +295,8 @@ impl Bits {
     fn new(entries: usize) -> Self {
         match entries * SPARSE / 32 {
             0..=0x100 => Self::Small(zeros()),
-            0..=0x800 => Self::Middle(zeros()),
-            0..=0x2000 => Self::Large(zeros()),
+            0x101..=0x800 => Self::Middle(zeros()),
+            0x801..=0x2000 => Self::Large(zeros()),
             _ => Self::Largest(zeros()),
         }
     }
