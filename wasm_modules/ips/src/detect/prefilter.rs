@@ -358,19 +358,9 @@ fn hits<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N]
 fn skim<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N], data: &[u8], at: usize) -> usize {
     let step = grams(GRAM, STRIDE) * STRIDE;
     let mut rest = data.get(at..).unwrap_or(&[]);
-    let of = |block: &[u8; BLOCK]| {
-        hits::<GRAM, STRIDE, N>(table, eight(block)) | hits::<GRAM, STRIDE, N>(table, eight(&block[step..]))
-    };
-    // Two blocks a turn: in a guest each turn of a loop looks at the clock.
-    while let (Some(block), Some(next)) = (rest.first_chunk(), rest.get(2 * step..).and_then(<[u8]>::first_chunk)) {
-        let (first, second) = (of(block), of(next));
-        if (first | second) & 1 != 0 {
-            break;
-        }
-        rest = &rest[4 * step..];
-    }
-    while let Some(block) = rest.first_chunk() {
-        if of(block) & 1 != 0 {
+    while let Some(block) = rest.first_chunk::<BLOCK>() {
+        let first = hits::<GRAM, STRIDE, N>(table, eight(block));
+        if (first | hits::<GRAM, STRIDE, N>(table, eight(&block[step..]))) & 1 != 0 {
             break;
         }
         rest = &rest[2 * step..];

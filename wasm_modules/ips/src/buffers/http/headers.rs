@@ -58,6 +58,8 @@ pub struct Headers {
     fields: Vec<Header>,
     /// What the fields are parts of.
     text: Vec<u8>,
+    /// A bit for each tag that a field has, or some have.
+    seen: u64,
     raw: Vec<u8>,
     normalised: Vec<u8>,
     names: Vec<u8>,
@@ -83,6 +85,10 @@ fn tag(name: &[u8]) -> u32 {
     (name.len() as u32) << 16 | letter(name.last()) << 8 | letter(name.first())
 }
 
+fn bit_of(tag: u32) -> u64 {
+    1 << (tag.wrapping_mul(0x9e37_79b1) >> 26)
+}
+
 /// Most fields of a message; further ones are left out.
 const MOST: usize = 256;
 
@@ -104,6 +110,7 @@ impl Headers {
                 text.reserve(ROOM.0);
                 fields.reserve(ROOM.1);
             }
+            self.seen |= bit_of(tag(name));
             let start = text.len();
             text.extend_from_slice(name);
             text.extend_from_slice(COLON);
@@ -115,6 +122,9 @@ impl Headers {
     /// Number of the field `name`, in whatever case.
     fn find(&self, name: &[u8]) -> Option<usize> {
         let wanted = tag(name);
+        if self.seen & bit_of(wanted) == 0 {
+            return None;
+        }
         let is = |field: &Header| field.tag == wanted && self.name_of(field).eq_ignore_ascii_case(name);
         self.fields.iter().position(is)
     }
