@@ -18,6 +18,9 @@ pub enum AppProto {
 }
 
 impl AppProto {
+    /// How many there are; as numbers they are below it.
+    pub const COUNT: usize = Self::Ftp as usize + 1;
+
     /// By the name that rules use.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {

@@ -71,7 +71,8 @@ fn vlans(frame: &[u8], l3: usize) -> ([u16; 3], u8) {
     (ids, count)
 }
 
-/// What the engine is told of a packet; nothing when it is no IP.
+/// What the engine is told of a packet; nothing when it is no IP. Inlined, lest it is copied.
+#[inline(always)]
 fn view<'a>(packet: &Packet<'a>, now: u64) -> Option<PacketView<'a>> {
     let (l3, l4, payload) = (usize::from(packet.l3), usize::from(packet.l4), usize::from(packet.payload));
     // A fragment has no transport header of its own; what it is a part of is shown once it is whole.

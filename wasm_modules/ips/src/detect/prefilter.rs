@@ -16,6 +16,8 @@ pub const LONGEST: usize = 16;
 const OVERLAP: usize = LONGEST - 1;
 /// Bits that are the same in letters of either case; other bytes become alike too, which a comparison tells apart.
 const FOLD: u64 = 0x2020_2020_2020_2020;
+/// Bytes that hold two words, however far the second is from the first.
+const BLOCK: usize = 16;
 /// Bits of a table for each entry, about, so that few others hit it.
 const SPARSE: usize = 48;
 
@@ -183,7 +185,7 @@ impl<const GRAM: usize, const STRIDE: usize> Keys<GRAM, STRIDE> {
         let mut at = 0;
         loop {
             at = self.grams.skim::<GRAM, STRIDE>(data, at);
-            if at + Self::STEP + 8 > data.len() {
+            if at + BLOCK > data.len() {
                 break;
             }
             self.look(patterns, data, at, at + 2 * Self::STEP, found);
@@ -293,8 +295,8 @@ impl Bits {
     fn new(entries: usize) -> Self {
         match entries * SPARSE / 32 {
             0..=0x100 => Self::Small(zeros()),
-            0..=0x800 => Self::Middle(zeros()),
-            0..=0x2000 => Self::Large(zeros()),
+            0x101..=0x800 => Self::Middle(zeros()),
+            0x801..=0x2000 => Self::Large(zeros()),
             _ => Self::Largest(zeros()),
         }
     }
@@ -317,7 +319,7 @@ impl Bits {
         with!(self, table => hits::<GRAM, STRIDE, _>(table, word) & 1 != 0)
     }
 
-    /// From `at` on: where two words have a gram of the set, or less than two words are left.
+    /// From `at` on: where two words have a gram of the set, or less than [`BLOCK`] bytes are left.
     fn skim<const GRAM: usize, const STRIDE: usize>(&self, data: &[u8], at: usize) -> usize {
         with!(self, table => skim::<GRAM, STRIDE, _>(table, data, at))
     }
@@ -352,17 +354,18 @@ fn hits<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N]
     (0..grams(GRAM, STRIDE)).fold(0, |any, n| any | bit(table, low(word >> (8 * n * STRIDE), GRAM)))
 }
 
-/// See [`Bits::skim`]: sixteen bytes and more at a time, one branch for all their grams.
-fn skim<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N], data: &[u8], mut at: usize) -> usize {
+/// See [`Bits::skim`]: one branch for all the grams of two words.
+fn skim<const GRAM: usize, const STRIDE: usize, const N: usize>(table: &[u32; N], data: &[u8], at: usize) -> usize {
     let step = grams(GRAM, STRIDE) * STRIDE;
-    while let Some(bytes) = data.get(at..at + step + 8) {
-        let (first, second) = (eight(bytes), eight(&bytes[step..]));
-        if (hits::<GRAM, STRIDE, N>(table, first) | hits::<GRAM, STRIDE, N>(table, second)) & 1 != 0 {
+    let mut rest = data.get(at..).unwrap_or(&[]);
+    while let Some(block) = rest.first_chunk::<BLOCK>() {
+        let first = hits::<GRAM, STRIDE, N>(table, eight(block));
+        if (first | hits::<GRAM, STRIDE, N>(table, eight(&block[step..]))) & 1 != 0 {
             break;
         }
-        at += 2 * step;
+        rest = &rest[2 * step..];
     }
-    at
+    data.len() - rest.len()
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ use crate::{
         flow::{Fate, Flow},
         hosts::HostBits,
         lru::Lru,
+        mixed::Mixing,
         threshold::Thresholds,
     },
 };
@@ -52,7 +53,7 @@ impl Sink for Vec<Alert> {
 #[derive(Debug)]
 pub struct Engine {
     plan: Plan,
-    flows: Lru<u64, Flow>,
+    flows: Lru<u64, Flow, Mixing>,
     thresholds: Thresholds,
     hosts: HostBits,
     report: Report,

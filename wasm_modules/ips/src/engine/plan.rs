@@ -20,13 +20,14 @@ use crate::{
         model::{Absent, Kind, Rule},
         options::{bits::BitOp, transform::Transform},
     },
+    state::mixed::Mixing,
 };
 
 /// Rules by port, so that most of those whose ports do not match are not even looked at.
 #[derive(Debug, Default)]
 pub struct ByPort {
-    dst: HashMap<u16, Vec<u32>>,
-    src: HashMap<u16, Vec<u32>>,
+    dst: HashMap<u16, Vec<u32>, Mixing>,
+    src: HashMap<u16, Vec<u32>, Mixing>,
     rest: Vec<u32>,
 }
 
@@ -100,7 +101,7 @@ pub struct Plan {
     /// Prefiltered buffers of transactions.
     pub keys: Vec<TxKey>,
     /// Rules of transactions without a pattern, by protocol and direction.
-    pub tx: HashMap<(AppProto, usize), Vec<u32>>,
+    pub tx: [[Vec<u32>; 2]; AppProto::COUNT],
     /// Rules need the stream's window, by direction.
     pub window: [bool; 2],
     /// Rules look into bodies.
@@ -216,7 +217,7 @@ impl Plan {
         });
         let Some(fast) = fast else {
             for at in each_side(rule.sides) {
-                self.tx.entry((app, at)).or_default().push(number);
+                self.tx[app as usize][at].push(number);
             }
             return;
         };

@@ -153,7 +153,8 @@ impl Scene<'_> {
         let (state, other) = if side == 0 { (a, b) } else { (b, a) };
         let mut fresh: Vec<u32> = Vec::new();
         if !mem::replace(&mut state.begun, true) {
-            fresh.extend(plan.tx.get(&(view.app(), side)).into_iter().flatten());
+            state.scanned.reserve(plan.keys.len());
+            fresh.extend(&plan.tx[view.app() as usize][side]);
         }
         for (number, key) in (0u16..).zip(&plan.keys) {
             if key.app == view.app() && !state.scanned.contains(&number) {

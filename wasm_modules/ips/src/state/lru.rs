@@ -1,9 +1,9 @@
 //! A bounded map that forgets what was used longest ago.
 
 use alloc::vec::Vec;
-use core::hash::Hash;
+use core::hash::{BuildHasher, Hash};
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 const NONE: u32 = u32::MAX;
 
@@ -19,20 +19,20 @@ struct Entry<K, V> {
 
 /// The map.
 #[derive(Debug)]
-pub struct Lru<K, V> {
-    index: HashMap<K, u32>,
+pub struct Lru<K, V, S = DefaultHashBuilder> {
+    index: HashMap<K, u32, S>,
     entries: Vec<Entry<K, V>>,
     newest: u32,
     oldest: u32,
     most: usize,
 }
 
-impl<K: Hash + Eq + Copy, V> Lru<K, V> {
+impl<K: Hash + Eq + Copy, V, S: BuildHasher + Default> Lru<K, V, S> {
     /// An empty map of at most `most` entries, at least 1.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
-            index: HashMap::new(),
+            index: HashMap::default(),
             entries: Vec::new(),
             newest: NONE,
             oldest: NONE,
@@ -144,7 +144,7 @@ mod tests {
     proptest! {
         #[test]
         fn does_what_a_list_does(steps in prop::collection::vec((0u8..3, 0u8..9), 0..200)) {
-            let mut map = Lru::new(4);
+            let mut map: Lru<u8, u8> = Lru::new(4);
             let mut model: Vec<u8> = Vec::new();
             for (what, key) in steps {
                 let known = model.iter().position(|other| *other == key);

@@ -3,5 +3,6 @@
 pub mod flow;
 pub mod hosts;
 pub mod lru;
+pub mod mixed;
 pub mod threshold;
 pub mod window;

@@ -1,8 +1,6 @@
 //! Header fields of a message.
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
-
 use memchr::memchr;
 
 use crate::buffers::names::Buffer;
@@ -17,6 +15,11 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The bytes as sent are.
+    pub fn has_raw(self) -> bool {
+        self.raw
+    }
+
     /// `buffer` is looked into, if it is one of these.
     pub fn add(&mut self, buffer: Buffer) {
         match buffer {
@@ -32,6 +35,8 @@ impl Shown {
 /// A field: `Name: value`, as `http.request_header` shows it, is a part of the message's text.
 #[derive(Debug, Default)]
 struct Header {
+    /// What tells its name from most others; see [`tag`].
+    tag: u32,
     /// Where it begins in the text.
     start: usize,
     /// Length of the name.
@@ -53,11 +58,15 @@ pub struct Headers {
     fields: Vec<Header>,
     /// What the fields are parts of.
     text: Vec<u8>,
+    /// A bit for each tag that a field has, or some have.
+    seen: u64,
     raw: Vec<u8>,
     normalised: Vec<u8>,
     names: Vec<u8>,
     start: Vec<u8>,
     complete: bool,
+    /// A NUL byte is in the text, once that is complete.
+    odd: bool,
     /// Bytes that the fields take, about.
     size: usize,
 }
@@ -70,6 +79,16 @@ fn without_nul(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
     text.iter().copied().filter(|byte| *byte != 0)
 }
 
+/// Length, last and first byte of a name, but for their case: names that differ in none of that are seldom different.
+fn tag(name: &[u8]) -> u32 {
+    let letter = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or(0) | 0x20);
+    (name.len() as u32) << 16 | letter(name.last()) << 8 | letter(name.first())
+}
+
+fn bit_of(tag: u32) -> u64 {
+    1 << (tag.wrapping_mul(0x9e37_79b1) >> 26)
+}
+
 /// Most fields of a message; further ones are left out.
 const MOST: usize = 256;
 
@@ -77,8 +96,8 @@ impl Headers {
     /// Add a field as sent. One of a known name is joined to the first.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         self.size += name.len() + value.len() + size_of::<Header>();
+        let known = self.find(name);
         let Self { fields, text, .. } = self;
-        let known = fields.iter().position(|field| text[field.start..][..field.name].eq_ignore_ascii_case(name));
         if let Some(at) = known {
             let Header { start, end, ref mut joined, .. } = fields[at];
             if joined.is_empty() {
@@ -91,12 +110,23 @@ impl Headers {
                 text.reserve(ROOM.0);
                 fields.reserve(ROOM.1);
             }
+            self.seen |= bit_of(tag(name));
             let start = text.len();
             text.extend_from_slice(name);
             text.extend_from_slice(COLON);
             text.extend_from_slice(value);
-            fields.push(Header { start, name: name.len(), end: text.len(), joined: Vec::new() });
+            fields.push(Header { tag: tag(name), start, name: name.len(), end: text.len(), joined: Vec::new() });
         }
+    }
+
+    /// Number of the field `name`, in whatever case.
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        let wanted = tag(name);
+        if self.seen & bit_of(wanted) == 0 {
+            return None;
+        }
+        let is = |field: &Header| field.tag == wanted && self.name_of(field).eq_ignore_ascii_case(name);
+        self.fields.iter().position(is)
     }
 
     fn line_of<'a>(&'a self, field: &'a Header) -> &'a [u8] {
@@ -112,16 +142,15 @@ impl Headers {
         &self.line_of(field)[field.name + COLON.len()..]
     }
 
-    /// Add bytes as sent.
-    pub fn add_raw(&mut self, raw: &[u8], shown: Shown) {
-        if shown.raw {
-            self.raw.extend_from_slice(raw);
-        }
+    /// Add bytes as sent, where they are shown.
+    pub fn add_raw(&mut self, raw: &[u8]) {
+        self.raw.extend_from_slice(raw);
     }
 
     /// The headers have ended after `line`: make what is shown of them as a whole.
     pub fn finish(&mut self, line: &[u8], shown: Shown) {
         self.complete = true;
+        self.odd = memchr(0, &self.text).is_some();
         if shown.names {
             let names = self.fields.iter().flat_map(|field| [self.name_of(field), b"\r\n"]);
             self.names = [&b"\r\n"[..]].into_iter().chain(names).chain([&b"\r\n"[..]]).flatten().copied().collect();
@@ -166,22 +195,19 @@ impl Headers {
 
     /// The value of the field `name`, which is in lower case.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self.fields.iter().find(|field| self.name_of(field).eq_ignore_ascii_case(name));
-        found.map(|field| self.value_of(field))
+        self.find(name).map(|at| self.value_of(&self.fields[at]))
     }
 
     /// The value of the field `name` as a decision about the body needs it: NUL bytes, which some clients overlook, are left
     /// out of names and values.
     pub fn lenient(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let is_named = |field: &&Header| match field.name.cmp(&name.len()) {
-            Ordering::Less => false,
-            Ordering::Equal => self.name_of(field).eq_ignore_ascii_case(name),
-            Ordering::Greater => {
-                let letters = without_nul(self.name_of(field)).map(|byte| byte.to_ascii_lowercase());
-                memchr(0, self.name_of(field)).is_some() && letters.eq(name.iter().copied())
-            }
+        let is_named = |field: &&Header| {
+            without_nul(self.name_of(field)).map(|byte| byte.to_ascii_lowercase()).eq(name.iter().copied())
         };
-        self.fields.iter().find(is_named).map(|field| without_nul(self.value_of(field)).collect())
+        match self.odd {
+            false => self.value(name).map(<[u8]>::to_vec),
+            true => self.fields.iter().find(is_named).map(|field| without_nul(self.value_of(field)).collect()),
+        }
     }
 
     /// Field number `nth`, as `Name: value`.

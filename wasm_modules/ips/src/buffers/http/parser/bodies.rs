@@ -8,6 +8,9 @@ use crate::buffers::http::{
     uri,
 };
 
+/// Bytes that a body gets room for before it comes, at most.
+const MOST_ROOM: usize = 4096;
+
 impl Http {
     /// The empty line has come: how does the body end?
     pub(super) fn headers_end(&mut self, side: usize) {
@@ -91,11 +94,14 @@ impl Http {
 
     pub(super) fn begin_body(&mut self, side: usize, framing: Framing) {
         self.sides[side].state = State::Body(framing);
-        let id = self.sides[side].tx;
+        let (id, keep) = (self.sides[side].tx, self.keep);
         if let Some(tx) = self.tx_mut(id) {
             let message = &mut tx.sides[side];
             message.progress = message.progress.max(Progress::Headers);
             message.has_body = true;
+            if let (Framing::Length(length), true) = (framing, keep > 0) {
+                message.body.reserve_exact(usize::try_from(length).unwrap_or(MOST_ROOM).min(MOST_ROOM).min(keep));
+            }
         }
     }
 

@@ -83,8 +83,10 @@ impl Http {
 
     pub(super) fn raw(&mut self, side: usize, line: &[u8]) {
         let (id, shown) = (self.sides[side].tx, self.shown);
-        if let Some(tx) = self.tx_mut(id) {
-            tx.sides[side].headers.add_raw(line, shown);
+        if shown.has_raw()
+            && let Some(tx) = self.tx_mut(id)
+        {
+            tx.sides[side].headers.add_raw(line);
         }
     }
 
@@ -167,13 +169,14 @@ impl Http {
     pub(super) fn field_end(&mut self, side: usize) {
         let mut field = core::mem::take(&mut self.sides[side].field);
         let id = self.sides[side].tx;
-        if !trim(&field).is_empty()
+        let text = trim(&field);
+        if !text.is_empty()
             && let Some(tx) = self.tx_mut(id)
         {
             let headers = &mut tx.sides[side].headers;
-            match memchr(b':', &field) {
-                Some(colon) => headers.add(trim(&field[..colon]), trim(&field[colon + 1..])),
-                None => headers.add(&[], trim(&field)),
+            match memchr(b':', text) {
+                Some(colon) => headers.add(trim(&text[..colon]), trim(&text[colon + 1..])),
+                None => headers.add(&[], text),
             }
         }
         // Its memory serves the next one.

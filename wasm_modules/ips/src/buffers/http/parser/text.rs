@@ -4,7 +4,16 @@ pub fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0 | 0x0b | 0x0c | b'\r')
 }
 
-pub fn trim(mut text: &[u8]) -> &[u8] {
+#[inline]
+pub fn trim(text: &[u8]) -> &[u8] {
+    match text {
+        // Nearly always.
+        [first, .., last] if *first > b' ' && *last > b' ' => text,
+        _ => trim_blanks(text),
+    }
+}
+
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && (is_blank(*first) || *first == b'\n')
     {
