@@ -170,7 +170,7 @@ fn take_head(held: &mut Vec<u8>, bytes: &[u8], most: usize) -> Option<usize> {
     let before = held.len();
     held.extend_from_slice(&bytes[..bytes.len().min(most.saturating_sub(before))]);
     let from = before.saturating_sub(2);
-    let end = held[from..].iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
+    let end = memchr::memchr_iter(b'\n', &held[from..]).find_map(|at| {
         let at = from + at;
         let empty = held[..at].ends_with(b"\n") || held[..at].ends_with(b"\n\r");
         empty.then_some(at + 1)
@@ -182,7 +182,9 @@ fn take_head(held: &mut Vec<u8>, bytes: &[u8], most: usize) -> Option<usize> {
 /// Three words, or two of them: else it is no HTTP/1 at all, and reading on would find nonsense.
 fn looks_like_http(text: &[u8]) -> bool {
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    !line.starts_with(b"PRI * HTTP/2") && line.windows(5).any(|window| window == b"HTTP/" || window == b"HTTP\\")
+    !line.starts_with(b"PRI * HTTP/2")
+        && memchr::memchr_iter(b'H', line)
+            .any(|at| line[at..].starts_with(b"HTTP/") || line[at..].starts_with(b"HTTP\\"))
 }
 
 /// A head is complete: judge it, and say what follows it.

@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     finding::{Category, Finding, MOST_DATA, Part, Place, Severity},
     html,
+    known::Known,
     normalise::{self, class},
     rarity::Rarity,
     scan::{Patterns, Text},
@@ -23,6 +24,7 @@ pub(crate) struct Engine {
     checks: Vec<Check>,
     patterns: Vec<Group>,
     buffers: Buffers,
+    known: Known,
 }
 
 /// Patterns that look at the same parts of a request, and whether they see white space as it is.
@@ -51,7 +53,7 @@ impl Engine {
         for ((on, lines), numbered) in groups {
             patterns.push(Group { on, lines, patterns: Patterns::new(numbered.into_iter(), !lines, &rarity)? });
         }
-        Ok(Self { config, checks, patterns, buffers: Buffers::default() })
+        Ok(Self { config, checks, patterns, buffers: Buffers::default(), known: Known::new() })
     }
 }
 
@@ -70,6 +72,8 @@ pub(crate) struct Rule {
 pub(crate) struct Verdict {
     pub(crate) score: u32,
     reported: Vec<u32>,
+    /// How often a check found something, reported or not.
+    met: usize,
     /// Numbers of the exclusions whose path fits.
     excluded: Vec<u16>,
     pub(crate) args: u32,
@@ -106,6 +110,20 @@ impl Inspector<'_> {
         if value.is_empty() {
             return;
         }
+        let slot = match self.engine.known.find(place.part, value) {
+            Some((_, true)) => return,
+            slot => slot,
+        };
+        let met = self.verdict.met;
+        self.judge(place, value);
+        if let Some((slot, _)) = slot
+            && self.verdict.met == met
+        {
+            self.engine.known.remember(slot, place.part, value);
+        }
+    }
+
+    fn judge(&mut self, place: Place<'_>, value: &[u8]) {
         let Engine { config, checks, patterns, buffers, .. } = &mut *self.engine;
         let mut judge = Judge { config, checks, patterns, place, verdict: &mut *self.verdict, out: &mut *self.out };
         if value.len() <= SEGMENT {
@@ -282,6 +300,7 @@ fn report(
     place: Place<'_>,
     data: &[u8],
 ) {
+    verdict.met += 1;
     if rule.level > config.paranoia_level
         || verdict.reported.len() >= MOST_FINDINGS
         || verdict.reported.contains(&rule.id)

@@ -402,6 +402,13 @@ pub(crate) fn command(text: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Slashes of one kind, without empty and `.` parts, `..;` as `..`. False when nothing changed.
 pub(crate) fn path(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let odd = |at: usize| match text.get(at + 1) {
+        Some(b'/') => at == 0 || text[at - 1] != b':',
+        next => next == Some(&b'.') || text[..at].ends_with(b";"),
+    };
+    if memchr::memchr(b'\\', text).is_none() && !memchr::memchr_iter(b'/', text).any(odd) {
+        return false;
+    }
     out.clear();
     let mut at = 0;
     while at < text.len() {

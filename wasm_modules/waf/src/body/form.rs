@@ -17,7 +17,7 @@ impl Form {
     pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
         while !bytes.is_empty() {
             let in_value = self.in_value;
-            let end = bytes.iter().position(|byte| *byte == b'&' || (!in_value && *byte == b'='));
+            let end = memchr::memchr2(b'&', if in_value { b'&' } else { b'=' }, bytes);
             let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             self.take(piece, to);
             match rest.first() {

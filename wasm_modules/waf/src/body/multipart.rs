@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use memchr::memmem::Finder;
+
 use super::{Collected, NAME, arg};
 use crate::{
     checks::protocol as rules,
@@ -30,6 +32,8 @@ enum At {
 pub(crate) struct Multipart {
     /// `--boundary`.
     delimiter: Vec<u8>,
+    /// Finds it at the start of a line.
+    finder: Finder<'static>,
     at: At,
     /// The line at hand: of headers, or of content as long as it may be a delimiter.
     line: Vec<u8>,
@@ -53,6 +57,7 @@ impl Multipart {
         }
         Some(Self {
             delimiter: [b"--", &boundary[..]].concat(),
+            finder: Finder::new(&[b"\n--", &boundary[..]].concat()).into_owned(),
             at: At::Preamble,
             line: Vec::new(),
             plain: false,
@@ -67,6 +72,13 @@ impl Multipart {
     pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
         self.seen |= !bytes.is_empty();
         while !bytes.is_empty() && self.at != At::Epilogue {
+            let run = self.run(bytes);
+            if run > 0 {
+                self.plain = bytes[run - 1] != b'\n';
+                self.content(&bytes[..run], to);
+                bytes = &bytes[run..];
+                continue;
+            }
             let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
             let (piece, rest) = bytes.split_at(end);
             bytes = rest;
@@ -74,6 +86,21 @@ impl Multipart {
             if piece.ends_with(b"\n") {
                 self.line_done(to);
             }
+        }
+    }
+
+    /// How many of the first bytes are in lines of content, which may be cut at their end, and in none that may be a delimiter.
+    fn run(&self, bytes: &[u8]) -> usize {
+        if self.at == At::Headers || !self.plain && (!self.line.is_empty() || begins_alike(bytes, &self.delimiter)) {
+            return 0;
+        }
+        if let Some(at) = self.finder.find(bytes) {
+            return at + 1;
+        }
+        let tail = bytes.len().saturating_sub(self.delimiter.len());
+        match memchr::memrchr(b'\n', &bytes[tail..]) {
+            Some(at) if begins_alike(&bytes[tail + at + 1..], &self.delimiter) => tail + at + 1,
+            _ => bytes.len(),
         }
     }
 
@@ -88,8 +115,7 @@ impl Multipart {
         if self.at == At::Headers {
             return;
         }
-        let known = self.line.len().min(self.delimiter.len());
-        if self.line[..known] != self.delimiter[..known] {
+        if !begins_alike(&self.line, &self.delimiter) {
             self.plain = true;
             let line = core::mem::take(&mut self.line);
             self.content(&line, to);
@@ -219,6 +245,12 @@ impl Multipart {
             self.line_done(to);
         }
     }
+}
+
+/// Whether one of the two begins with the other.
+fn begins_alike(one: &[u8], other: &[u8]) -> bool {
+    let known = one.len().min(other.len());
+    one[..known] == other[..known]
 }
 
 fn field(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {

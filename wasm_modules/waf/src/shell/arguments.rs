@@ -63,7 +63,7 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
 fn pipe(text: &[u8]) -> bool {
     let Some(rest) = text.strip_prefix(b"|").or(text.strip_prefix(b"&&")) else { return false };
     let (name, _) = split_name(rest.trim_ascii_start());
-    RARE.binary_search(&name).is_ok() || WORDS.binary_search(&name).is_ok()
+    RARE.contains(name) || WORDS.contains(name)
 }
 
 /// Endings of files that commands are pointed at.

@@ -3,6 +3,7 @@
 mod arguments;
 mod names;
 
+use crate::{head::table, names::Names};
 use arguments::{argument, powershell_argument, strong_argument, windows_argument};
 use names::{ALIASES, RARE, WINDOWS, WORDS};
 
@@ -127,13 +128,13 @@ fn options(text: &[u8]) -> usize {
 
 /// A command's name without its path, and what follows it.
 fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
-    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.+-/\\:".contains(byte);
+    const PART: [bool; 256] = table(b"_.+-/\\:");
+    let part = |byte: &&u8| PART[usize::from(**byte)];
     let length = text.iter().take(200).take_while(part).count();
     let full = &text[..length];
     let start = full.iter().rposition(|byte| matches!(byte, b'/' | b'\\' | b':')).map_or(0, |at| at + 1);
     // A switch of Windows may follow without a space: `ipconfig/all`.
-    let known =
-        full.iter().position(|byte| *byte == b'/').filter(|at| *at > 0 && WINDOWS.binary_search(&&full[..*at]).is_ok());
+    let known = full.iter().position(|byte| *byte == b'/').filter(|at| *at > 0 && WINDOWS.contains(&full[..*at]));
     match known {
         Some(at) => (&full[..at], &text[at..]),
         None => (&full[start..], &text[length..]),
@@ -147,31 +148,29 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     // What follows tells most words of a text from commands, and costs less than the lists.
     if windows_argument(after) {
         let program = name.strip_suffix(b".exe").or(name.strip_suffix(b".com")).unwrap_or(name);
-        if WINDOWS.binary_search(&program).is_ok() {
+        if WINDOWS.contains(program) {
             return Some(Kind::Windows);
         }
     }
-    if powershell_argument(after) && ALIASES.binary_search(&name).is_ok() {
+    if powershell_argument(after) && ALIASES.contains(name) {
         return Some(Kind::Windows);
     }
     if !after.first().is_none_or(|byte| byte.is_ascii_whitespace() || b";|&<>)`$/}'\"#".contains(byte)) {
         return None;
     }
     let base = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(name, |at| &name[..=at]);
-    let is = |list: &[&[u8]]| {
-        list.binary_search(&name).is_ok() || base.len() < name.len() && list.binary_search(&base).is_ok()
-    };
+    let is = |list: &Names| list.contains(name) || base.len() < name.len() && list.contains(base);
     let next = after.trim_ascii_start().first().copied();
     let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(&name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
-        Before::Nothing => argument(after, true) && is(RARE) || strong_argument(after) && is(WORDS),
+        Before::Nothing => argument(after, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
         Before::Separator => {
-            is(RARE)
+            is(&RARE)
                 || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit())
-                || (argument(after, false) || alone()) && is(WORDS)
+                || (argument(after, false) || alone()) && is(&WORDS)
         }
-        Before::Substitution => is(RARE) || is(WORDS),
+        Before::Substitution => is(&RARE) || is(&WORDS),
     };
     found.then_some(kind)
 }
