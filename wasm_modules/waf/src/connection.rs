@@ -251,7 +251,9 @@ fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
     let mut plain = Vec::new();
     crate::normalise::percent(path, false, &mut plain);
     to.value(Place { part: Part::Path, name: b"" }, &plain);
-    to.value(Place { part: Part::Line, name: b"" }, head.target);
+    if let Some(at) = memchr::memchr(b'#', head.target) {
+        to.value(Place { part: Part::Line, name: b"" }, &head.target[at + 1..]);
+    }
     query(arguments, to);
     for header in &head.headers {
         let name = header.name;

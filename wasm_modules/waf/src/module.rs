@@ -55,13 +55,12 @@ impl Stream for WafModule {
     fn stream(&mut self, batch: &mut Batch<'_>, chunks: Chunks<'_>) {
         // Nothing is kept of what the server sends, but a reset from there ends the flow too.
         for chunk in chunks.iter().filter(|chunk| !chunk.to_client() || chunk.is_abort()) {
-            let known = self.forget(chunk.flow);
             let packet = chunk.packet().and_then(|number| batch.packet(number));
             match packet {
                 Some(mut packet) if !chunk.is_abort() && !chunk.after_gap() && !chunk.is_midstream() => {
-                    self.chunk(known, &mut packet, &chunk);
+                    self.chunk(&mut packet, &chunk);
                 }
-                _ if known.is_some() && !chunk.is_abort() => self.given_up.add(1),
+                _ if self.forget(chunk.flow) && !chunk.is_abort() => self.given_up.add(1),
                 _ => {}
             }
         }
@@ -83,12 +82,22 @@ impl WafModule {
         self.flows.len()
     }
 
-    fn chunk(&mut self, known: Option<Connection>, packet: &mut Packet<'_>, chunk: &Chunk<'_>) {
+    fn chunk(&mut self, packet: &mut Packet<'_>, chunk: &Chunk<'_>) {
         if !self.policy.ports.is_empty() && !self.policy.ports.contains(&packet.dst_port) {
             return packet.clear_flow(0);
         }
-        // Of what was not seen from its start nothing is known.
-        let Some(mut connection) = known.or_else(|| chunk.is_start().then(Connection::default)) else { return };
+        if chunk.is_start() && self.flows.len() == self.flows.capacity() {
+            self.give_up_oldest();
+        }
+        let connection = match chunk.is_start() {
+            true => self.flows.get_or_default(chunk.flow),
+            false => match self.flows.get(chunk.flow) {
+                Some(connection) => connection,
+                // Of what was not seen from its start nothing is known.
+                None => return,
+            },
+        };
+        let before = connection.held();
         let mut other = false;
         let findings = &mut self.findings;
         let mut out = |finding: Finding<'_>| {
@@ -96,10 +105,11 @@ impl WafModule {
             other |= finding.id == NOT_HTTP.id;
             alert(packet, &finding);
         };
-        let mut decision = self.waf.request_bytes(&mut connection, chunk.bytes(), &mut out);
-        if chunk.is_end() && self.waf.end(&mut connection, &mut out) == Decision::Block {
+        let mut decision = self.waf.request_bytes(connection, chunk.bytes(), &mut out);
+        if chunk.is_end() && self.waf.end(connection, &mut out) == Decision::Block {
             decision = Decision::Block;
         }
+        self.held = (self.held + connection.held()).saturating_sub(before);
         if decision == Decision::Block {
             let action = if other { self.policy.on_other } else { self.policy.on_attack };
             self.attacks.add(1);
@@ -107,27 +117,27 @@ impl WafModule {
                 packet.set_verdict(action.verdict());
             }
             if other && action == Action::Ignore {
+                self.forget(chunk.flow);
                 return packet.clear_flow(0);
             }
         }
-        self.keep(chunk.flow, connection);
+        while self.held > self.policy.memory && self.flows.len() > 1 {
+            self.give_up_oldest();
+        }
     }
 
-    /// Keep a connection; the oldest ones give way to it.
-    fn keep(&mut self, flow: u64, connection: Connection) {
-        while self.held + connection.held() > self.policy.memory || self.flows.len() == self.flows.capacity() {
-            let Some(oldest) = self.flows.oldest().map(|(flow, _)| flow) else { break };
+    fn give_up_oldest(&mut self) {
+        if let Some(oldest) = self.flows.oldest().map(|(flow, _)| flow) {
             self.forget(oldest);
             self.given_up.add(1);
         }
-        self.held += connection.held();
-        self.flows.get_or_insert_with(flow, || connection);
     }
 
-    fn forget(&mut self, flow: u64) -> Option<Connection> {
-        let connection = self.flows.remove(flow)?;
-        self.held = self.held.saturating_sub(connection.held());
-        Some(connection)
+    /// Whether something was known of the flow, which is not any more.
+    fn forget(&mut self, flow: u64) -> bool {
+        let known = self.flows.remove(flow);
+        self.held = self.held.saturating_sub(known.as_ref().map_or(0, Connection::held));
+        known.is_some()
     }
 }
 

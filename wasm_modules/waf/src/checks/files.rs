@@ -1,7 +1,7 @@
 //! Traversal, files of the system, remote inclusion, forged requests.
 
 use super::{
-    Check, HEADERS, LINE, PATH, VALUES, check,
+    Check, HEADERS, PATH, TARGET, VALUES, check,
     form::{ALL, PATH as PATHS, RAW, TEXT},
 };
 use crate::finding::Part;
@@ -16,7 +16,7 @@ macro_rules! system_files {
             r"proc/+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched|interrupts|filesystems|modules|partitions|stat|swaps|uptime|loadavg|devices|config|kallsyms|key|keys|[0-9]+/)|",
             r"sys/+(?:class|kernel|block|bus|dev|devices|firmware|fs|hypervisor|module|power)\b|",
             r"var/+(?:log|spool|mail|lib/+(?:mysql|php|pgsql|docker|mlocate|dpkg|rpm)|run/+(?:secrets|docker\.sock)|backups|adm|cpanel|webmin|www/+html/+\.)|",
-            r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem|random|zero|stdin|null)|",
+            r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem\b|null)|",
             r"opt/+(?:lampp|xampp|tomcat|bitnami|coldfusion|jboss)|boot/+(?:grub|config)|apache[0-9]?/+(?:conf|logs)|nginx/+conf|conf/+(?:server|tomcat-users|httpd|web)\.|",
             r"windows/+(?:win\.ini|system(?:32|\.ini)|repair|php\.ini|my\.ini|panther|debug|system32|temp|iis)|winnt/|win\.ini|boot\.ini|inetpub/|",
             r"web-inf/|meta-inf/|system32/|documents and settings|users/+(?:administrator|public|all users)|xampp/|wamp/|sysprep|unattend\.xml|system volume)"
@@ -58,12 +58,12 @@ pub(super) const CHECKS: &[Check] = &[
         93001,
         1,
         Traversal,
-        VALUES | LINE | HEADERS,
+        VALUES | TARGET | HEADERS,
         RAW | TEXT | PATHS,
         "path goes up",
         concat!(
-            r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']|[/\\](?:\.|%2e){2,3}(?:[/\\]|$|%2f|%5c)|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
-            r"(?:^|[/\\])\.{2}[/\\]|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]"
+            r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']+(?:$|[^\s<>\x22'\w./])|[/\\](?:\.|%2e){2,3}(?:[/\\]|%2f|%5c)|[/\\](?:\.|%2e){2}$|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
+            r"^\.{2}[/\\]$|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]"
         )
     ),
     check!(
@@ -91,7 +91,7 @@ pub(super) const CHECKS: &[Check] = &[
         93101,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "URL with an address for a host",
         r"(?:^|[=\s'\x22(])(?:url:)?(?:https?|ftps?|file|gopher|dict|tftp|ldap|php|data|sftp|ssh2|phar|zlib|glob|expect|rar|ogg)://(?:\d{1,3}\.){3}\d{1,3}"
@@ -100,7 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
         93102,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "code included from a URL",
         r"(?:\binclude\s*\([^)]*|mosconfig_absolute_path|_conf\[path\]|_server\[document_root\]|galix_?admin|dir_root|path\[docroot\]|appserv_root|config\[root_dir\]|install_dir|gallery_basedir|base_dir|root_path)\s*=?\s*\[?\W?(?:https?|ftps?|file)://"
@@ -118,7 +118,7 @@ pub(super) const CHECKS: &[Check] = &[
         93104,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "stream of the language",
         concat!(
@@ -139,7 +139,7 @@ pub(super) const CHECKS: &[Check] = &[
         93106,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "address of a cloud's metadata or of the machine itself",
         concat!(

@@ -47,7 +47,8 @@ pub(crate) const VALUES: u16 = Part::Arg.bit()
 pub(crate) const AGENT: u16 = Part::UserAgent.bit() | Part::Referer.bit();
 pub(crate) const HEADERS: u16 = AGENT | Part::Header.bit();
 pub(crate) const PATH: u16 = Part::Path.bit();
-pub(crate) const LINE: u16 = Part::Line.bit();
+/// The target: its path, and what stands behind a `#`; the query is taken apart into parameters.
+pub(crate) const TARGET: u16 = Part::Path.bit() | Part::Line.bit();
 
 /// A check that is a pattern.
 #[derive(Debug, Clone, Copy)]

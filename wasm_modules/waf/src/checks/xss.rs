@@ -41,7 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "script that reaches the page",
         concat!(
-            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:window|top|self|parent|frames|this|globalthis)\s*(?:\.|\[\s*)\s*['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*(?:['\x22`/]|name\b|hash\b|url\b|atob|unescape|decodeuri|(?:window|document|self|top|this|string)\b|\w+\s?[(\[+]))|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
+            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:(?:window|frames|globalthis)\s*\.\s*|(?:top|self|parent|this)\s*\.|(?:window|top|self|parent|frames|this|globalthis)\s*\[\s*)['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*(?:['\x22`/]|name\b|hash\b|url\b|atob|unescape|decodeuri|(?:window|document|self|top|this|string)\b|\w+\s?[(\[+]))|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
         )
     ),
     check!(
@@ -89,7 +89,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON,
         RAW | TEXT,
         "end of an attribute and a tag",
-        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|['\x22]\s*/?>\s*<\s*(?:script|img|svg|iframe|body|a|div|input|details|video|audio|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
+        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|^[^<]{0,200}['\x22]\s*/?>\s*<\s*(?:script|svg|iframe|body|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
     ),
     check!(94113, 2, Xss, ON, TEXT, "HTML tag", r"<[/?!]?[a-z][^>]*(?:>|$)"),
 ];

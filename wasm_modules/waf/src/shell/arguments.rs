@@ -31,8 +31,10 @@ pub(super) fn argument(after: &[u8], address: bool) -> bool {
         [b';' | b'&', ..] | [] => false,
         _ if !spaced => false,
         _ => {
+            // A sentence goes on behind a host's name, a command does not.
+            let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric());
             path || file
-                || host
+                || host && last
                 || (!word.is_empty()
                     && (matches!(follows, [b'>', ..]) || follows.first() == Some(&b'|') && pipe(follows)))
                 || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
@@ -50,7 +52,8 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
         _ => {
             let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
             let word = &text[..end];
-            let url = word.windows(3).any(|window| window == b"://");
+            let scheme = word.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"'\"".contains(byte)).count();
+            let url = word[scheme..].starts_with(b"://");
             let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&&word[dot + 1..]));
             let next = text[end..].trim_ascii_start();
             let lone = next.is_empty();

@@ -38,6 +38,7 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
             b'`' if at > 0 && before.is_ascii_whitespace() || text.get(at + 1).is_some_and(u8::is_ascii_whitespace) => {
                 None
             }
+            b'`' if cited(text, at) => None,
             b'`' => begin(&text[at + 1..], Before::Substitution),
             b'{' if !text[..at].trim_ascii_end().ends_with(b")") => None,
             _ => begin(&text[at + 1..], Before::Separator),
@@ -48,6 +49,17 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
         at += 1;
     }
     None
+}
+
+/// Whether the backticks that begin at `at` set code in a text: as the name of a link, or one name with words behind it.
+fn cited(text: &[u8], at: usize) -> bool {
+    if at > 0 {
+        return matches!(text[at - 1], b'[' | b'(');
+    }
+    let (name, after) = split_name(&text[1..]);
+    let Some(behind) = after.strip_prefix(b"`") else { return false };
+    let letters = |word: &&[u8]| word.iter().all(u8::is_ascii_alphabetic);
+    !RARE.contains(name) && behind.split(u8::is_ascii_whitespace).skip(1).take_while(letters).count() > 1
 }
 
 const SEPARATORS: [bool; 256] = {

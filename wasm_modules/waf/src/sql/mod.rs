@@ -32,8 +32,10 @@ fn found(text: &[u8]) -> bool {
                 let print = fingerprint(text, Some(quote));
                 let behind = &text[at + 1..];
                 quoted(&print)
+                    && !(print == b"sc" && words(&text[..at]) > 2)
                     && !(quote != b'\'' && quotation(&print, behind.first() == Some(&b' ')))
                     && !mixed(behind, quote)
+                    && !(quote == b'`' && code_span(text, at))
             })
         })
 }
@@ -47,6 +49,17 @@ fn quotation(print: &[u8], spaced: bool) -> bool {
         [b's', b'&', b'n', tail @ ..] => spaced && !matches!(tail, [b'=', ..] | [b'c']),
         _ => false,
     }
+}
+
+/// Whether the backtick at `at` opens, as around code in a text, and does not close.
+fn code_span(text: &[u8], at: usize) -> bool {
+    let opens = |byte: &u8| byte.is_ascii_whitespace() || b"([{*_-".contains(byte);
+    text[..at].last().is_none_or(opens) && text.get(at + 1).is_some_and(|byte| !byte.is_ascii_whitespace())
+}
+
+/// How many words there are.
+fn words(text: &[u8]) -> usize {
+    text.split(u8::is_ascii_whitespace).filter(|word| word.iter().any(u8::is_ascii_alphanumeric)).count()
 }
 
 /// Whether an operator and a string of another quote follow: these two are no string together.

@@ -4,11 +4,18 @@ fn any(letters: &[u8], of: &[u8]) -> bool {
     letters.iter().any(|letter| of.contains(letter))
 }
 
+/// Whether what follows a condition is a sentence that goes on: a name, without or behind a comma, and no query around it.
+fn prose(tail: &[u8]) -> bool {
+    let behind = tail.strip_prefix(b",").unwrap_or(tail);
+    matches!(behind, [b'n', next @ ..] if !matches!(next, [b'k' | b'c' | b'u' | b'b' | b'&', ..]))
+}
+
 /// The shapes of a value that stands where a number does.
 pub(super) fn bare(print: &[u8]) -> bool {
     match print {
         // 1 and 1=1, 1 or sleep(5), 1 and (select …
-        [b'1' | b's' | b'n' | b'v' | b'f', b'&', b'T' | b'f' | b'E', ..] => true,
+        [b'1' | b's' | b'n' | b'v' | b'f', b'&', b'T', tail @ ..] => !prose(tail),
+        [b'1' | b's' | b'n' | b'v' | b'f', b'&', b'f' | b'E', ..] => true,
         [b'1' | b'v' | b'f', b'&', b'L', ..] => true,
         // 1 or 1 --
         [b'1' | b'n' | b's', b'&', b'1' | b's' | b'v' | b'n', b'c', ..] => true,
@@ -16,7 +23,8 @@ pub(super) fn bare(print: &[u8]) -> bool {
         // 1-(select …, 1=(select …
         [b'1' | b's' | b'n' | b'v', b'o' | b'=', b'E', ..] => true,
         [b'1' | b's', b'o' | b'=', b'f', ..] => true,
-        [b'T' | b'L', b'&', b'T' | b'f' | b'E', ..] => true,
+        [b'T' | b'L', b'&', b'T', tail @ ..] => !prose(tail),
+        [b'T' | b'L', b'&', b'f' | b'E', ..] => true,
         [b'T', b'c'] => true,
         // (select 1 …, select from
         [b'E', rest @ ..] => any(&rest[..rest.len().min(8)], b"k1f") || rest.len() > 3 && any(rest, b",k"),
