@@ -13,6 +13,9 @@ pub(crate) struct Header<'a> {
     pub(crate) value: &'a [u8],
 }
 
+/// Headers that a request has, as a rule, at most.
+const HEADERS: usize = 24;
+
 /// A head taken apart.
 #[derive(Debug, Default)]
 pub(crate) struct Head<'a> {
@@ -65,7 +68,10 @@ pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
 
 /// Take a head apart, the empty line at its end included. Nothing is refused: what a server may read in another way is noted.
 pub(crate) fn parse(text: &[u8]) -> Head<'_> {
-    let mut head = Head::default();
+    let mut head = Head { headers: Vec::with_capacity(HEADERS), ..Head::default() };
+    // Asked of the whole head, for most have neither.
+    let nul = memchr::memchr(0, text).is_some();
+    let lone = memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'));
     let mut start = 0;
     let mut first = true;
     for end in memchr::memchr_iter(b'\n', text) {
@@ -75,10 +81,10 @@ pub(crate) fn parse(text: &[u8]) -> Head<'_> {
         if line.len() == full.len() {
             head.irregular.push((&rules::BARE_LF, line));
         }
-        if memchr::memchr(b'\r', line).is_some() {
+        if lone && line.contains(&b'\r') {
             head.irregular.push((&rules::BARE_CR, line));
         }
-        if memchr::memchr(0, line).is_some() {
+        if nul && line.contains(&0) {
             head.irregular.push((&rules::NUL, line));
         }
         if line.is_empty() {

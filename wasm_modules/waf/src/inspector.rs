@@ -2,6 +2,8 @@
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
+use memchr::memmem::Finder;
+
 use crate::{
     checks::{self, Check, form},
     config::Config,
@@ -25,6 +27,10 @@ pub(crate) struct Engine {
     patterns: Vec<Group>,
     buffers: Buffers,
     known: Known,
+    /// The end of a head: an empty line with CR, and without.
+    pub(crate) head_ends: [Finder<'static>; 2],
+    /// For each length that a restricted header's name has, up to 63, the first letters of these, as bits.
+    restricted: [u32; 64],
 }
 
 /// Patterns that look at the same parts of a request, and whether they see white space as it is.
@@ -53,8 +59,31 @@ impl Engine {
         for ((on, lines), numbered) in groups {
             patterns.push(Group { on, lines, patterns: Patterns::new(numbered.into_iter(), !lines, &rarity)? });
         }
-        Ok(Self { config, checks, patterns, buffers: Buffers::default(), known: Known::new() })
+        let mut restricted = [0; 64];
+        for name in &config.restricted_headers {
+            restricted[name.len().min(63)] |= letter(name.as_bytes());
+        }
+        Ok(Self {
+            config,
+            checks,
+            patterns,
+            buffers: Buffers::default(),
+            known: Known::new(),
+            head_ends: [Finder::new(b"\n\r\n"), Finder::new(b"\n\n")],
+            restricted,
+        })
     }
+
+    /// Whether a header of this name is restricted.
+    pub(crate) fn restricts(&self, name: &[u8]) -> bool {
+        self.restricted[name.len().min(63)] & letter(name) != 0
+            && self.config.restricted_headers.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    }
+}
+
+/// The first letter of a name as a bit, large or small.
+fn letter(name: &[u8]) -> u32 {
+    name.first().map_or(0, |first| 1 << (first & 31))
 }
 
 /// What a check is, whether it is code or a pattern.

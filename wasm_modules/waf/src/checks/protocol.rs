@@ -11,7 +11,7 @@ use crate::{
     },
     head::{Framing, Head, table},
     inspector::{Inspector, Rule},
-    normalise::{hex, percent},
+    normalise::{decoded, hex},
 };
 
 const fn rule(id: u32, severity: Severity, level: u8, category: Category, message: &'static str) -> Rule {
@@ -125,8 +125,7 @@ pub(crate) fn check_head(head: &Head<'_>, framing: Framing, to: &mut Inspector<'
     check_body(head, framing, to);
     check_ranges(head, to);
     for header in &head.headers {
-        let restricted = &to.engine.config.restricted_headers;
-        if restricted.iter().any(|name| header.name.eq_ignore_ascii_case(name.as_bytes())) {
+        if to.engine.restricts(header.name) {
             to.report(&HEADER, Place { part: Part::Header, name: header.name }, header.value);
         }
     }
@@ -137,11 +136,14 @@ fn check_line(head: &Head<'_>, to: &mut Inspector<'_>) {
     let method_allowed = config.allowed_methods.iter().any(|method| method.as_bytes() == head.method);
     let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
     let mut plain = Vec::new();
-    percent(path, false, &mut plain);
-    plain.make_ascii_lowercase();
+    let plain = decoded(path, false, &mut plain);
     let file = plain.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let last = file.last();
-    let ends = |extension: &[u8]| extension.last() == last && file.ends_with(extension);
+    let last = file.last().map(u8::to_ascii_lowercase);
+    let ends = |extension: &[u8]| {
+        extension.last().copied() == last
+            && file.len() >= extension.len()
+            && file[file.len() - extension.len()..].eq_ignore_ascii_case(extension)
+    };
     let restricted = config.restricted_extensions.iter().any(|extension| ends(extension.as_bytes()));
     let backup = plain.contains(&b'~')
         && plain.split(|byte| *byte == b'/').any(|part| part.len() > 1 && part.ends_with(b"~") && part.contains(&b'.'));
@@ -155,23 +157,25 @@ fn check_line(head: &Head<'_>, to: &mut Inspector<'_>) {
         to.report(&EXTENSION, Place { part: Part::Path, name: b"" }, file);
     }
     if backup {
-        to.report(&BACKUP, Place { part: Part::Path, name: b"" }, &plain);
+        to.report(&BACKUP, Place { part: Part::Path, name: b"" }, plain);
     }
     if head.target.contains(&b'#') {
         to.report(&FRAGMENT, LINE, head.target);
     }
-    check_bytes(path, Place { part: Part::Path, name: b"" }, to);
+    if plain.contains(&0) {
+        to.report(&NUL_VALUE, Place { part: Part::Path, name: b"" }, path);
+    }
     if invalid_percent(path) {
         to.report(&PERCENT, Place { part: Part::Path, name: b"" }, path);
     }
 }
 
 fn check_host(head: &Head<'_>, to: &mut Inspector<'_>) {
-    let hosts: Vec<&[u8]> = head.all("host").collect();
-    match hosts[..] {
-        [] => to.report(&NO_HOST, header("Host"), b""),
-        [b""] => to.report(&EMPTY_HOST, header("Host"), b""),
-        [host] => {
+    let mut hosts = head.all("host");
+    match (hosts.next(), hosts.next()) {
+        (None, _) => to.report(&NO_HOST, header("Host"), b""),
+        (Some(b""), None) => to.report(&EMPTY_HOST, header("Host"), b""),
+        (Some(host), None) => {
             let name = host.rsplit_once_port();
             let numeric = name.starts_with(b"[")
                 || (name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && name.contains(&b'.'));
@@ -179,7 +183,7 @@ fn check_host(head: &Head<'_>, to: &mut Inspector<'_>) {
                 to.report(&NUMERIC_HOST, header("Host"), host);
             }
         }
-        _ => to.report(&TWO_HOSTS, header("Host"), hosts[1]),
+        (_, Some(second)) => to.report(&TWO_HOSTS, header("Host"), second),
     }
 }
 
@@ -358,7 +362,7 @@ pub(crate) fn check_encoding(name: &[u8], value: &[u8], to: &mut Inspector<'_>) 
     if invalid_percent(value) || invalid_percent(name) {
         to.report(&PERCENT, place, value);
     }
-    if value.windows(2).any(|window| matches!(window, b"%u" | b"%U")) {
+    if memchr::memchr_iter(b'%', value).any(|at| matches!(value.get(at + 1), Some(b'u' | b'U'))) {
         let full = |window: &[u8]| {
             window[0] == b'%'
                 && window[1].eq_ignore_ascii_case(&b'u')
@@ -377,7 +381,7 @@ pub(crate) fn check_encoding(name: &[u8], value: &[u8], to: &mut Inspector<'_>) 
 fn invalid_percent(text: &[u8]) -> bool {
     let mut at = 0;
     let mut invalid = false;
-    while let Some(found) = text[at..].iter().position(|byte| *byte == b'%') {
+    while let Some(found) = memchr::memchr(b'%', &text[at..]) {
         at += found + 1;
         let digits = text[at..].iter().take(2).filter(|byte| hex(**byte).is_some()).count();
         let letter = text.get(at).is_some_and(u8::is_ascii_alphanumeric);
@@ -388,14 +392,6 @@ fn invalid_percent(text: &[u8]) -> bool {
         }
     }
     invalid
-}
-
-fn check_bytes(value: &[u8], place: Place<'_>, to: &mut Inspector<'_>) {
-    let mut plain = Vec::new();
-    percent(value, false, &mut plain);
-    if plain.contains(&0) {
-        to.report(&NUL_VALUE, place, value);
-    }
 }
 
 /// A parameter's name or value, decoded.

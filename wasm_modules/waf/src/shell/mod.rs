@@ -81,12 +81,13 @@ enum Before {
 }
 
 /// Programs that run the one named behind them.
-const WRAPPERS: [&[u8]; 16] = [
-    b"sudo", b"time", b"nohup", b"exec", b"command", b"env", b"nice", b"setsid", b"eval", b"busybox", b"xargs",
-    b"builtin", b"strace", b"timeout", b"do", b"then",
-];
+static WRAPPERS: Names = Names::new(&[
+    b"builtin", b"busybox", b"command", b"do", b"env", b"eval", b"exec", b"nice", b"nohup", b"setsid", b"strace",
+    b"sudo", b"then", b"time", b"timeout", b"xargs",
+]);
 /// Words that alone behind a separator are a command.
-const ALONE: [&[u8]; 11] = [b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"];
+static ALONE: Names =
+    Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"]);
 
 /// Whether a command begins here.
 fn begin(text: &[u8], before: Before) -> Option<Kind> {
@@ -100,7 +101,7 @@ fn begin(text: &[u8], before: Before) -> Option<Kind> {
         if name.is_empty() {
             return None;
         }
-        if WRAPPERS.contains(&name) && after.first().is_some_and(u8::is_ascii_whitespace) {
+        if WRAPPERS.contains(name) && after.first().is_some_and(u8::is_ascii_whitespace) {
             let skip = options(after);
             // Without a command behind it, it is one itself.
             if split_name(after[skip..].trim_ascii_start()).0.is_empty() {
@@ -173,7 +174,7 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     let base = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(name, |at| &name[..=at]);
     let is = |list: &Names| list.contains(name) || base.len() < name.len() && list.contains(base);
     let next = after.trim_ascii_start().first().copied();
-    let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(&name);
+    let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
         Before::Nothing => argument(after, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
