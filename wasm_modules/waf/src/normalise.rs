@@ -547,8 +547,8 @@ mod tests {
             (b"/a/./b//..;/c", b"/a/b/../c"),
             (b"http://h/x", b"http://h/x"),
         ] {
-            path(value, &mut out);
-            assert_eq!(out, plain);
+            assert_eq!(path(value, &mut out), value != plain);
+            assert!(value == plain || out == plain);
         }
     }
 
