@@ -90,20 +90,15 @@ pub(crate) fn plain(value: &[u8], out: &mut Vec<u8>) -> u16 {
 /// A block in small letters, and whether it has only bytes without a class and no two spaces in a row: of what text is made of.
 /// Without a branch, so that it becomes vector code.
 fn ordinary(block: &[u8; BLOCK]) -> ([u8; BLOCK], bool) {
-    let mut lower = [0; BLOCK];
-    let (mut odd, mut before) = (0, [0; BLOCK]);
-    before[1..].copy_from_slice(&block[..BLOCK - 1]);
-    for at in 0..BLOCK {
-        let byte = block[at];
-        let small = byte | 0x20;
-        let letter = small.wrapping_sub(b'a') < 26;
-        let regular =
-            letter | (byte.wrapping_sub(b'0') < 10) | (byte == b' ') | (byte == b'_') | (byte.wrapping_sub(b',') < 3);
-        let double = (byte == b' ') & (before[at] == b' ');
-        odd |= u8::from(!regular | double);
-        lower[at] = if letter { small } else { byte };
-    }
-    (lower, odd == 0)
+    let odd = |byte: u8| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let regular = letter | (byte.wrapping_sub(b'0') < 10) | (byte.wrapping_sub(b',') < 3);
+        u8::from(!(regular | (byte == b' ') | (byte == b'_')))
+    };
+    let any = block.iter().fold(0, |any, byte| any | odd(*byte));
+    let double =
+        block[1..].iter().zip(block).fold(0, |any, (one, other)| any | u8::from((one ^ b' ') | (other ^ b' ') == 0));
+    (block.map(|byte| byte | u8::from(byte.wrapping_sub(b'A') < 26) << 5), any | double == 0)
 }
 
 fn bytewise(value: &[u8], out: &mut Vec<u8>) -> u16 {

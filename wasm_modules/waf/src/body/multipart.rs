@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use memchr::memmem::Finder;
-
-use super::{Collected, NAME, arg};
+use super::{Collected, NAME, arg, delimiter::Delimiter};
 use crate::{
     checks::protocol as rules,
     finding::{Part, Place},
@@ -30,10 +28,7 @@ enum At {
 /// A multipart body that comes in pieces.
 #[derive(Debug)]
 pub(crate) struct Multipart {
-    /// `--boundary`.
-    delimiter: Vec<u8>,
-    /// Finds it at the start of a line.
-    finder: Finder<'static>,
+    delimiter: Delimiter,
     at: At,
     /// The line at hand: of headers, or of content as long as it may be a delimiter.
     line: Vec<u8>,
@@ -56,8 +51,7 @@ impl Multipart {
             return None;
         }
         Some(Self {
-            delimiter: [b"--", &boundary[..]].concat(),
-            finder: Finder::new(&[b"\n--", &boundary[..]].concat()).into_owned(),
+            delimiter: Delimiter::new(&boundary),
             at: At::Preamble,
             line: Vec::new(),
             plain: false,
@@ -91,15 +85,17 @@ impl Multipart {
 
     /// How many of the first bytes are in lines of content, which may be cut at their end, and in none that may be a delimiter.
     fn run(&self, bytes: &[u8]) -> usize {
-        if self.at == At::Headers || !self.plain && (!self.line.is_empty() || begins_alike(bytes, &self.delimiter)) {
+        if self.at == At::Headers
+            || !self.plain && (!self.line.is_empty() || begins_alike(bytes, self.delimiter.bytes()))
+        {
             return 0;
         }
-        if let Some(at) = self.finder.find(bytes) {
-            return at + 1;
+        if let Some(at) = self.delimiter.find(bytes) {
+            return at;
         }
-        let tail = bytes.len().saturating_sub(self.delimiter.len());
+        let tail = bytes.len().saturating_sub(self.delimiter.bytes().len());
         match memchr::memrchr(b'\n', &bytes[tail..]) {
-            Some(at) if begins_alike(&bytes[tail + at + 1..], &self.delimiter) => tail + at + 1,
+            Some(at) if begins_alike(&bytes[tail + at + 1..], self.delimiter.bytes()) => tail + at + 1,
             _ => bytes.len(),
         }
     }
@@ -115,7 +111,7 @@ impl Multipart {
         if self.at == At::Headers {
             return;
         }
-        if !begins_alike(&self.line, &self.delimiter) {
+        if !begins_alike(&self.line, self.delimiter.bytes()) {
             self.plain = true;
             let line = core::mem::take(&mut self.line);
             self.content(&line, to);
@@ -129,8 +125,10 @@ impl Multipart {
             return;
         }
         let text = line.trim_ascii_end();
-        if text.starts_with(&self.delimiter) && (self.at != At::Headers || text.len() <= self.delimiter.len() + 2) {
-            match &text[self.delimiter.len()..] {
+        if text.starts_with(self.delimiter.bytes())
+            && (self.at != At::Headers || text.len() <= self.delimiter.bytes().len() + 2)
+        {
+            match &text[self.delimiter.bytes().len()..] {
                 b"" => self.next(At::Headers, to),
                 b"--" => self.next(At::Epilogue, to),
                 _ => self.content(&line, to),
@@ -230,7 +228,7 @@ impl Multipart {
                 if self.at == At::Preamble && !self.seen {
                     return;
                 }
-                to.report(&rules::MULTIPART_UNCLOSED, PLACE, &self.delimiter);
+                to.report(&rules::MULTIPART_UNCLOSED, PLACE, self.delimiter.bytes());
                 let held = core::mem::take(&mut self.held);
                 let name = &self.name;
                 self.value.extend(&held, |piece| field(name, piece, to));
