@@ -16,6 +16,7 @@ macro_rules! php_sharp {
 }
 
 pub(super) const CHECKS: &[Check] = &[
+    // All that begins `<?` may be PHP's but XML's declaration, `<?xml ` and a name, and its style sheets.
     check!(
         93301,
         1,
@@ -23,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS | PATH,
         ALL,
         "PHP's tag",
-        r"<\?(?:[^x\s-]|x[^m]|xm[^l]|\s+[a-z$(/'\x22]|\s*$)|\{/?php\}|\[(?:/|\\)?php\]|<script\s+language\s*=\s*['\x22]?php"
+        r"<\?(?:[^x\s-]|x[^m]|xm[^l]|xml(?:[^\s-]|\s[^a-z]|$)|\s+[a-z$(/'\x22]|\s*$)|\{/?php\}|\[(?:/|\\)?php\]|<script\s+language\s*=\s*['\x22]?php"
     ),
     check!(
         93302,

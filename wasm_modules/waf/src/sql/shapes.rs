@@ -19,7 +19,7 @@ pub(super) fn bare(print: &[u8]) -> bool {
         [b'1' | b'v' | b'f', b'&', b'L', ..] => true,
         // 1 or 1 --
         [b'1' | b'n' | b's', b'&', b'1' | b's' | b'v' | b'n', b'c', ..] => true,
-        [b'1', b'&', b'1' | b's' | b'v', b'&', b'1' | b's' | b'v' | b'T', ..] => true,
+        [b'1', b'&', b'1' | b's' | b'v', b'&', b'1' | b's' | b'v' | b'T', tail @ ..] => !prose(tail),
         // 1-(select …, 1=(select …
         [b'1' | b's' | b'n' | b'v', b'o' | b'=', b'E', ..] => true,
         [b'1' | b's', b'o' | b'=', b'f', ..] => true,
