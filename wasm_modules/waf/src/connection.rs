@@ -209,6 +209,7 @@ fn looks_like_http(text: &[u8]) -> bool {
 /// A head is complete: judge it, and say what follows it.
 fn begin(engine: &mut Engine, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> (Side, Decision) {
     let head = head::parse(text);
+    engine.asked.push(head.method);
     let mut verdict = Verdict::default();
     let (path, _) = split_target(head.target);
     verdict.set_path(&engine.config, path);

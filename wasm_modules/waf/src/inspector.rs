@@ -12,6 +12,7 @@ use crate::{
     known::Known,
     normalise::{self, class},
     rarity::Rarity,
+    response::Asked,
     scan::{Patterns, Text},
     shell, sql,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Engine {
     patterns: Vec<Group>,
     buffers: Buffers,
     known: Known,
+    /// Requests whose heads came in the call at hand.
+    pub(crate) asked: Asked,
     /// The end of a head: an empty line with CR, and without.
     pub(crate) head_ends: [Finder<'static>; 2],
     /// For each length that a restricted header's name has, up to 63, the first letters of these, as bits.
@@ -42,16 +45,24 @@ struct Group {
 }
 
 /// What is looked at by patterns of its own: what is met all the time in other parts says something there.
-const OWN: [u16; 4] =
-    [Part::Path.bit(), Part::UserAgent.bit(), Part::FileName.bit(), Part::FileName.bit() | Part::Header.bit()];
+const OWN: [u16; 5] = [
+    Part::Response.bit(),
+    Part::Path.bit(),
+    Part::UserAgent.bit(),
+    Part::FileName.bit(),
+    Part::FileName.bit() | Part::Header.bit(),
+];
 
 impl Engine {
     pub(crate) fn new(config: Config) -> Result<Self, String> {
-        let checks: Vec<Check> =
-            checks::all().filter(|check| check.rule.level <= config.paranoia_level).copied().collect();
+        let unseen = if config.response_bytes == 0 { Part::Response.bit() } else { 0 };
+        let checks: Vec<Check> = checks::all()
+            .filter(|check| check.rule.level <= config.paranoia_level && check.on & unseen == 0)
+            .copied()
+            .collect();
         let mut groups: BTreeMap<(u16, bool), Vec<(u16, &str)>> = BTreeMap::new();
         for (number, check) in (0..).zip(&checks) {
-            let on = if OWN.contains(&check.on) { check.on } else { u16::MAX };
+            let on = if OWN.contains(&check.on) { check.on } else { !Part::Response.bit() };
             groups.entry((on, check.forms == form::LINES)).or_default().push((number, check.pattern));
         }
         let rarity = Rarity::new();
@@ -69,6 +80,7 @@ impl Engine {
             patterns,
             buffers: Buffers::default(),
             known: Known::new(),
+            asked: Asked::default(),
             head_ends: [Finder::new(b"\n\r\n"), Finder::new(b"\n\n")],
             restricted,
         })
@@ -173,8 +185,10 @@ impl Inspector<'_> {
             }
             start = end - OVERLAP;
         }
-        let normal = buffers.normalise(value);
-        judge.code(buffers, &normal);
+        if place.part.bit() & (checks::VALUES | checks::AGENT) != 0 {
+            let normal = buffers.normalise(value);
+            judge.code(buffers, &normal);
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct WafModule {
     /// Bytes that all connections have on the heap.
     held: usize,
     policy: Policy,
+    /// Whether responses are looked at.
+    responses: bool,
     findings: Counter,
     attacks: Counter,
     given_up: Counter,
@@ -38,6 +40,7 @@ impl Module for WafModule {
             waf: Waf::new(&config)?,
             flows: FlowStates::new(config.flows)?,
             held: 0,
+            responses: config.response_bytes > 0,
             findings: setup.counter("findings"),
             attacks: setup.counter("attacks"),
             given_up: setup.counter("connections_given_up"),
@@ -53,10 +56,13 @@ impl Module for WafModule {
 
 impl Stream for WafModule {
     fn stream(&mut self, batch: &mut Batch<'_>, chunks: Chunks<'_>) {
-        // Nothing is kept of what the server sends, but a reset from there ends the flow too.
-        for chunk in chunks.iter().filter(|chunk| !chunk.to_client() || chunk.is_abort()) {
+        // A reset from the server ends the flow too.
+        let responses = self.responses;
+        let seen = |chunk: &Chunk<'_>| responses || !chunk.to_client() || chunk.is_abort();
+        for chunk in chunks.iter().filter(seen) {
             let packet = chunk.packet().and_then(|number| batch.packet(number));
             match packet {
+                packet if chunk.to_client() && !chunk.is_abort() => self.response(packet.as_ref(), &chunk),
                 Some(mut packet) if !chunk.is_abort() && !chunk.after_gap() && !chunk.is_midstream() => {
                     self.chunk(&mut packet, &chunk);
                 }
@@ -121,6 +127,33 @@ impl WafModule {
                 return packet.clear_flow(0);
             }
         }
+        self.keep_within();
+    }
+
+    /// What a server sends: findings are alerts of the packet that completes them, and stop nothing.
+    fn response(&mut self, packet: Option<&Packet<'_>>, chunk: &Chunk<'_>) {
+        let Some(connection) = self.flows.get(chunk.flow) else { return };
+        let before = connection.held();
+        let findings = &mut self.findings;
+        let mut out = |finding: Finding<'_>| {
+            findings.add(1);
+            if let Some(packet) = packet {
+                alert(packet, &finding);
+            }
+        };
+        let lost = packet.is_none() || chunk.after_gap() || chunk.is_midstream();
+        if !lost {
+            self.waf.response_bytes(connection, chunk.bytes(), &mut out);
+        }
+        if lost || chunk.is_end() {
+            self.waf.end_of_responses(connection, lost, &mut out);
+        }
+        self.held = (self.held + connection.held()).saturating_sub(before);
+        self.keep_within();
+    }
+
+    /// The oldest connections give way where all together hold too much.
+    fn keep_within(&mut self) {
         while self.held > self.policy.memory && self.flows.len() > 1 {
             self.give_up_oldest();
         }

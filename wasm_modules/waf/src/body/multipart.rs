@@ -1,6 +1,6 @@
 //! `multipart/form-data`: fields as parameters, names of files; what is in files is not looked at.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use super::{Collected, NAME, arg, delimiter::Delimiter};
 use crate::{
@@ -28,7 +28,7 @@ enum At {
 /// A multipart body that comes in pieces.
 #[derive(Debug)]
 pub(crate) struct Multipart {
-    delimiter: Delimiter,
+    delimiter: Box<Delimiter>,
     at: At,
     /// The line at hand: of headers, or of content as long as it may be a delimiter.
     line: Vec<u8>,
@@ -51,7 +51,7 @@ impl Multipart {
             return None;
         }
         Some(Self {
-            delimiter: Delimiter::new(&boundary),
+            delimiter: Box::new(Delimiter::new(&boundary)),
             at: At::Preamble,
             line: Vec::new(),
             plain: false,

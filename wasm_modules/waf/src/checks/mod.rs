@@ -9,6 +9,7 @@ pub(crate) mod protocol;
 mod code;
 mod command;
 mod files;
+mod leaks;
 mod misc;
 mod sqli;
 mod xss;
@@ -87,7 +88,9 @@ pub(crate) fn list() -> impl Iterator<Item = &'static Rule> {
 
 /// All patterns.
 pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
-    [misc::CHECKS, files::CHECKS, command::CHECKS, code::CHECKS, xss::CHECKS, sqli::CHECKS].into_iter().flatten()
+    [misc::CHECKS, files::CHECKS, command::CHECKS, code::CHECKS, xss::CHECKS, sqli::CHECKS, leaks::CHECKS]
+        .into_iter()
+        .flatten()
 }
 
 pub(crate) const SQL_TOKENS: Rule = Rule {

@@ -31,11 +31,11 @@ fn found(text: &[u8]) -> bool {
             memchr::memchr(quote, text).is_some_and(|at| {
                 let print = fingerprint(text, Some(quote));
                 let behind = &text[at + 1..];
-                quoted(&print)
-                    && !(print == b"sc" && words(&text[..at]) > 2)
-                    && !(quote != b'\'' && quotation(&print, behind.first() == Some(&b' ')))
-                    && !mixed(behind, quote)
-                    && !(quote == b'`' && code_span(text, at))
+                let text_has_it = print == b"sc" && words(&text[..at]) > 2
+                    || quote != b'\'' && quotation(&print, behind.first() == Some(&b' '))
+                    || mixed(behind, quote)
+                    || quote == b'`' && code_span(text, at);
+                quoted(&print) && !text_has_it
             })
         })
 }

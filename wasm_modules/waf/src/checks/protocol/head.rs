@@ -252,7 +252,7 @@ fn check_ranges(head: &Head<'_>, to: &mut Inspector<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{values::invalid_percent, *};
+    use super::*;
 
     #[test]
     fn what_clients_accept() {
