@@ -3,6 +3,7 @@
 use super::{
     Check, HEADERS, PATH, TARGET, VALUES, check,
     form::{ALL, PATH as PATHS, RAW, TEXT},
+    weak,
 };
 use crate::finding::Part;
 
@@ -105,7 +106,7 @@ pub(super) const CHECKS: &[Check] = &[
         "code included from a URL",
         r"(?:\binclude\s*\([^)]*|mosconfig_absolute_path|_conf\[path\]|_server\[document_root\]|galix_?admin|dir_root|path\[docroot\]|appserv_root|config\[root_dir\]|install_dir|gallery_basedir|base_dir|root_path)\s*=?\s*\[?\W?(?:https?|ftps?|file)://"
     ),
-    check!(
+    weak(check!(
         93103,
         1,
         Inclusion,
@@ -113,7 +114,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "URL that ends in a question mark",
         r"^(?:https?|ftps?|file)(?:://[^?]*)?\?+$"
-    ),
+    )),
     check!(
         93104,
         1,
@@ -145,8 +146,17 @@ pub(super) const CHECKS: &[Check] = &[
         concat!(
             r"169\.254\.(?:169\.25[34]|170\.2)\b|\bmetadata\.(?:google\.internal|tencentyun\.com|packet\.net|oraclecloud)|100\.100\.100\.200|192\.0\.0\.192|/latest/(?:meta-data|user-data|dynamic/instance-identity)|/computemetadata/v1|/metadata/(?:instance|identity|v1)|",
             r"fd00:ec2::254|::ffff:(?:a9fe|169\.254|127\.)|instance-data\b|/opc/v[12]/instance|",
-            r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}(?:127\.\d|localhost\b|169\.254\.|\[::)|(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|localhost(?:[:/]|$)|10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
-            r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//(?:localhost|127\.0\.0\.1)[:/]"
+            r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}(?:127\.\d|169\.254\.|\[::)|(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
+            r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//127\.0\.0\.1[:/]"
         )
     ),
+    weak(check!(
+        93107,
+        1,
+        Inclusion,
+        VALUES | TARGET,
+        ALL,
+        "URL of a private address or of the machine by its name",
+        r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}localhost\b|//localhost[:/]|(?:https?|ftp|gopher|dict)://(?:10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)"
+    )),
 ];

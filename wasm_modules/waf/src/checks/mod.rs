@@ -81,6 +81,11 @@ macro_rules! check {
 }
 pub(crate) use check;
 
+/// A check whose finding is no attack by itself, as the application may expect it: it blocks only with another one.
+const fn weak(check: Check) -> Check {
+    Check { rule: Rule { severity: Severity::Warning, ..check.rule }, ..check }
+}
+
 /// Every check: its number, severity, paranoia level, family and what it finds.
 pub(crate) fn list() -> impl Iterator<Item = &'static Rule> {
     all().map(|check| &check.rule).chain(CODED).chain(protocol::ALL)
