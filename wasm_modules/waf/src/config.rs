@@ -33,6 +33,8 @@ pub struct Config {
     pub max_body: u64,
     /// Most parameters of a request, 1 to 10000. Further ones are not looked at, with a finding.
     pub max_args: u32,
+    /// Most bytes of a response's body that are read for what it gives away, 0 to 1 MiB; 0 for none.
+    pub response_bytes: usize,
     /// Findings that are not wanted.
     pub exclusions: Vec<Exclusion>,
     /// Ports of servers that are looked at, at most 64; none for all.
@@ -77,6 +79,7 @@ impl Default for Config {
             max_head: 32_768,
             max_body: 16 << 20,
             max_args: 1000,
+            response_bytes: 0,
             exclusions: Vec::new(),
             ports: Vec::new(),
             on_attack: Action::Drop,
@@ -110,6 +113,7 @@ pub fn check(config: &Config) -> Result<(), String> {
     within("max_head", config.max_head as u64, 1024, 65_536)?;
     within("max_body", config.max_body, 1024, 1 << 30)?;
     within("max_args", u64::from(config.max_args), 1, 10_000)?;
+    within("response_bytes", config.response_bytes as u64, 0, 1 << 20)?;
     within("flows", config.flows as u64, 1, 1_000_000)?;
     within("memory", config.memory as u64, 1 << 20, 512 << 20)?;
     within("ports", config.ports.len() as u64, 0, 64)?;
@@ -148,6 +152,7 @@ mod tests {
             (r#"{"paranoia_level": 5}"#, "paranoia_level: 5 is not within 1 and 4"),
             (r#"{"inbound_threshold": 0}"#, "inbound_threshold"),
             (r#"{"max_head": 1}"#, "max_head"),
+            (r#"{"response_bytes": 1048577}"#, "response_bytes: 1048577 is not within 0 and 1048576"),
             (r#"{"exclusions": [{}]}"#, "number 0 names nothing"),
             (r#"{"exclusions": [{"category": "x"}]}"#, "unknown variant `x`"),
             (r#"{"other": 1}"#, "unknown field `other`"),

@@ -5,6 +5,8 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use memchr::memmem::Finder;
+
 use crate::{
     body::{Body, PIECE, query},
     checks::protocol as rules,
@@ -12,6 +14,7 @@ use crate::{
     head::{self, Framing, Head},
     inflate::Inflate,
     inspector::{Engine, Inspector, Rule, Verdict},
+    normalise::decoded,
 };
 
 const BODY: Place<'static> = Place { part: Part::Body, name: b"" };
@@ -99,13 +102,20 @@ pub(crate) fn requests(
                 // Empty lines before a request are allowed.
                 let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 bytes = &bytes[skip..];
-                if !bytes.is_empty() {
-                    *side = Side::Head(Vec::new());
+                // Most heads come in one piece.
+                match head_end(&engine.head_ends, bytes, 0).filter(|end| *end <= engine.config.max_head) {
+                    Some(end) => {
+                        let (text, rest) = bytes.split_at(end);
+                        bytes = rest;
+                        decision = worse(decision, whole(engine, side, text, out));
+                    }
+                    None if !bytes.is_empty() => *side = Side::Head(Vec::new()),
+                    None => {}
                 }
             }
             Side::Head(held) => {
                 let most = engine.config.max_head;
-                let Some(used) = take_head(held, bytes, most) else {
+                let Some(used) = take_head(&engine.head_ends, held, bytes, most) else {
                     if held.len() >= most {
                         decision = lost(engine, side, &rules::HEAD_TOO_LARGE, out);
                     }
@@ -114,12 +124,7 @@ pub(crate) fn requests(
                 bytes = &bytes[used..];
                 let text = core::mem::take(held);
                 *side = Side::Idle;
-                if !looks_like_http(&text) {
-                    return lost(engine, side, &rules::NOT_HTTP, out);
-                }
-                let (open, now) = begin(engine, &text, out);
-                decision = worse(decision, now);
-                *side = open;
+                decision = worse(decision, whole(engine, side, &text, out));
             }
             Side::Body(open) => {
                 let Some(used) = feed(engine, open, bytes, out) else {
@@ -165,16 +170,30 @@ fn lost(engine: &mut Engine, side: &mut Side, rule: &Rule, out: &mut dyn FnMut(F
     Decision::Block
 }
 
+/// A head is complete.
+fn whole(engine: &mut Engine, side: &mut Side, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> Decision {
+    if !looks_like_http(text) {
+        return lost(engine, side, &rules::NOT_HTTP, out);
+    }
+    let (open, decision) = begin(engine, text, out);
+    *side = open;
+    decision
+}
+
+/// Where the empty line that ends a head ends, when it does so behind `from`.
+fn head_end(ends: &[Finder<'_>; 2], text: &[u8], from: usize) -> Option<usize> {
+    let [crlf, lf] = ends;
+    let end = crlf.find(&text[from..]).map(|at| from + at + 3);
+    // Lines may end in LF alone, all or some of them.
+    let before = &text[from..end.unwrap_or(text.len())];
+    lf.find(before).map(|at| from + at + 2).or(end)
+}
+
 /// Add to a head until the empty line that ends it. How many of `bytes` belong to it, or `None` while it is not complete.
-fn take_head(held: &mut Vec<u8>, bytes: &[u8], most: usize) -> Option<usize> {
+fn take_head(ends: &[Finder<'_>; 2], held: &mut Vec<u8>, bytes: &[u8], most: usize) -> Option<usize> {
     let before = held.len();
     held.extend_from_slice(&bytes[..bytes.len().min(most.saturating_sub(before))]);
-    let from = before.saturating_sub(2);
-    let end = held[from..].iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
-        let at = from + at;
-        let empty = held[..at].ends_with(b"\n") || held[..at].ends_with(b"\n\r");
-        empty.then_some(at + 1)
-    })?;
+    let end = head_end(ends, held, before.saturating_sub(2))?;
     held.truncate(end);
     Some(end - before)
 }
@@ -182,12 +201,15 @@ fn take_head(held: &mut Vec<u8>, bytes: &[u8], most: usize) -> Option<usize> {
 /// Three words, or two of them: else it is no HTTP/1 at all, and reading on would find nonsense.
 fn looks_like_http(text: &[u8]) -> bool {
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    !line.starts_with(b"PRI * HTTP/2") && line.windows(5).any(|window| window == b"HTTP/" || window == b"HTTP\\")
+    !line.starts_with(b"PRI * HTTP/2")
+        && memchr::memchr_iter(b'H', line)
+            .any(|at| line[at..].starts_with(b"HTTP/") || line[at..].starts_with(b"HTTP\\"))
 }
 
 /// A head is complete: judge it, and say what follows it.
 fn begin(engine: &mut Engine, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> (Side, Decision) {
     let head = head::parse(text);
+    engine.asked.push(head.method);
     let mut verdict = Verdict::default();
     let (path, _) = split_target(head.target);
     verdict.set_path(&engine.config, path);
@@ -246,10 +268,10 @@ fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
 /// Path, query, cookies and headers as values.
 fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
     let (path, arguments) = split_target(head.target);
-    let mut plain = Vec::new();
-    crate::normalise::percent(path, false, &mut plain);
-    to.value(Place { part: Part::Path, name: b"" }, &plain);
-    to.value(Place { part: Part::Line, name: b"" }, head.target);
+    to.value(Place { part: Part::Path, name: b"" }, decoded(path, false, &mut Vec::new()));
+    if let Some(at) = memchr::memchr(b'#', head.target) {
+        to.value(Place { part: Part::Line, name: b"" }, &head.target[at + 1..]);
+    }
     query(arguments, to);
     for header in &head.headers {
         let name = header.name;
@@ -258,7 +280,8 @@ fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
             cookies(header.value, to);
             continue;
         }
-        let part = if name.len() >= 9 && name.to_ascii_lowercase().ends_with(b"filename") || is("x-file-name") {
+        let file = name.len() >= 9 && name[name.len() - 8..].eq_ignore_ascii_case(b"filename");
+        let part = if file || is("x-file-name") {
             Part::FileName
         } else if is("user-agent") {
             Part::UserAgent
@@ -278,11 +301,8 @@ fn cookies(value: &[u8], to: &mut Inspector<'_>) {
             Some(at) => (&cookie[..at], &cookie[at + 1..]),
             None => (cookie, &b""[..]),
         };
-        let (mut plain_name, mut plain) = (Vec::new(), Vec::new());
-        crate::normalise::percent(name, false, &mut plain_name);
-        crate::normalise::percent(value, true, &mut plain);
-        to.value(Place { part: Part::CookieName, name: b"" }, &plain_name);
-        to.value(Place { part: Part::Cookie, name }, &plain);
+        to.value(Place { part: Part::CookieName, name: b"" }, decoded(name, false, &mut Vec::new()));
+        to.value(Place { part: Part::Cookie, name }, decoded(value, true, &mut Vec::new()));
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Category {
     Sqli,
     /// Session fixation.
     Session,
+    /// What a server gives away.
+    Leak,
 }
 
 impl Category {
@@ -78,11 +80,12 @@ impl Category {
             Self::Xss => "xss",
             Self::Sqli => "sqli",
             Self::Session => "session",
+            Self::Leak => "leak",
         }
     }
 }
 
-/// Where in a request a value was.
+/// Where in a request or a response a value was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Part {
@@ -108,6 +111,8 @@ pub enum Part {
     FileName,
     /// A body, or a piece of one, that has no parameters.
     Body,
+    /// The body of a response.
+    Response,
 }
 
 impl Part {
@@ -128,6 +133,7 @@ impl Part {
             Self::UserAgent | Self::Referer | Self::Header => "HEADERS",
             Self::FileName => "FILES",
             Self::Body => "BODY",
+            Self::Response => "RESPONSE_BODY",
         }
     }
 }

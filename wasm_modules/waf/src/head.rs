@@ -13,6 +13,9 @@ pub(crate) struct Header<'a> {
     pub(crate) value: &'a [u8],
 }
 
+/// Headers that a request has, as a rule, at most.
+const HEADERS: usize = 24;
+
 /// A head taken apart.
 #[derive(Debug, Default)]
 pub(crate) struct Head<'a> {
@@ -42,25 +45,46 @@ impl<'a> Head<'a> {
 
 /// Bytes of a header's name or a method, RFC 9110 `tchar`.
 pub(crate) fn token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
+}
+
+const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// Letters, digits and `others`, as a table.
+pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 /// Take a head apart, the empty line at its end included. Nothing is refused: what a server may read in another way is noted.
 pub(crate) fn parse(text: &[u8]) -> Head<'_> {
-    let mut head = Head::default();
+    let mut head = Head { headers: Vec::with_capacity(HEADERS), ..Head::default() };
+    // Asked of the whole head, for most have neither.
+    let nul = memchr::memchr(0, text).is_some();
+    let lone = memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'));
     let mut start = 0;
     let mut first = true;
-    for end in text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at) {
+    for end in memchr::memchr_iter(b'\n', text) {
         let full = &text[start..end];
         let line = full.strip_suffix(b"\r").unwrap_or(full);
         start = end + 1;
         if line.len() == full.len() {
             head.irregular.push((&rules::BARE_LF, line));
         }
-        if line.contains(&b'\r') {
+        if lone && line.contains(&b'\r') {
             head.irregular.push((&rules::BARE_CR, line));
         }
-        if line.contains(&0) {
+        if nul && line.contains(&0) {
             head.irregular.push((&rules::NUL, line));
         }
         if line.is_empty() {

@@ -92,12 +92,22 @@ pub(crate) fn script(text: &[u8]) -> Option<(Kind, &[u8])> {
     let mut at = 0;
     while let Some(open) = text[at..].iter().position(|byte| *byte == b'<') {
         let start = at + open;
-        if let Some(kind) = tag(&text[start + 1..]) {
+        let in_word = start > 0 && text[start - 1].is_ascii_alphanumeric();
+        if let Some(kind) = tag(&text[start + 1..])
+            && !(in_word && type_parameter(&text[start + 1..]))
+        {
             return Some((kind, &text[start..]));
         }
         at = start + 1;
     }
     None
+}
+
+/// Whether it is one name and `>`, as behind the name of a generic type, and no element whose content runs.
+fn type_parameter(rest: &[u8]) -> bool {
+    let name = &rest[..rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()];
+    let runs: [&[u8]; 6] = [b"script", b"style", b"svg", b"math", b"iframe", b"noscript"];
+    rest.get(name.len()) == Some(&b'>') && !runs.contains(&name)
 }
 
 fn space(byte: u8) -> bool {

@@ -2,13 +2,17 @@
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
+use memchr::memmem::Finder;
+
 use crate::{
     checks::{self, Check, form},
     config::Config,
     finding::{Category, Finding, MOST_DATA, Part, Place, Severity},
     html,
+    known::Known,
     normalise::{self, class},
     rarity::Rarity,
+    response::Asked,
     scan::{Patterns, Text},
     shell, sql,
 };
@@ -23,6 +27,13 @@ pub(crate) struct Engine {
     checks: Vec<Check>,
     patterns: Vec<Group>,
     buffers: Buffers,
+    known: Known,
+    /// Requests whose heads came in the call at hand.
+    pub(crate) asked: Asked,
+    /// The end of a head: an empty line with CR, and without.
+    pub(crate) head_ends: [Finder<'static>; 2],
+    /// For each length that a restricted header's name has, up to 63, the first letters of these, as bits.
+    restricted: [u32; 64],
 }
 
 /// Patterns that look at the same parts of a request, and whether they see white space as it is.
@@ -34,16 +45,24 @@ struct Group {
 }
 
 /// What is looked at by patterns of its own: what is met all the time in other parts says something there.
-const OWN: [u16; 4] =
-    [Part::Path.bit(), Part::UserAgent.bit(), Part::FileName.bit(), Part::FileName.bit() | Part::Header.bit()];
+const OWN: [u16; 5] = [
+    Part::Response.bit(),
+    Part::Path.bit(),
+    Part::UserAgent.bit(),
+    Part::FileName.bit(),
+    Part::FileName.bit() | Part::Header.bit(),
+];
 
 impl Engine {
     pub(crate) fn new(config: Config) -> Result<Self, String> {
-        let checks: Vec<Check> =
-            checks::all().filter(|check| check.rule.level <= config.paranoia_level).copied().collect();
+        let unseen = if config.response_bytes == 0 { Part::Response.bit() } else { 0 };
+        let checks: Vec<Check> = checks::all()
+            .filter(|check| check.rule.level <= config.paranoia_level && check.on & unseen == 0)
+            .copied()
+            .collect();
         let mut groups: BTreeMap<(u16, bool), Vec<(u16, &str)>> = BTreeMap::new();
         for (number, check) in (0..).zip(&checks) {
-            let on = if OWN.contains(&check.on) { check.on } else { u16::MAX };
+            let on = if OWN.contains(&check.on) { check.on } else { !Part::Response.bit() };
             groups.entry((on, check.forms == form::LINES)).or_default().push((number, check.pattern));
         }
         let rarity = Rarity::new();
@@ -51,8 +70,32 @@ impl Engine {
         for ((on, lines), numbered) in groups {
             patterns.push(Group { on, lines, patterns: Patterns::new(numbered.into_iter(), !lines, &rarity)? });
         }
-        Ok(Self { config, checks, patterns, buffers: Buffers::default() })
+        let mut restricted = [0; 64];
+        for name in &config.restricted_headers {
+            restricted[name.len().min(63)] |= letter(name.as_bytes());
+        }
+        Ok(Self {
+            config,
+            checks,
+            patterns,
+            buffers: Buffers::default(),
+            known: Known::new(),
+            asked: Asked::default(),
+            head_ends: [Finder::new(b"\n\r\n"), Finder::new(b"\n\n")],
+            restricted,
+        })
     }
+
+    /// Whether a header of this name is restricted.
+    pub(crate) fn restricts(&self, name: &[u8]) -> bool {
+        self.restricted[name.len().min(63)] & letter(name) != 0
+            && self.config.restricted_headers.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    }
+}
+
+/// The first letter of a name as a bit, large or small.
+fn letter(name: &[u8]) -> u32 {
+    name.first().map_or(0, |first| 1 << (first & 31))
 }
 
 /// What a check is, whether it is code or a pattern.
@@ -70,6 +113,8 @@ pub(crate) struct Rule {
 pub(crate) struct Verdict {
     pub(crate) score: u32,
     reported: Vec<u32>,
+    /// How often a check found something, reported or not.
+    met: usize,
     /// Numbers of the exclusions whose path fits.
     excluded: Vec<u16>,
     pub(crate) args: u32,
@@ -106,6 +151,20 @@ impl Inspector<'_> {
         if value.is_empty() {
             return;
         }
+        let slot = match self.engine.known.find(place.part, value) {
+            Some((_, true)) => return,
+            slot => slot,
+        };
+        let met = self.verdict.met;
+        self.judge(place, value);
+        if let Some((slot, _)) = slot
+            && self.verdict.met == met
+        {
+            self.engine.known.remember(slot, place.part, value);
+        }
+    }
+
+    fn judge(&mut self, place: Place<'_>, value: &[u8]) {
         let Engine { config, checks, patterns, buffers, .. } = &mut *self.engine;
         let mut judge = Judge { config, checks, patterns, place, verdict: &mut *self.verdict, out: &mut *self.out };
         if value.len() <= SEGMENT {
@@ -126,8 +185,10 @@ impl Inspector<'_> {
             }
             start = end - OVERLAP;
         }
-        let normal = buffers.normalise(value);
-        judge.code(buffers, &normal);
+        if place.part.bit() & (checks::VALUES | checks::AGENT) != 0 {
+            let normal = buffers.normalise(value);
+            judge.code(buffers, &normal);
+        }
     }
 }
 
@@ -282,6 +343,7 @@ fn report(
     place: Place<'_>,
     data: &[u8],
 ) {
+    verdict.met += 1;
     if rule.level > config.paranoia_level
         || verdict.reported.len() >= MOST_FINDINGS
         || verdict.reported.contains(&rule.id)

@@ -22,16 +22,19 @@ mod head;
 mod html;
 mod inflate;
 mod inspector;
+mod known;
 mod literals;
 mod module;
+mod names;
 mod normalise;
 mod prefilter;
 mod rarity;
+mod response;
 mod scan;
 mod shell;
 mod sql;
 
-use alloc::string::String;
+use alloc::{boxed::Box, string::String};
 
 pub use config::{Config, Exclusion, check as check_config, parse as parse_config};
 pub use connection::Decision;
@@ -51,13 +54,16 @@ pub struct Waf(inspector::Engine);
 #[derive(Debug, Default)]
 pub struct Connection {
     requests: connection::Side,
+    /// Where responses are looked at.
+    responses: Option<Box<response::Responses>>,
 }
 
 impl Connection {
     /// Bytes that it has on the heap, about.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.requests.held()
+        let responses = |responses: &response::Responses| size_of_val(responses) + responses.held();
+        self.requests.held() + self.responses.as_deref().map_or(0, responses)
     }
 }
 
@@ -77,7 +83,29 @@ impl Waf {
         bytes: &[u8],
         out: &mut impl FnMut(Finding<'_>),
     ) -> Decision {
-        connection::requests(&mut self.0, &mut connection.requests, bytes, out)
+        let decision = connection::requests(&mut self.0, &mut connection.requests, bytes, out);
+        let asked = core::mem::take(&mut self.0.asked);
+        if self.0.config.response_bytes > 0 {
+            connection.responses.get_or_insert_default().ask(asked);
+        }
+        decision
+    }
+
+    /// The next bytes from server to client, in order, where responses are looked at (`response_bytes`). They come in time
+    /// behind the requests that they answer. `out` gets every finding.
+    pub fn response_bytes(&mut self, connection: &mut Connection, bytes: &[u8], out: &mut impl FnMut(Finding<'_>)) {
+        if let Some(responses) = &mut connection.responses {
+            responses.push(&mut self.0, bytes, out);
+        }
+    }
+
+    /// The server sends no more, or, where `lost`, what it sent last is missing.
+    pub fn end_of_responses(&mut self, connection: &mut Connection, lost: bool, out: &mut impl FnMut(Finding<'_>)) {
+        match &mut connection.responses {
+            Some(responses) if lost => responses.lose(),
+            Some(responses) => responses.end(&mut self.0, out),
+            None => {}
+        }
     }
 
     /// The client sends no more: what is open is judged by what came of it.

@@ -16,6 +16,8 @@ pub struct WafModule {
     /// Bytes that all connections have on the heap.
     held: usize,
     policy: Policy,
+    /// Whether responses are looked at.
+    responses: bool,
     findings: Counter,
     attacks: Counter,
     given_up: Counter,
@@ -38,6 +40,7 @@ impl Module for WafModule {
             waf: Waf::new(&config)?,
             flows: FlowStates::new(config.flows)?,
             held: 0,
+            responses: config.response_bytes > 0,
             findings: setup.counter("findings"),
             attacks: setup.counter("attacks"),
             given_up: setup.counter("connections_given_up"),
@@ -53,15 +56,17 @@ impl Module for WafModule {
 
 impl Stream for WafModule {
     fn stream(&mut self, batch: &mut Batch<'_>, chunks: Chunks<'_>) {
-        // Nothing is kept of what the server sends, but a reset from there ends the flow too.
-        for chunk in chunks.iter().filter(|chunk| !chunk.to_client() || chunk.is_abort()) {
-            let known = self.forget(chunk.flow);
+        // A reset from the server ends the flow too.
+        let responses = self.responses;
+        let seen = |chunk: &Chunk<'_>| responses || !chunk.to_client() || chunk.is_abort();
+        for chunk in chunks.iter().filter(seen) {
             let packet = chunk.packet().and_then(|number| batch.packet(number));
             match packet {
+                packet if chunk.to_client() && !chunk.is_abort() => self.response(packet.as_ref(), &chunk),
                 Some(mut packet) if !chunk.is_abort() && !chunk.after_gap() && !chunk.is_midstream() => {
-                    self.chunk(known, &mut packet, &chunk);
+                    self.chunk(&mut packet, &chunk);
                 }
-                _ if known.is_some() && !chunk.is_abort() => self.given_up.add(1),
+                _ if self.forget(chunk.flow) && !chunk.is_abort() => self.given_up.add(1),
                 _ => {}
             }
         }
@@ -83,12 +88,22 @@ impl WafModule {
         self.flows.len()
     }
 
-    fn chunk(&mut self, known: Option<Connection>, packet: &mut Packet<'_>, chunk: &Chunk<'_>) {
+    fn chunk(&mut self, packet: &mut Packet<'_>, chunk: &Chunk<'_>) {
         if !self.policy.ports.is_empty() && !self.policy.ports.contains(&packet.dst_port) {
             return packet.clear_flow(0);
         }
-        // Of what was not seen from its start nothing is known.
-        let Some(mut connection) = known.or_else(|| chunk.is_start().then(Connection::default)) else { return };
+        if chunk.is_start() && self.flows.len() == self.flows.capacity() {
+            self.give_up_oldest();
+        }
+        let connection = match chunk.is_start() {
+            true => self.flows.get_or_default(chunk.flow),
+            false => match self.flows.get(chunk.flow) {
+                Some(connection) => connection,
+                // Of what was not seen from its start nothing is known.
+                None => return,
+            },
+        };
+        let before = connection.held();
         let mut other = false;
         let findings = &mut self.findings;
         let mut out = |finding: Finding<'_>| {
@@ -96,10 +111,11 @@ impl WafModule {
             other |= finding.id == NOT_HTTP.id;
             alert(packet, &finding);
         };
-        let mut decision = self.waf.request_bytes(&mut connection, chunk.bytes(), &mut out);
-        if chunk.is_end() && self.waf.end(&mut connection, &mut out) == Decision::Block {
+        let mut decision = self.waf.request_bytes(connection, chunk.bytes(), &mut out);
+        if chunk.is_end() && self.waf.end(connection, &mut out) == Decision::Block {
             decision = Decision::Block;
         }
+        self.held = (self.held + connection.held()).saturating_sub(before);
         if decision == Decision::Block {
             let action = if other { self.policy.on_other } else { self.policy.on_attack };
             self.attacks.add(1);
@@ -107,27 +123,54 @@ impl WafModule {
                 packet.set_verdict(action.verdict());
             }
             if other && action == Action::Ignore {
+                self.forget(chunk.flow);
                 return packet.clear_flow(0);
             }
         }
-        self.keep(chunk.flow, connection);
+        self.keep_within();
     }
 
-    /// Keep a connection; the oldest ones give way to it.
-    fn keep(&mut self, flow: u64, connection: Connection) {
-        while self.held + connection.held() > self.policy.memory || self.flows.len() == self.flows.capacity() {
-            let Some(oldest) = self.flows.oldest().map(|(flow, _)| flow) else { break };
+    /// What a server sends: findings are alerts of the packet that completes them, and stop nothing.
+    fn response(&mut self, packet: Option<&Packet<'_>>, chunk: &Chunk<'_>) {
+        let Some(connection) = self.flows.get(chunk.flow) else { return };
+        let before = connection.held();
+        let findings = &mut self.findings;
+        let mut out = |finding: Finding<'_>| {
+            findings.add(1);
+            if let Some(packet) = packet {
+                alert(packet, &finding);
+            }
+        };
+        let lost = packet.is_none() || chunk.after_gap() || chunk.is_midstream();
+        if !lost {
+            self.waf.response_bytes(connection, chunk.bytes(), &mut out);
+        }
+        if lost || chunk.is_end() {
+            self.waf.end_of_responses(connection, lost, &mut out);
+        }
+        self.held = (self.held + connection.held()).saturating_sub(before);
+        self.keep_within();
+    }
+
+    /// The oldest connections give way where all together hold too much.
+    fn keep_within(&mut self) {
+        while self.held > self.policy.memory && self.flows.len() > 1 {
+            self.give_up_oldest();
+        }
+    }
+
+    fn give_up_oldest(&mut self) {
+        if let Some(oldest) = self.flows.oldest().map(|(flow, _)| flow) {
             self.forget(oldest);
             self.given_up.add(1);
         }
-        self.held += connection.held();
-        self.flows.get_or_insert_with(flow, || connection);
     }
 
-    fn forget(&mut self, flow: u64) -> Option<Connection> {
-        let connection = self.flows.remove(flow)?;
-        self.held = self.held.saturating_sub(connection.held());
-        Some(connection)
+    /// Whether something was known of the flow, which is not any more.
+    fn forget(&mut self, flow: u64) -> bool {
+        let known = self.flows.remove(flow);
+        self.held = self.held.saturating_sub(known.as_ref().map_or(0, Connection::held));
+        known.is_some()
     }
 }
 

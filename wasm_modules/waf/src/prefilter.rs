@@ -10,6 +10,8 @@ use crate::rarity::Rarity;
 const BITS: u32 = 6;
 /// Class of what is behind a text's end, and of control characters.
 const NONE: u8 = 63;
+/// Marks a byte that is a literal.
+const ALONE: u8 = 1 << BITS;
 /// Different runs of three classes.
 const RUNS: usize = 1 << (3 * BITS);
 
@@ -68,6 +70,8 @@ pub(crate) struct Prefilter {
     anchors: Vec<Anchor>,
     /// For each byte the literal that it is alone, or `u16::MAX`.
     alone: Vec<u16>,
+    /// The bytes' classes, with [`ALONE`] for those that are literals.
+    classes: [u8; 256],
 }
 
 impl Prefilter {
@@ -108,20 +112,25 @@ impl Prefilter {
             Some(rank)
         };
         let ranks = runs.iter().scan(0, rank).collect();
-        Self { runs, ranks, firsts, anchors, alone }
+        let mut classes = CLASSES;
+        for (class, _) in classes.iter_mut().zip(&alone).filter(|(_, literal)| **literal != u16::MAX) {
+            *class |= ALONE;
+        }
+        Self { runs, ranks, firsts, anchors, alone, classes }
     }
 
     /// Call `met` with the number, start and end of each literal in `text`, about in their order.
     pub(crate) fn find(&self, text: &[u8], mut met: impl FnMut(u16, usize, usize)) {
-        let (runs, alone) = (&self.runs[..RUNS / 64], &self.alone[..256]);
+        let runs = &self.runs[..RUNS / 64];
         let mut run = run([NONE; 3]);
         for (at, &byte) in text.iter().enumerate() {
-            run = (run << BITS | usize::from(CLASSES[usize::from(byte)])) & (RUNS - 1);
+            let class = self.classes[usize::from(byte)];
+            run = (run << BITS | usize::from(class & !ALONE)) & (RUNS - 1);
             if runs[run / 64] >> (run % 64) & 1 != 0 && at >= 2 {
                 self.at(run, at - 2, text, &mut met);
             }
-            if alone[usize::from(byte)] != u16::MAX {
-                met(alone[usize::from(byte)], at, at + 1);
+            if class & ALONE != 0 {
+                met(self.alone[usize::from(byte)], at, at + 1);
             }
         }
         // A literal of two bytes may end the text.

@@ -74,6 +74,23 @@ fn what_is_not_http_is_treated_as_configured() {
     assert!(report.passes() && report.asks.iter().any(|ask| ask.what == "flow_clear"), "{report:?}");
 }
 
+#[test]
+fn leaks_are_told_and_pass() {
+    let mut harness = Harness::<WafModule>::new(r#"{"response_bytes": 8192}"#).unwrap();
+    let mut connection = Connection::new("10.0.0.1:40000", SERVER);
+    let mut frames = connection.open();
+    frames.push(connection.client(head("/").as_bytes()));
+    let page = b"HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: 40\r\n\r\nYou have an error in your SQL syntax; no.";
+    frames.extend(page.chunks(50).map(|part| connection.server(part)));
+    let told = frames.len() - 1;
+    frames.extend(connection.close());
+    let report = harness.one_by_one(&frames);
+    assert!(report.passes(), "{report:?}");
+    assert_eq!(report.signatures(), [95101]);
+    assert_eq!((report.alerts[0].packet, &report.alerts[0].fields["category"]), (told, &"leak".into()));
+    assert_eq!((harness.metric("attacks"), harness.metric("findings")), (Some(0), Some(1)));
+}
+
 /// Connections that each leave a request open: as many as a worker may have, and more bytes than the module may keep.
 #[test]
 fn a_hundred_thousand_connections_stay_within_the_bound() {

@@ -56,7 +56,8 @@ fn post(kind: &str, body: &[u8]) -> Vec<u8> {
 fn attacks_are_found_wherever_a_value_is() {
     let mut waf = waf();
     let mut missed = Vec::new();
-    let lines = [include_str!("data/attacks.txt"), include_str!("data/variants.txt")];
+    let lines =
+        [include_str!("data/attacks.txt"), include_str!("data/variants.txt"), include_str!("data/techniques.txt")];
     for line in lines.into_iter().flat_map(str::lines) {
         let (_, payload) = line.split_once('\t').unwrap();
         let json = format!("{{\"a\": [{{\"b\": {}}}]}}", serde_json::to_string(payload).unwrap());
@@ -79,7 +80,8 @@ fn attacks_are_found_wherever_a_value_is() {
 #[test]
 fn ordinary_values_pass() {
     let mut waf = waf();
-    let files = [include_str!("data/ordinary.txt"), include_str!("data/traffic.txt")];
+    let files =
+        [include_str!("data/ordinary.txt"), include_str!("data/traffic.txt"), include_str!("data/everyday.txt")];
     let lines: Vec<&str> = files.into_iter().flat_map(str::lines).filter(|line| !line.is_empty()).collect();
     let wrong: Vec<String> = lines
         .iter()
@@ -87,8 +89,8 @@ fn ordinary_values_pass() {
         .filter(|(_, ids)| !ids.is_empty())
         .map(|(line, ids)| format!("{line} by {ids:?}"))
         .collect();
-    // Some of the lines are near misses on purpose; three in two hundred may be taken for what they look like.
-    assert!(wrong.len() * 200 <= lines.len() * 3, "{wrong:#?}");
+    // Some of the lines are near misses on purpose; one in a hundred may be taken for what it looks like.
+    assert!(wrong.len() * 100 <= lines.len(), "{wrong:#?}");
 }
 
 #[test]

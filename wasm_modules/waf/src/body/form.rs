@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Collected, NAME, PIECE, arg};
-use crate::{checks::protocol as rules, inspector::Inspector, normalise::percent};
+use crate::{checks::protocol as rules, inspector::Inspector, normalise};
 
 /// A form that comes in pieces.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ impl Form {
     pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
         while !bytes.is_empty() {
             let in_value = self.in_value;
-            let end = bytes.iter().position(|byte| *byte == b'&' || (!in_value && *byte == b'='));
+            let end = memchr::memchr2(b'&', if in_value { b'&' } else { b'=' }, bytes);
             let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             self.take(piece, to);
             match rest.first() {
@@ -62,16 +62,24 @@ impl Form {
 
 /// The query of a request's target.
 pub(crate) fn query(text: &[u8], to: &mut Inspector<'_>) {
-    let mut form = Form::default();
-    form.push(text, to);
-    form.end(to);
+    for part in text.split(|byte| *byte == b'&') {
+        match memchr::memchr(b'=', part) {
+            _ if part.len() > PIECE => {
+                let mut form = Form::default();
+                form.push(part, to);
+                form.end(to);
+            }
+            Some(at) => decoded(&part[..at], &part[at + 1..], to),
+            None if part.trim_ascii_end().is_empty() => {}
+            None => decoded(part.trim_ascii_end(), b"", to),
+        }
+    }
 }
 
 fn decoded(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {
     rules::check_encoding(&name[..name.len().min(NAME)], value, to);
     let (mut plain_name, mut plain) = (Vec::new(), Vec::new());
-    percent(name, true, &mut plain_name);
-    percent(value, true, &mut plain);
-    rules::check_escapes(&name[..name.len().min(NAME)], &plain, to);
-    arg(&plain_name, &plain, to);
+    let plain = normalise::decoded(value, true, &mut plain);
+    rules::check_escapes(&name[..name.len().min(NAME)], plain, to);
+    arg(normalise::decoded(name, true, &mut plain_name), plain, to);
 }

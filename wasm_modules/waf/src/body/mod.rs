@@ -1,6 +1,7 @@
 //! Bodies: each kind is taken apart as it comes, and its values inspected one by one, so that a body of any length needs
 //! little memory.
 
+mod delimiter;
 mod form;
 mod json;
 mod multipart;

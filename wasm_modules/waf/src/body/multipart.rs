@@ -1,8 +1,8 @@
 //! `multipart/form-data`: fields as parameters, names of files; what is in files is not looked at.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
-use super::{Collected, NAME, arg};
+use super::{Collected, NAME, arg, delimiter::Delimiter};
 use crate::{
     checks::protocol as rules,
     finding::{Part, Place},
@@ -28,8 +28,7 @@ enum At {
 /// A multipart body that comes in pieces.
 #[derive(Debug)]
 pub(crate) struct Multipart {
-    /// `--boundary`.
-    delimiter: Vec<u8>,
+    delimiter: Box<Delimiter>,
     at: At,
     /// The line at hand: of headers, or of content as long as it may be a delimiter.
     line: Vec<u8>,
@@ -52,7 +51,7 @@ impl Multipart {
             return None;
         }
         Some(Self {
-            delimiter: [b"--", &boundary[..]].concat(),
+            delimiter: Box::new(Delimiter::new(&boundary)),
             at: At::Preamble,
             line: Vec::new(),
             plain: false,
@@ -67,6 +66,13 @@ impl Multipart {
     pub(super) fn push(&mut self, mut bytes: &[u8], to: &mut Inspector<'_>) {
         self.seen |= !bytes.is_empty();
         while !bytes.is_empty() && self.at != At::Epilogue {
+            let run = self.run(bytes);
+            if run > 0 {
+                self.plain = bytes[run - 1] != b'\n';
+                self.content(&bytes[..run], to);
+                bytes = &bytes[run..];
+                continue;
+            }
             let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
             let (piece, rest) = bytes.split_at(end);
             bytes = rest;
@@ -74,6 +80,23 @@ impl Multipart {
             if piece.ends_with(b"\n") {
                 self.line_done(to);
             }
+        }
+    }
+
+    /// How many of the first bytes are in lines of content, which may be cut at their end, and in none that may be a delimiter.
+    fn run(&self, bytes: &[u8]) -> usize {
+        if self.at == At::Headers
+            || !self.plain && (!self.line.is_empty() || begins_alike(bytes, self.delimiter.bytes()))
+        {
+            return 0;
+        }
+        if let Some(at) = self.delimiter.find(bytes) {
+            return at;
+        }
+        let tail = bytes.len().saturating_sub(self.delimiter.bytes().len());
+        match memchr::memrchr(b'\n', &bytes[tail..]) {
+            Some(at) if begins_alike(&bytes[tail + at + 1..], self.delimiter.bytes()) => tail + at + 1,
+            _ => bytes.len(),
         }
     }
 
@@ -88,8 +111,7 @@ impl Multipart {
         if self.at == At::Headers {
             return;
         }
-        let known = self.line.len().min(self.delimiter.len());
-        if self.line[..known] != self.delimiter[..known] {
+        if !begins_alike(&self.line, self.delimiter.bytes()) {
             self.plain = true;
             let line = core::mem::take(&mut self.line);
             self.content(&line, to);
@@ -103,8 +125,10 @@ impl Multipart {
             return;
         }
         let text = line.trim_ascii_end();
-        if text.starts_with(&self.delimiter) && (self.at != At::Headers || text.len() <= self.delimiter.len() + 2) {
-            match &text[self.delimiter.len()..] {
+        if text.starts_with(self.delimiter.bytes())
+            && (self.at != At::Headers || text.len() <= self.delimiter.bytes().len() + 2)
+        {
+            match &text[self.delimiter.bytes().len()..] {
                 b"" => self.next(At::Headers, to),
                 b"--" => self.next(At::Epilogue, to),
                 _ => self.content(&line, to),
@@ -204,7 +228,7 @@ impl Multipart {
                 if self.at == At::Preamble && !self.seen {
                     return;
                 }
-                to.report(&rules::MULTIPART_UNCLOSED, PLACE, &self.delimiter);
+                to.report(&rules::MULTIPART_UNCLOSED, PLACE, self.delimiter.bytes());
                 let held = core::mem::take(&mut self.held);
                 let name = &self.name;
                 self.value.extend(&held, |piece| field(name, piece, to));
@@ -219,6 +243,12 @@ impl Multipart {
             self.line_done(to);
         }
     }
+}
+
+/// Whether one of the two begins with the other.
+fn begins_alike(one: &[u8], other: &[u8]) -> bool {
+    let known = one.len().min(other.len());
+    one[..known] == other[..known]
 }
 
 fn field(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {

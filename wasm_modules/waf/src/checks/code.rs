@@ -1,7 +1,7 @@
 //! Code of PHP, Java, Node.js, Ruby, Perl and of templates.
 
 use super::{
-    Check, HEADERS, LINE, PATH, VALUES, check,
+    Check, HEADERS, PATH, TARGET, VALUES, check,
     form::{ALL, RAW, TEXT},
 };
 use crate::finding::Part;
@@ -16,6 +16,7 @@ macro_rules! php_sharp {
 }
 
 pub(super) const CHECKS: &[Check] = &[
+    // All that begins `<?` may be PHP's but XML's declaration, `<?xml ` and a name, and its style sheets.
     check!(
         93301,
         1,
@@ -33,7 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's variable",
         concat!(
-            r"\$_?(?:_(?:cookie|env|files|get|post|request|server|session)|globals|http_(?:cookie_vars|env_vars|get_vars|post_files|post_vars|raw_post_data|request_vars|server_vars|session_vars)|php_errormsg|argv)\b|\$\$\{?\w+|\$\{\s*['\x22$]|",
+            r"\$_?(?:_(?:cookie|env|files|get|post|request|server|session)|globals|http_(?:cookie_vars|env_vars|get_vars|post_files|post_vars|raw_post_data|request_vars|server_vars|session_vars)|php_errormsg|argv)\b|(?:^|[^\w@$])\$\$(?:\{|[a-z_])\w*|\$\{\s*['\x22$]|",
             r"^(?:_(?:cookie|env|files|get|post|request|server|session)|globals)\["
         )
     ),
@@ -153,7 +154,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "Ruby or Perl",
         concat!(
-            r"\bprocess\s*\.\s*spawn\s*\(|\bkernel\s*\.\s*(?:exec|system|open|spawn|`)|\bio\s*\.\s*(?:popen|read|binread)\s*\(|\bopen3?\s*\.\s*(?:popen|capture)|\bfile\s*\.\s*(?:open|read|write|delete)\s*\(|\bdir\s*\[\s*['\x22]|\berb\s*\.\s*new|@\{\s*\[?\s*(?:system|exec|`|qx|print|open|eval)|\b(?:system|exec|qx|open)\s*[{(\[/|!]\s*['\x22]?(?:/|\w+\s+[-/])|\buse\s+(?:posix|socket|io::socket)\b|%x[({\[|!][^)}\]|!]+[)}\]|!]|\b(?:instance|class|module)_eval\b|\bsend\s*\(\s*:?['\x22]?(?:system|eval|exec)|\bobjectspace\b|\bmarshal\s*\.\s*load"
+            r"\bprocess\s*\.\s*spawn\s*\(|\bkernel\s*\.\s*(?:exec|system|open|spawn|`)|\bio\s*\.\s*(?:popen|read|binread)\s*\(|\bopen3?\s*\.\s*(?:popen|capture)|\bfile\s*\.\s*(?:open|read|write|delete)\s*\(|\bdir\s*\[\s*['\x22]|\berb\s*\.\s*new|@\{\s*\[?\s*(?:system|exec|`|qx|print|open|eval)|\b(?:system|exec|qx|open)[{(\[/|!]\s*['\x22]?(?:/|\w+\s+[-/])|\buse\s+(?:posix|socket|io::socket)\b|%x[({\[|!][^)}\]|!]+[)}\]|!]|\b(?:instance|class|module)_eval\b|\bsend\s*\(\s*:?['\x22]?(?:system|eval|exec)|\bobjectspace\b|\bmarshal\s*\.\s*load"
         )
     ),
     check!(
@@ -184,7 +185,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "query of NoSQL",
-        r"[\[.{,'\x22]\s*\$(?:ne|eq|lte?|gte?|n?in|mod|all|size|exists|type|slice|x?or|and|nor|not|div|like|between|regex|jsonschema|where|text|elemmatch|comment|expr|lookup|group|function|accumulator)\b['\x22]?\s*[\]:=]|^\$(?:ne|gt|lt|where|regex|or|and|in|nin|eq|exists)$|\bdb\s*\.\s*(?:\w+\s*\.\s*)?(?:find|insert|remove|update|drop|getcollection\w*|eval|collection|mapreduce|injection)\b|\bthis\s*\.\s*\w+\s*={2,3}\s*['\x22]|;\s*return\s+(?:true|!?\d|this)|'\s*(?:\|\||&&)\s*(?:'|\d|this)"
+        r"[\[.{,'\x22]\s*\$(?:ne|eq|lte?|gte?|n?in|mod|all|size|exists|type|slice|x?or|and|nor|not|div|like|between|regex|jsonschema|where|text|elemmatch|comment|expr|lookup|group|function|accumulator)\b['\x22]?\s*[\]:=]|^\$(?:ne|gt|lt|where|regex|or|and|in|nin|eq|exists)$|\bdb\s*\.\s*(?:\w+\s*\.\s*)?(?:find|insert|remove|update|drop|getcollection\w*|eval|collection|mapreduce|injection)\b|\bthis\s*\.\s*\w+\s*={2,3}\s*['\x22]|(?:^|[^)}\s])\s?;\s*return\s+(?:true|!?\d|this)|'\s*(?:\|\||&&)\s*(?:'|\d|this)"
     ),
     check!(
         93407,
@@ -199,19 +200,19 @@ pub(super) const CHECKS: &[Check] = &[
         94401,
         1,
         Java,
-        VALUES | HEADERS | LINE,
+        VALUES | HEADERS | TARGET,
         ALL,
         "Java's class or method",
         concat!(
-            r"\bjava\.(?:lang|io|net|util|nio|rmi|beans|security|sql|awt|text|math)\.[a-z]|\bjava(?:x\.|\.)[a-z]+\.|\b(?:com\.sun\.|sun\.(?:misc|reflect|net)\.)|org\.(?:apache\.(?:commons|struts2?|velocity|xalan|xbean|log4j|tomcat|catalina|ibatis|logging|wicket|bcel)|springframework|codehaus|hibernate|jboss|mozilla\.javascript|omg|python\.core)\b|com\.opensymphony\.xwork2?|ognl\.ognl|freemarker\.(?:template|core)|",
-            r"\bprocessbuilder\b|\bgetruntime\b|\bruntime\s*[.@]\s*(?:getruntime|exec)|\bclassloader\b|\bclass\s*[.\[]\s*['\x22]?(?:classloader|module|forname|getmethod|protectiondomain)|\.getclass\s*\(|\bgetdeclared(?:method|constructor|field)s?\b|\bnewinstance\s*\(|\bbeanutils\b|#_?memberaccess|#(?:context|request|application|session|attr|parameters|root|this)\s*[.\[=]|@[a-z.]+\w@\w|\bscriptengine(?:manager)?\b|\binvokertransformer|\bchainedtransformer|\bbadattributevalueexpexception|\btemplatesimpl\b|\bhashmap<|\bobjectinputstream\b|\bxmldecoder\b|\bunmarshaller\b|\bdeserializ\w+\s*\(|\bclonetransformer|\bforclosure|\binstantiate(?:factory|transformer)|\binvokerfactory|\bprototype(?:clone|serialization)factory|\bwhileclosure|\bgetproperty\s*\(\s*['\x22]|\bfilewriter\b\s*\(|\bfileinputstream\b|\bfileoutputstream\b|\binputstreamreader\b|\bstringbuilder\s*\(|\bbufferedreader\b|\bprintwriter\b|\brandomaccessfile\b|\bsystem\s*\.\s*(?:exit|getproperty|getenv|setproperty)\s*\(|\bsecuritymanager\b|\bjsppagecontext|\bservletcontext\b|\bpagecontext\b|\bhttpservletrequest\b|\bt\s*\(\s*java"
+            r"\bjava\.lang\.(?:appendable|autocloseable|boolean|byte|character|charsequence|class|classloader|classvalue|cloneable|comparable|compiler|double|enum|float|integer|iterable|long|math|module|modulelayer|number|object|package|process|processbuilder|processhandle|readable|record|runnable|runtime|runtimepermission|securitymanager|short|stacktraceelement|stackwalker|strictmath|string|stringbuffer|stringbuilder|system|thread|threadgroup|threadlocal|void|annotation|constant|foreign|instrument|invoke|management|ref|reflect)\b|\bjava\.(?:[a-km-z]|l[b-z]|la[a-mo-z]|lan[a-fh-z]|lang[a-z0-9])[a-z0-9]*\.[a-z]|\bjavax\.[a-z]+\.[a-z]|\b(?:com\.sun\.|sun\.(?:misc|reflect|net)\.)|org\.(?:apache\.(?:commons|struts2?|velocity|xalan|xbean|log4j|tomcat|catalina|ibatis|logging|wicket|bcel)|springframework\.\w+\.\w+|codehaus|hibernate|jboss|mozilla\.javascript|omg|python\.core)\b|com\.opensymphony\.xwork2?|ognl\.ognl|freemarker\.(?:template|core)|",
+            r"\bprocessbuilder\b|\bgetruntime\b|\bruntime\s*[.@]\s*(?:getruntime|exec)|\bclassloader\b|\bclass\s*[.\[]\s*['\x22]?(?:classloader|module|forname|getmethod|protectiondomain)|\.getclass\s*\(|\bgetdeclared(?:method|constructor|field)s?\b|\bnewinstance\s*\(|\bbeanutils\b|#_?memberaccess|#(?:context|request|application|session|attr|parameters|root|this)\s*[.\[=]|@[a-z.]+\w@\w|\bscriptengine(?:manager)?\b|\binvokertransformer|\bchainedtransformer|\bbadattributevalueexpexception|\btemplatesimpl\b|\bhashmap<(?:string|object|integer)\b|\bobjectinputstream\b|\bxmldecoder\b|\bunmarshaller\b|\bdeserializ\w+\s*\(|\bclonetransformer|\bforclosure|\binstantiate(?:factory|transformer)|\binvokerfactory|\bprototype(?:clone|serialization)factory|\bwhileclosure|\bgetproperty\s*\(\s*['\x22]|\bfilewriter\b\s*\(|\bfileinputstream\b|\bfileoutputstream\b|\binputstreamreader\b|\bstringbuilder\s*\(|\bbufferedreader\b|\bprintwriter\b|\brandomaccessfile\b|\bsystem\s*\.\s*(?:exit|getproperty|getenv|setproperty)\s*\(|\bsecuritymanager\b|\bjsppagecontext|\bservletcontext\b|\bpagecontext\b|\bhttpservletrequest\b|\bt\s*\(\s*java"
         )
     ),
     check!(
         94402,
         1,
         Java,
-        VALUES | HEADERS | LINE,
+        VALUES | HEADERS | TARGET,
         ALL,
         "look-up of log4j",
         r"\$\{\s*(?:jndi|\$\{|(?:lower|upper|env|sys|java|date|ctx|main|bundle|docker|k8s|log4j|marker|sd|map|spring|web)\s*:|:|::-)|\$\{[^}]*(?:jndi|:-[a-z]\}|\blower:|\bupper:)|\$(?:\{|&lcub;?|&lbrace;?|%7b)[^}]{0,20}j[^}]{0,20}n[^}]{0,20}d[^}]{0,20}i"
@@ -229,7 +230,7 @@ pub(super) const CHECKS: &[Check] = &[
         94404,
         1,
         Java,
-        VALUES | HEADERS | LINE,
+        VALUES | HEADERS | TARGET,
         ALL,
         "injection into Spring or Struts",
         r"\bclass\.module\.classloader|spring\.cloud\.function\.routing-expression|\brouting-expression\b|(?:redirect|action|redirectaction|method)\s*:\s*[#$%@]\{|%\{[^}]*[(#@=].*\}|\(#\w+\s*=|\bnew\s+java\.|\.class\.forname|\bmultipart/form-data.*ognl"

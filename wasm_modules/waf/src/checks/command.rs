@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         concat!(
             r"(?:^|[^\w/.:-])/?(?:usr/)?(?:local/)?s?bin/+[a-z*?\[][\w*?\[\]-]*|/dev/(?:tcp|udp)/|\bbin/(?:",
             r"bash|sh|zsh|ksh|dash|cat|nc|curl|wget|python|perl|ls|id|ansible|cscli|env|busybox)\b|",
-            r"\bcat\s+/(?:etc|proc|var|home|root)|\becho\s+[\w+/=]{8,}\s*\|\s*base64|\|\s*(?:ba|z|k|c|da)?sh(?:\s|$)|\$shell\b|\bwget\s+(?:-\w+\s+)*(?:https?|ftp)://|\bcurl\s+(?:-\w+\s+)*(?:https?|ftp)://|\bpython[0-9.]*\s+-[cm]\b|\bperl\s+-e\b|\bruby\s+-e\b|\bphp\s+-r\b|\bnc\s+-[a-z]*[el]|\bbash\s+-[ci]\b|\bsh\s+-[ci]\b|0>&1|2>&1|>&\s*/dev/|\brm\s+-[rf]{1,2}\s|\bchmod\s+(?:\+x|[0-7]{3,4})\s|\bcrontab\s+-|\bmkfifo\s+/|/etc/(?:passwd|shadow|group)\b|/proc/self/"
+            r"\bcat\s+/(?:etc|proc|var|home|root)|\becho\s+[\w+/=]{8,}\s*\|\s*base64|\|\s*(?:ba|z|k|c|da)?sh(?:\s|$)|\$shell\b|\bwget\s+(?:-\w+\s+)*(?:https?|ftp)://|\bcurl\s+(?:-\w+\s+)*(?:https?|ftp)://|\bpython[0-9.]*\s+-[cm]\b|\bperl\s+-e\b|\bruby\s+-e\b|\bphp\s+-r\b|\bnc\s+-[a-z]*[el]|\bbash\s+-[ci]\b|\bsh\s+-[ci]\b|0>&1|2>&1|>&\s*/dev/|\brm\s+-[rf]{1,2}\s|\bchmod\s+(?:-\w+\s+)?(?:[ugoa]*\+[rwxs]+|[0-7]{3,4})\s+\S*[/.*~$]|\bcrontab\s+-|\bmkfifo\s+/|/etc/(?:passwd|shadow|group)\b|/proc/self/"
         )
     ),
     check!(
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         RAW | TEXT,
         "expression that hides a command",
         concat!(
-            r"/[\w*?\[\]]*[?*\]][\w*?\[\]]*/[\w*?\[\]/]*[a-z]|(?:^|[;|&`\s/])[a-z]*(?:\\[a-z]|''[a-z]|\x22\x22[a-z]|\$[@*!?_]|\$\{[!#]?\w*\}|`{2}|'[a-z]')[\w\\'\x22$@*!?_`]*(?:\s+|\+|\$ifs|<)['\x22]?/\w|",
+            r"(?:^|[\s;|&`'\x22=(,<>$}])(?:/[\w*?\[\]]+)?/[\w*?\[\]]*[?*\]][\w*?\[\]]*/[\w*?\[\]/]*[a-z]|(?:^|[;|&`\s/])[a-z]*(?:\\[a-z]|''[a-z]|\x22\x22[a-z]|\$[@*!?_]|\$\{[!#]?\w*\}|`{2}|'[a-z]')[\w\\'\x22$@*!?_`]*(?:\s+|\+|\$ifs|<)['\x22]?/\w|",
             r"\b[a-z]+\$[@*!?_0-9][a-z]*(?:\s|\+|/|$)|(?:^|[;&|\s])\w+=\w+(?:\s*[;&]+\s*\w+=[^\s;&]+)*\s*[;&]+\s*\$\w+|;\s*\$[a-z_]+\s+[/$\w]+\s+\$?\w*\s*\$\w+|\$\w+\s*/\w+/\$|\bprintf\s+['\x22]?\\(?:x|0|1)"
         )
     ),

@@ -1,8 +1,9 @@
 //! Traversal, files of the system, remote inclusion, forged requests.
 
 use super::{
-    Check, HEADERS, LINE, PATH, VALUES, check,
+    Check, HEADERS, PATH, TARGET, VALUES, check,
     form::{ALL, PATH as PATHS, RAW, TEXT},
+    weak,
 };
 use crate::finding::Part;
 
@@ -16,7 +17,7 @@ macro_rules! system_files {
             r"proc/+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched|interrupts|filesystems|modules|partitions|stat|swaps|uptime|loadavg|devices|config|kallsyms|key|keys|[0-9]+/)|",
             r"sys/+(?:class|kernel|block|bus|dev|devices|firmware|fs|hypervisor|module|power)\b|",
             r"var/+(?:log|spool|mail|lib/+(?:mysql|php|pgsql|docker|mlocate|dpkg|rpm)|run/+(?:secrets|docker\.sock)|backups|adm|cpanel|webmin|www/+html/+\.)|",
-            r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem|random|zero|stdin|null)|",
+            r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem\b|null)|",
             r"opt/+(?:lampp|xampp|tomcat|bitnami|coldfusion|jboss)|boot/+(?:grub|config)|apache[0-9]?/+(?:conf|logs)|nginx/+conf|conf/+(?:server|tomcat-users|httpd|web)\.|",
             r"windows/+(?:win\.ini|system(?:32|\.ini)|repair|php\.ini|my\.ini|panther|debug|system32|temp|iis)|winnt/|win\.ini|boot\.ini|inetpub/|",
             r"web-inf/|meta-inf/|system32/|documents and settings|users/+(?:administrator|public|all users)|xampp/|wamp/|sysprep|unattend\.xml|system volume)"
@@ -58,12 +59,12 @@ pub(super) const CHECKS: &[Check] = &[
         93001,
         1,
         Traversal,
-        VALUES | LINE | HEADERS,
+        VALUES | TARGET | HEADERS,
         RAW | TEXT | PATHS,
         "path goes up",
         concat!(
-            r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']|[/\\](?:\.|%2e){2,3}(?:[/\\]|$|%2f|%5c)|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
-            r"(?:^|[/\\])\.{2}[/\\]|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]"
+            r"(?:^|[/\\=&?:;,])(?:\.|%2e){2,3}(?:;?[/\\]|%2f|%5c)[^\s<>\x22']+(?:$|[^\s<>\x22'\w./])|[/\\](?:\.|%2e){2,3}(?:[/\\]|%2f|%5c)|[/\\](?:\.|%2e){2}$|\.\.[/\\][^\s]*\.\.[/\\]|[/\\]\.\.;|\.\.[/\\]+\.\.|\.\.(?:%c0%af|%c1%9c|%u221[56]|%%32%66)|(?:%2e|%252e){2}(?:%2f|%252f|/|\\|%5c)|0x2e0x2e(?:/|0x2f|\\)|",
+            r"^\.{2}[/\\]$|\.\?/\.\?/|\?\./\?\./|\.[/\\]\.[/\\]\.[/\\]"
         )
     ),
     check!(
@@ -91,7 +92,7 @@ pub(super) const CHECKS: &[Check] = &[
         93101,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "URL with an address for a host",
         r"(?:^|[=\s'\x22(])(?:url:)?(?:https?|ftps?|file|gopher|dict|tftp|ldap|php|data|sftp|ssh2|phar|zlib|glob|expect|rar|ogg)://(?:\d{1,3}\.){3}\d{1,3}"
@@ -100,12 +101,12 @@ pub(super) const CHECKS: &[Check] = &[
         93102,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "code included from a URL",
         r"(?:\binclude\s*\([^)]*|mosconfig_absolute_path|_conf\[path\]|_server\[document_root\]|galix_?admin|dir_root|path\[docroot\]|appserv_root|config\[root_dir\]|install_dir|gallery_basedir|base_dir|root_path)\s*=?\s*\[?\W?(?:https?|ftps?|file)://"
     ),
-    check!(
+    weak(check!(
         93103,
         1,
         Inclusion,
@@ -113,12 +114,12 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "URL that ends in a question mark",
         r"^(?:https?|ftps?|file)(?:://[^?]*)?\?+$"
-    ),
+    )),
     check!(
         93104,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "stream of the language",
         concat!(
@@ -139,14 +140,23 @@ pub(super) const CHECKS: &[Check] = &[
         93106,
         1,
         Inclusion,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "address of a cloud's metadata or of the machine itself",
         concat!(
             r"169\.254\.(?:169\.25[34]|170\.2)\b|\bmetadata\.(?:google\.internal|tencentyun\.com|packet\.net|oraclecloud)|100\.100\.100\.200|192\.0\.0\.192|/latest/(?:meta-data|user-data|dynamic/instance-identity)|/computemetadata/v1|/metadata/(?:instance|identity|v1)|",
             r"fd00:ec2::254|::ffff:(?:a9fe|169\.254|127\.)|instance-data\b|/opc/v[12]/instance|",
-            r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}(?:127\.\d|localhost\b|169\.254\.|\[::)|(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|localhost(?:[:/]|$)|10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
-            r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//(?:localhost|127\.0\.0\.1)[:/]"
+            r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}(?:127\.\d|169\.254\.|\[::)|(?:https?|ftp|gopher|dict)://(?:\d{8,10}\b|0x[0-9a-f]{2,8}\b|0[0-7]{3,}\.|0[0-7]{9,}|127\.[0-9.]+|\[::|0x[0-9a-f]+\.|(?:\d{1,3}\.){3}\d{1,3}\.(?:nip|xip|sslip)\.io|0(?::|/|$)|169\.254\.|[^/\s]*(?:nip\.io|xip\.io|localtest\.me|lvh\.me|burpcollaborator\.net|sslip\.io))|",
+            r"(?:https?|ftp)://[^/\s?#]*@(?:127\.|localhost|169\.254|10\.|192\.168)|//127\.0\.0\.1[:/]"
         )
     ),
+    weak(check!(
+        93107,
+        1,
+        Inclusion,
+        VALUES | TARGET,
+        ALL,
+        "URL of a private address or of the machine by its name",
+        r"(?:https?|ftps?|gopher|dict):[/\\]{0,3}localhost\b|//localhost[:/]|(?:https?|ftp|gopher|dict)://(?:10\.\d+\.\d+\.\d+|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)"
+    )),
 ];

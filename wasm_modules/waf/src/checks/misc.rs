@@ -1,7 +1,7 @@
 //! Scanners, header injection, LDAP, sessions.
 
 use super::{
-    Check, HEADERS, LINE, PATH, VALUES, check,
+    Check, HEADERS, PATH, TARGET, VALUES, check,
     form::{ALL, LINES, TEXT},
 };
 use crate::finding::Part;
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         91302,
         1,
         Scanner,
-        VALUES | LINE | HEADERS,
+        VALUES | TARGET | HEADERS,
         TEXT,
         "mark of a program that looks for holes",
         r"acunetix-wvs-test|appscan_fingerprint|/nikto-|/nessustest|/netsparker-|w3af_\w+_test|/\.\.\./wvs_test|interact\.sh|oastify\.com|burpcollaborator\.net"
@@ -83,7 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         "header injection in a value",
         r"[\n\r]+(?:location|refresh|(?:set-)?cookie|(?:x-)?(?:forwarded-(?:for|host|server)|host|via|remote-ip|remote-addr|originating-ip))\s*:"
     ),
-    check!(92128, 1, Smuggling, LINE, TEXT, "proxy address in the target", r"unix:[^|]*\|"),
+    check!(92128, 1, Smuggling, VALUES | TARGET, TEXT, "proxy address in the target", r"^[^=]{0,40}\bunix:[^|]*\|\w+:"),
     check!(
         92129,
         1,
@@ -101,7 +101,7 @@ pub(super) const CHECKS: &[Check] = &[
         94301,
         1,
         Session,
-        VALUES | LINE,
+        VALUES | TARGET,
         ALL,
         "cookie set by a script",
         r"\.cookie\b\W*(?:;|=).*?\b(?:expires|domain)\W*=|\bhttp-equiv\W+set-cookie\b|document\.cookie\s*="

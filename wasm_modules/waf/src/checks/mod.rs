@@ -9,6 +9,7 @@ pub(crate) mod protocol;
 mod code;
 mod command;
 mod files;
+mod leaks;
 mod misc;
 mod sqli;
 mod xss;
@@ -47,7 +48,8 @@ pub(crate) const VALUES: u16 = Part::Arg.bit()
 pub(crate) const AGENT: u16 = Part::UserAgent.bit() | Part::Referer.bit();
 pub(crate) const HEADERS: u16 = AGENT | Part::Header.bit();
 pub(crate) const PATH: u16 = Part::Path.bit();
-pub(crate) const LINE: u16 = Part::Line.bit();
+/// The target: its path, and what stands behind a `#`; the query is taken apart into parameters.
+pub(crate) const TARGET: u16 = Part::Path.bit() | Part::Line.bit();
 
 /// A check that is a pattern.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +81,11 @@ macro_rules! check {
 }
 pub(crate) use check;
 
+/// A check whose finding is no attack by itself, as the application may expect it: it blocks only with another one.
+const fn weak(check: Check) -> Check {
+    Check { rule: Rule { severity: Severity::Warning, ..check.rule }, ..check }
+}
+
 /// Every check: its number, severity, paranoia level, family and what it finds.
 pub(crate) fn list() -> impl Iterator<Item = &'static Rule> {
     all().map(|check| &check.rule).chain(CODED).chain(protocol::ALL)
@@ -86,7 +93,9 @@ pub(crate) fn list() -> impl Iterator<Item = &'static Rule> {
 
 /// All patterns.
 pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
-    [misc::CHECKS, files::CHECKS, command::CHECKS, code::CHECKS, xss::CHECKS, sqli::CHECKS].into_iter().flatten()
+    [misc::CHECKS, files::CHECKS, command::CHECKS, code::CHECKS, xss::CHECKS, sqli::CHECKS, leaks::CHECKS]
+        .into_iter()
+        .flatten()
 }
 
 pub(crate) const SQL_TOKENS: Rule = Rule {

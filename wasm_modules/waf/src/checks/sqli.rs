@@ -1,7 +1,7 @@
 //! Phrases of SQL wherever they stand. What begins a value is `sql`'s.
 
 use super::{
-    AGENT, Check, LINE, VALUES, check,
+    AGENT, Check, TARGET, VALUES, check,
     form::{ALL, COMMENTS, RAW, TEXT},
 };
 use crate::finding::Part;
@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
         94202,
         1,
         Sqli,
-        ON | LINE,
+        ON | TARGET,
         BOTH,
         "UNION SELECT",
         r"\bunion\b[\s(+]*(?:(?:all|distinct|distinctrow)\b)?[\s(+!@'\x22`~.\-0-9]*\bselect\b|\bunion\s*\(\s*select|\be?union\W+(?:all\W+)?select\b"
@@ -58,8 +58,8 @@ pub(super) const CHECKS: &[Check] = &[
         BOTH,
         "statement of SQL",
         concat!(
-            r"\bselect\b[\s(+]*(?:\*|[\w@.`'\x22\[\]]+(?:\s*,\s*[\w@.`'\x22*()\[\]]+)*|\S+\(.*?\)|[^;]{1,120}?\(.{0,120}?)\s*\bfrom\b\s*[\w`'\x22\[(@.]+\s*(?:$|[,;)#]|--|\bwhere\b|\blimit\b|\bgroup\b|\border\b|\bunion\b|\bjoin\b|\bas\b|\s[a-z]\b|/)|\bselect\b\s*(?:\d|@@|0x|null|\*|\(|top\s+\d|case\b|distinct\b|count\b|['\x22][^'\x22]{0,40}['\x22]\s*(?:,|;|--|#|\|\||\bfrom\b|\binto\b|\bunion\b|\bas\b))|\binsert\b[\s]+(?:\w+\s+)?into\b[\s`]*\w+.{0,100}?(?:\bvalues\b|\bselect\b|\()|\bdelete\s+from\s+[\w`.]+\s*(?:;|$|\bwhere\b|--|#)|\bupdate\s+[\w`.\[\]]+\s+set\s+[\w`.\[\]]+\s*=|\b(?:drop|truncate|alter|create)\s+(?:temporary\s+|or\s+replace\s+)?(?:table|database|schema|view|index|trigger|procedure|function|user|login|column|role|session|event|type|sequence|domain|extension)\b\s+(?:if\s+(?:not\s+)?exists\s+)?[\w`'\x22\[\].]+\s*(?:$|[;(,#)'\x22@]|--|/\*|\bcascade|\b(?:add|modify|drop|rename)\s+\w+\s+\w|\b(?:add|modify|drop|rename)\s+\w+\s*(?:$|;|--)|\bon\s+\w+\s*[(.]|\bas\s+(?:select|begin|\$|')|\bset\s+\w+\s*=|\bidentified\b|\bwith\s+(?:password|login|execute|encryption)|\bbegin\b|\bselect\b)|",
-            r"\binto\s+(?:outfile|dumpfile)\b|\bload\s+data\b.{0,60}\binfile\b|\bload\s+file\b|\bexec(?:ute)?\s*(?:\(\s*['\x22@+c]|\s+(?:immediate|master|sp_|xp_|@|cmd))|\bdeclare\s+@?\w+\s+(?:(?:n?var)?char|int|cursor|table)\b|\bshutdown\s*(?:;|with\s+nowait|--)|;\s*shutdown\b|\bcreate\s+function\s.{1,60}\breturns\b|\bcopy\s+\(?.{1,60}\b(?:from|to)\s+program\b|\bgrant\s+\w+.{0,40}\bto\b\s+\w+\s*(?:;|identified)|\balter\s+\w+.{0,200}\bcharacter\s+set\b|\bbackup\s+(?:database|log)\b|\brestore\s+database\b|\bhandler\s+\w+\s+(?:open|read)\b|\bprocedure\s+analyse\b|\bif\s?\(\d+\s?[=<>~]|;\s*(?:alter|create|delete|desc|drop|insert|load|rename|select|truncate|update)\s*[\[(]\s*\w{2,}|['\x22\x60\d]\s?as\s?['\x22\x60]\w*['\x22\x60]?\s?from\b|['\x22\x60]\s?(?:regexp|rlike)\b|\bmerge\s+\w*\s*.{0,40}\busing\s*\(|\bif\s*\(.*\bselect\b|\bprepare\s+\w+\s+from\b|\bmatch\s*\(.{0,60}\)\s*against\b|\bdesc(?:ribe)?\s+\w+\s*;|\bshow\s+(?:tables|databases|columns|grants|variables)\b|\bwaitfor\s+delay\b"
+            r"\bselect\b[\s(+]*(?:\*|[\w@.`'\x22\[\]]+(?:\s*,\s*[\w@.`'\x22*()\[\]]+)*|\S+\(.*?\)|[^;]{1,120}?\(.{0,120}?)\s*\bfrom\b\s*[\w`'\x22\[(@.]+\s*(?:$|[,;)#]|--|\bwhere\b\s*\(?\s*(?:['\x22`(@\d]|true\b|exists\b|not\b|[\w.]+\s*(?:[=<>!(`\[]|\b(?:r?like|in|between|regexp|and|or)\b|\bis\s+(?:not\s+)?null\b))|\blimit\b|\bgroup\b|\border\b|\bunion\b|\bjoin\b|\bas\b|\s[a-z]\b|/)|\bselect\b\s*(?:\d|@@|0x|null|\*|\((?:[^)\d]|\d[^)])|top\s+\d|case\b|distinct\b|count\b|['\x22][^'\x22]{0,40}['\x22]\s*(?:,|;|--|#|\|\||\binto\b|\bunion\b|\bas\b))|\binsert\b[\s]+(?:\w+\s+)?into\b[\s`]*\w+.{0,100}?(?:\bvalues\b|\bselect\b|\()|\bdelete\s+from\s+[\w`.]+\s*(?:;|$|\bwhere\b\s*\(?\s*(?:['\x22`(@\d]|true\b|exists\b|not\b|[\w.]+\s*(?:[=<>!(`\[]|\b(?:r?like|in|between|regexp|and|or)\b|\bis\s+(?:not\s+)?null\b))|--|#)|\bupdate\s+[\w`.\[\]]+\s+set\s+[\w`.\[\]]+\s*=|\b(?:drop|truncate|alter|create)\s+(?:temporary\s+|or\s+replace\s+)?(?:table|database|schema|view|index|trigger|procedure|function|user|login|column|role|session|event|type|sequence|domain|extension)\b\s+(?:if\s+(?:not\s+)?exists\s+)?[\w`'\x22\[\].]+\s*(?:$|[;(,#)@]|['\x22](?:\W|$)|--|/\*|\bcascade|\b(?:add|modify|drop|rename)\s+\w+\s+\w|\b(?:add|modify|drop|rename)\s+\w+\s*(?:$|;|--)|\bon\s+\w+\s*[(.]|\bas\s+(?:select|begin|\$|')|\bset\s+\w+\s*=|\bidentified\b|\bwith\s+(?:password|login|execute|encryption)|\bbegin\b|\bselect\b)|",
+            r"\binto\s+(?:outfile|dumpfile)\b|\bload\s+data\b.{0,60}\binfile\b|\bload\s+file\s*\(|\bexec(?:ute)?\s*(?:\(\s*['\x22@+c]|\s+(?:immediate\b|master\b|sp_|xp_|@))|\bdeclare\s+@?\w+\s+(?:(?:n?var)?char|int|cursor|table)\b|\bshutdown\s*(?:;|with\s+nowait|--)|;\s*shutdown\b|\bcreate\s+function\s.{1,60}\breturns\b|\bcopy\s+\(?.{1,60}\b(?:from|to)\s+program\b|\bgrant\s+\w+.{0,40}\bto\b\s+\w+\s*(?:;|identified)|\balter\s+\w+.{0,200}\bcharacter\s+set\b|\bbackup\s+(?:database|log)\b|\brestore\s+database\b|\bhandler\s+\w+\s+(?:open|read)\b|\bprocedure\s+analyse\b|\bif\s?\(\d+\s?[=<>~]|;\s*(?:alter|create|delete|desc|drop|insert|load|rename|select|truncate|update)\s*[\[(]\s*\w{2,}|['\x22\x60\d]\s?as\s?['\x22\x60]\w*['\x22\x60]?\s?from\b|['\x22\x60]\s?(?:regexp|rlike)\b|\bmerge\s+\w*\s*.{0,40}\busing\s*\(|\bif\s*\(.*\bselect\b|\bprepare\s+\w+\s+from\b|\bmatch\s*\(.{0,60}\)\s*against\b|\bdesc(?:ribe)?\s+\w+\s*;|\bshow\s+(?:tables|databases|columns|grants|variables)\b|\bwaitfor\s+delay\b"
         )
     ),
     check!(
@@ -70,8 +70,8 @@ pub(super) const CHECKS: &[Check] = &[
         BOTH,
         "condition that is always true or false",
         concat!(
-            r"\b(?:or|and|xor|having|where|when|if|not|div|rlike|regexp|like|between)\b[\s(+~!@-]*\d+\s*(?:=|<=>|<>|!=|>=?|<=?|\blike\b|\brlike\b|\bregexp\b)[\s(+~!@-]*['\x22]?\d|(?:['\x22`)]|\d)\s*(?:\|\||&&)\s*[\s(!~+-]*(?:\d+\s*(?:$|[=<>#)-])|true\b|false\b|null\b|sleep|[a-z_]+\(|['\x22`][^'\x22`]*['\x22`]\s*(?:=|<|>|!))|",
-            r"\b(?:or|and|xor)\b[\s(!~+@-]*['\x22`]([^'\x22`]{0,40})['\x22`]\s*(?:=|<=>|<>|!=|>=?|<=?|\blike\b|\brlike\b|\bregexp\b)[\s(+~!@-]*(?:['\x22`]|\d)|['\x22`]\s*(?:or|and|xor|having|like|rlike|regexp|between|div|mod|is)\b[\s(!~+@-]*(?:\d+\s*(?:=|<|>|!|\blike\b|--|#|;|/\*|\|)|true\b|false\b|null\b\s*(?:$|[^\sa-z])|exists\s*\(|@@|[a-z_]{1,30}\s*(?:\(|=|<|>|!|\blike\b|\bis\s+(?:not\s+)?null|\bin\s*\(|--\s*$|#\s*$)|['\x22`]\s*(?:=|<|>|!|--|#))|",
+            r"\b(?:or|and|xor|having|where|when|if|not|div|rlike|regexp|like|between)\b[\s(+~!@-]*\d+\s*(?:=|<=>|<>|!=|>=?|<=?|\blike\b|\brlike\b|\bregexp\b)[\s(+~!@-]*['\x22]?\d[\w.]*\s*(?:$|[^\s\w,.?:]|\b(?:and|or|xor|union|order|group|limit|having|then|procedure|rlike|regexp|like|is|in|between)\b)|(?:['\x22`)]|\d)\s*(?:\|\||&&)\s*[\s(!~+-]*(?:\d+\s*(?:$|[=<>#)-])|true\b|false\b|null\b|sleep|[a-z_]+\(|['\x22`][^'\x22`]*['\x22`]\s*(?:=|<|>|!))|",
+            r"\b(?:or|and|xor)\b[\s(!~+@-]*['\x22`]([^'\x22`]{0,40})['\x22`]\s*(?:=|<=>|<>|!=|>=?|<=?|\blike\b|\brlike\b|\bregexp\b)[\s(+~!@-]*(?:['\x22`]|\d)|['\x22`]\s*(?:or|and|xor|having|like|rlike|regexp|between|div|mod|is)\b[\s(!~+@-]*(?:\d+\s*(?:=|<|>|!|\blike\b|--|#|;|/\*|\|)|true\b|false\b|null\b\s*(?:$|[^\sa-z`.])|exists\s*\(|@@|['\x22`]\s*(?:=|<|>|!))|['\x22]\s*(?:or|and|xor|having|like|rlike|regexp|between|div|mod|is)\b[\s(!~+@-]*(?:[a-z_]{1,30}\s*(?:\(|=|<|>|!|\blike\b|\bis\s+(?:not\s+)?null|\bin\s*\(|--\s*$|#\s*$))|'\s*(?:or|and|xor)\b\s*'\s*(?:--|#)|",
             r"\b(?:or|and)\b\s+(?:true|false|null|not\s+\d|\d)\d{0,9}\s*(?:--|#|/\*|;)|\b(?:or|and)\b\s*\(?\s*(?:true|1)\s*\)?\s*(?:--|#)[^\w]*$|\bhaving\b\s+\d+\s*[=<>]|\border\s+by\s+\d+\s*(?:--|#|/\*|,\s*\d)|\bgroup\s+by\s+[\w.,`\s]+\s*(?:--|#|having)|\blimit\s+\d+\s*(?:,|offset)\s*\d+\s*(?:--|#|$)"
         )
     ),
@@ -82,7 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON,
         RAW | TEXT,
         "quote and comment",
-        r"^[\w@.-]{0,40}'\s?;\s?$|['\x22`][\[{].{0,100}[\]}]['\x22`]\s*(?:::\s*jsonb?\s*)?(?:@>|<@|->>?|#>>?|\?[&|]?\s*['\x22])|['\x22`]\)+\s*(?:--(?:[\s+-]|$)|#\s*$|/\*)|['\x22`)]\s*;\s*(?:--(?:\s|$)|#\s*$|/\*|(?:select|insert|update|delete|drop|create|alter|exec|declare|truncate|shutdown|waitfor|if|begin|call)\b)|^\W*;\s*(?:select|insert|update|delete|drop|create|alter|exec|declare|truncate|shutdown|waitfor)\b\s+[\w*@(]+\s*(?:from|into|table|set|database|[(@*;])|/\*!\d{0,6}\s*[a-z(]|\*/\s*(?:union|select|and|or|from|where|order|having|limit|into)\b|'\s*--\s*$|\b(?:union|select|and|or|from|where|order)/\*|^\s*['\x22]?\d+['\x22]?\)+\s*(?:--(?:\s|$)|#\s*$|;\s*--)"
+        r"^[\w@.-]{0,40}'\s?;\s?$|['\x22`][\[{].{0,100}[\]}]['\x22`]\s*(?:::\s*jsonb?\s*)?(?:@>|<@|->>?|#>>?|\?[&|]?\s*['\x22])|['\x22`]\)+\s*(?:--(?:[\s+-]|$)|#\s*$|/\*)|['\x22`)]\s*;\s*(?:--(?:\s|$)|#\s*$|/\*|(?:select|insert|update|delete|drop|create|alter|exec|declare|truncate|shutdown|waitfor|begin)\b|(?:if|call\s+\w+)\s*\()|^\W*;\s*(?:select|insert|update|delete|drop|create|alter|exec|declare|truncate|shutdown|waitfor)\b\s+[\w*@(]+\s*(?:from|into|table|set|database|[(@*;])|/\*!\d{0,6}\s*[a-z(]|\*/\s*(?:union|select|and|or|from|where|order|having|limit|into)\b|'\s*--\s*$|\b(?:union|select|and|or|from|where|order)/\*|^\s*['\x22]?\d+['\x22]?\)+\s*(?:--(?:\s|$)|#\s*$|;\s*--)"
     ),
     check!(
         94209,
@@ -100,7 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON,
         BOTH,
         "variable of the server",
-        r"\bdeclare\s*(?:/\*.*?\*/\s*)?[@#]\s*\w|@@(?:version|global|hostname|servername|datadir|basedir|spid|language|identity|user|session|secure_file_priv|tmpdir|max_connections|innodb\w*|plugin_dir|port|pwn|new|\w{3,})\b|\bselect\s*@|\bset\s+@\w+\s*:?=|\bdiv\s*\(\s*[+-]*[\d.,\s+-]+\)|::\s*(?:double\s+precision|(?:big|small)?int\d?|real|boolean|timestamptz?|jsonb|text|varchar|numeric|float|regclass|money|bytea|json)\b|\b\d+\.e[(.\[]|\)\s*(?:like|rlike|regexp|having)\s*\(|\bcase\s+when\b.*\bthen\b|/\*\s*[!+]|^(?:-0000023456|4294967295|4294967296|2147483648|2147483647|0000012345|-2147483648|-2147483649|0000023456|2\.2250738585072007e-308|2\.2250738585072011e-308|1e309|9223372036854775808|18446744073709551616)$"
+        r"\bdeclare\s*(?:/\*.*?\*/\s*)?[@#]\s*\w|@@(?:version|global|hostname|servername|datadir|basedir|spid|language|identity|user|session|secure_file_priv|tmpdir|max_connections|innodb\w*|plugin_dir|port|pwn|new|\w{3,})\b|\bselect\s*@|\bset\s+@\w+\s*:?=|\bdiv\s*\(\s*[+-]*[\d.,\s+-]+\)|::\s*(?:double\s+precision|(?:big|small)?int\d?|real|boolean|timestamptz?|jsonb|text|varchar|numeric|float|regclass|money|bytea|json)\s*(?:$|[^\w\s:`]|--|\b(?:and|or|from|where|as|union|is|in|like|order|limit)\b)|\b\d+\.e[(.\[]|\)\s*(?:like|rlike|regexp|having)\s*\(|\bcase\s+when\b.*\bthen\b|/\*\s*[!+]|^(?:-0000023456|4294967295|4294967296|2147483648|2147483647|0000012345|-2147483648|-2147483649|0000023456|2\.2250738585072007e-308|2\.2250738585072011e-308|1e309|9223372036854775808|18446744073709551616)$"
     ),
     check!(
         94211,

@@ -3,6 +3,7 @@
 use super::{
     AGENT, Check, PATH, VALUES, check,
     form::{ALL, RAW, TEXT},
+    weak,
 };
 
 const ON: u16 = VALUES | AGENT;
@@ -41,7 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "script that reaches the page",
         concat!(
-            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|createelement|getelement\w*|queryselector\w*|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|addeventlistener|execcommand)|\b(?:window|top|self|parent|frames|this|globalthis)\s*(?:\.|\[\s*)\s*['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*(?:['\x22`/]|name\b|hash\b|url\b|atob|unescape|decodeuri|(?:window|document|self|top|this|string)\b|\w+\s?[(\[+]))|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
+            r"\bdocument[\s)]*(?:\.|\[\s*['\x22`])\s*(?:cookie|write(?:ln)?|domain|location|body|forms|documentelement|scripts|url|referrer|implementation|defaultview|title|open|attachevent|execcommand)|\b(?:(?:window|frames|globalthis)\s*\.\s*|(?:top|self|parent|this)\s*\.|(?:window|top|self|parent|frames|this|globalthis)\s*\[\s*)['\x22`/]?(?:location|alert|name|open|eval|document|settimeout|setinterval|confirm|prompt|localstorage|parent|top|self|frames|onerror|origin|['\x22]?\s*\+)|\.(?:innerhtml|outerhtml|insertadjacenthtml|srcdoc|parentnode|appendchild|setattribute|createcontextualfragment)\b|\blocation\s*(?:\.\s*(?:href|hash|search|assign|replace|reload)|=\s*(?:['\x22`/]|name\b|hash\b|url\b|atob|unescape|decodeuri|(?:window|document|self|top|this|string)\b|\w+\s?[(\[+]))|\bxmlhttprequest\b|\bactivexobject\b|\bimportscripts\s*\(|\blocalstorage\s*[.\[]|\bnavigator\s*\.\s*(?:sendbeacon|serviceworker)"
         )
     ),
     check!(
@@ -52,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "call of a script's function",
         concat!(
-            r"\b(?:alert|confirm|prompt|eval|settimeout|setinterval|unescape|atob|fetch|msgbox|execscript|fromcharcode)\s*(?:\(|`|&lpar;|\x5c?\x60)\s*(?:['\x22`/\d(!\[{]|document|window|location|this|self|top|string|unescape|atob|name|xss|cookie|origin|\)|eval|[a-z]+\s*\(|[a-z]\s*\)|&)|\b(?:alert|confirm|prompt|eval|btoa|atob|fetch|import)\(|\bconsole\.(?:log|dir)\s?\(|(?:^|[=,\[(.\s;])(?:alert|confirm|prompt|eval)\s*[)\]`]|\bthrow\s*(?:onerror|[\w'\x22]+\s*\})|[\[.]\s*(?:map|find|every|filter|foreach|some|call|apply|bind|constructor|concat)\s*['\x22\]]*\s*\(\s*(?:alert|confirm|prompt|eval|['\x22])|\b(?:self|document|this|top|window|frames|parent|globalthis)(?:\s?/\*|\[|\s\[\s?['\x22\x60(+/])|\.\s?(?:call|apply|bind|sort|map|find|replace|constructor|concat|filter|from)\s?\x60|\breflect\.(?:construct|apply)|\bset\.constructor|\bfunction\s*\(\s*['\x22`]|new\s+function\s*[(`]|=\s*(?:alert|confirm|prompt|eval)\b|//\s*['\x22]?\s*;?\s*(?:alert|confirm|prompt)\b"
+            r"\b(?:alert|confirm|prompt|eval|settimeout|setinterval|unescape|atob|msgbox|execscript|fromcharcode)\s*(?:\(|`|&lpar;|\x5c?\x60)\s*(?:['\x22`/\d(!\[{]|document|window|location|this|self|top|string|unescape|atob|name|xss|cookie|origin|\)|eval|[a-z]+\s*\(|[a-z]\s*\)|&)|\b(?:alert|confirm|prompt|eval|btoa|atob|import)\(|\bfetch\s?\(\s?['\x22`]?\s?(?:https?:|//|\+|[^'\x22`)]{0,80}(?:cookie|document|location|storage))|\bconsole\.(?:log|dir)\s?\(|(?:^|[=,\[(.\s;])(?:alert|confirm|prompt|eval)\s*[)\]`]|\bthrow\s*(?:onerror|[\w'\x22]+\s*\})|[\[.]\s*(?:map|find|every|filter|foreach|some|call|apply|bind|constructor|concat)\s*['\x22\]]*\s*\(\s*(?:alert|confirm|prompt|eval|['\x22])|\b(?:self|document|this|top|window|frames|parent|globalthis)(?:\s?/\*|\[|\s\[\s?['\x22\x60(+/])|\.\s?(?:call|apply|bind|sort|map|find|replace|constructor|concat|filter|from)\s?\x60|\breflect\.(?:construct|apply)|\bset\.constructor|\bfunction\s*\(\s*['\x22`]|new\s+function\s*[(`]|=\s*(?:alert|confirm|prompt|eval)\b|//\s*['\x22]?\s*;?\s*(?:alert|confirm|prompt)\b"
         )
     ),
     check!(
@@ -89,7 +90,16 @@ pub(super) const CHECKS: &[Check] = &[
         ON,
         RAW | TEXT,
         "end of an attribute and a tag",
-        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|['\x22]\s*/?>\s*<\s*(?:script|img|svg|iframe|body|a|div|input|details|video|audio|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
+        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|^[^<]{0,200}['\x22]\s*/?>\s*<\s*(?:script|svg|iframe|body|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
     ),
     check!(94113, 2, Xss, ON, TEXT, "HTML tag", r"<[/?!]?[a-z][^>]*(?:>|$)"),
+    weak(check!(
+        94114,
+        1,
+        Xss,
+        ON,
+        ALL,
+        "what scripts call to work with a page",
+        r"\bdocument\s?(?:\.|\[\s?['\x22`])\s?(?:createelement|getelement\w*|queryselector\w*|addeventlistener)|\bfetch\s?(?:\(|`)\s?['\x22`/\d(!\[{]"
+    )),
 ];

@@ -1,5 +1,7 @@
 //! What follows the name of a command, and tells it from a word of a text.
 
+use crate::names::Names;
+
 use super::{
     names::{RARE, WORDS},
     split_name,
@@ -14,7 +16,7 @@ pub(super) fn argument(after: &[u8], address: bool) -> bool {
     let word = &text[..word_end];
     let follows = text[word_end..].trim_ascii_start();
     let path = word.iter().filter(|byte| **byte == b'/').count() > 1;
-    let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&&word[dot + 1..]));
+    let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&word[dot + 1..]));
     let host = word.iter().position(|byte| *byte == b'.').is_some_and(|dot| {
         let tail = &word[dot + 1..];
         dot > 0 && tail.len() > 1 && tail.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-/:".contains(byte))
@@ -31,8 +33,10 @@ pub(super) fn argument(after: &[u8], address: bool) -> bool {
         [b';' | b'&', ..] | [] => false,
         _ if !spaced => false,
         _ => {
+            // A sentence goes on behind a host's name, a command does not.
+            let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric());
             path || file
-                || host
+                || host && last
                 || (!word.is_empty()
                     && (matches!(follows, [b'>', ..]) || follows.first() == Some(&b'|') && pipe(follows)))
                 || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
@@ -50,8 +54,9 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
         _ => {
             let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
             let word = &text[..end];
-            let url = word.windows(3).any(|window| window == b"://");
-            let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&&word[dot + 1..]));
+            let scheme = word.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"'\"".contains(byte)).count();
+            let url = word[scheme..].starts_with(b"://");
+            let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&word[dot + 1..]));
             let next = text[end..].trim_ascii_start();
             let lone = next.is_empty();
             url || file && lone || !word.is_empty() && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
@@ -63,14 +68,14 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
 fn pipe(text: &[u8]) -> bool {
     let Some(rest) = text.strip_prefix(b"|").or(text.strip_prefix(b"&&")) else { return false };
     let (name, _) = split_name(rest.trim_ascii_start());
-    RARE.binary_search(&name).is_ok() || WORDS.binary_search(&name).is_ok()
+    RARE.contains(name) || WORDS.contains(name)
 }
 
 /// Endings of files that commands are pointed at.
-const FILES: [&[u8]; 27] = [
-    b"txt", b"log", b"conf", b"cfg", b"ini", b"gz", b"sh", b"php", b"py", b"pl", b"rb", b"zst", b"bz2", b"sql", b"htm",
-    b"html", b"json", b"xml", b"yml", b"yaml", b"key", b"pem", b"env", b"bak", b"tar", b"c", b"csv",
-];
+static FILES: Names = Names::new(&[
+    b"bak", b"bz2", b"c", b"cfg", b"conf", b"csv", b"env", b"gz", b"htm", b"html", b"ini", b"json", b"key", b"log",
+    b"pem", b"php", b"pl", b"py", b"rb", b"sh", b"sql", b"tar", b"txt", b"xml", b"yaml", b"yml", b"zst",
+]);
 
 pub(super) fn windows_argument(after: &[u8]) -> bool {
     let text = after.trim_ascii_start();

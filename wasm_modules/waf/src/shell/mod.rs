@@ -3,6 +3,7 @@
 mod arguments;
 mod names;
 
+use crate::{head::table, names::Names};
 use arguments::{argument, powershell_argument, strong_argument, windows_argument};
 use names::{ALIASES, RARE, WINDOWS, WORDS};
 
@@ -37,6 +38,7 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
             b'`' if at > 0 && before.is_ascii_whitespace() || text.get(at + 1).is_some_and(u8::is_ascii_whitespace) => {
                 None
             }
+            b'`' if cited(text, at) => None,
             b'`' => begin(&text[at + 1..], Before::Substitution),
             b'{' if !text[..at].trim_ascii_end().ends_with(b")") => None,
             _ => begin(&text[at + 1..], Before::Separator),
@@ -47,6 +49,17 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
         at += 1;
     }
     None
+}
+
+/// Whether the backticks that begin at `at` set code in a text: as the name of a link, or one name with words behind it.
+fn cited(text: &[u8], at: usize) -> bool {
+    if at > 0 {
+        return matches!(text[at - 1], b'[' | b'(');
+    }
+    let (name, after) = split_name(&text[1..]);
+    let Some(behind) = after.strip_prefix(b"`") else { return false };
+    let letters = |word: &&[u8]| word.iter().all(u8::is_ascii_alphabetic);
+    !RARE.contains(name) && behind.split(u8::is_ascii_whitespace).skip(1).take_while(letters).count() > 1
 }
 
 const SEPARATORS: [bool; 256] = {
@@ -68,12 +81,13 @@ enum Before {
 }
 
 /// Programs that run the one named behind them.
-const WRAPPERS: [&[u8]; 16] = [
-    b"sudo", b"time", b"nohup", b"exec", b"command", b"env", b"nice", b"setsid", b"eval", b"busybox", b"xargs",
-    b"builtin", b"strace", b"timeout", b"do", b"then",
-];
+static WRAPPERS: Names = Names::new(&[
+    b"builtin", b"busybox", b"command", b"do", b"env", b"eval", b"exec", b"nice", b"nohup", b"setsid", b"strace",
+    b"sudo", b"then", b"time", b"timeout", b"xargs",
+]);
 /// Words that alone behind a separator are a command.
-const ALONE: [&[u8]; 11] = [b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"];
+static ALONE: Names =
+    Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"]);
 
 /// Whether a command begins here.
 fn begin(text: &[u8], before: Before) -> Option<Kind> {
@@ -87,7 +101,7 @@ fn begin(text: &[u8], before: Before) -> Option<Kind> {
         if name.is_empty() {
             return None;
         }
-        if WRAPPERS.contains(&name) && after.first().is_some_and(u8::is_ascii_whitespace) {
+        if WRAPPERS.contains(name) && after.first().is_some_and(u8::is_ascii_whitespace) {
             let skip = options(after);
             // Without a command behind it, it is one itself.
             if split_name(after[skip..].trim_ascii_start()).0.is_empty() {
@@ -127,13 +141,13 @@ fn options(text: &[u8]) -> usize {
 
 /// A command's name without its path, and what follows it.
 fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
-    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.+-/\\:".contains(byte);
+    const PART: [bool; 256] = table(b"_.+-/\\:");
+    let part = |byte: &&u8| PART[usize::from(**byte)];
     let length = text.iter().take(200).take_while(part).count();
     let full = &text[..length];
     let start = full.iter().rposition(|byte| matches!(byte, b'/' | b'\\' | b':')).map_or(0, |at| at + 1);
     // A switch of Windows may follow without a space: `ipconfig/all`.
-    let known =
-        full.iter().position(|byte| *byte == b'/').filter(|at| *at > 0 && WINDOWS.binary_search(&&full[..*at]).is_ok());
+    let known = full.iter().position(|byte| *byte == b'/').filter(|at| *at > 0 && WINDOWS.contains(&full[..*at]));
     match known {
         Some(at) => (&full[..at], &text[at..]),
         None => (&full[start..], &text[length..]),
@@ -147,31 +161,29 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     // What follows tells most words of a text from commands, and costs less than the lists.
     if windows_argument(after) {
         let program = name.strip_suffix(b".exe").or(name.strip_suffix(b".com")).unwrap_or(name);
-        if WINDOWS.binary_search(&program).is_ok() {
+        if WINDOWS.contains(program) {
             return Some(Kind::Windows);
         }
     }
-    if powershell_argument(after) && ALIASES.binary_search(&name).is_ok() {
+    if powershell_argument(after) && ALIASES.contains(name) {
         return Some(Kind::Windows);
     }
     if !after.first().is_none_or(|byte| byte.is_ascii_whitespace() || b";|&<>)`$/}'\"#".contains(byte)) {
         return None;
     }
     let base = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(name, |at| &name[..=at]);
-    let is = |list: &[&[u8]]| {
-        list.binary_search(&name).is_ok() || base.len() < name.len() && list.binary_search(&base).is_ok()
-    };
+    let is = |list: &Names| list.contains(name) || base.len() < name.len() && list.contains(base);
     let next = after.trim_ascii_start().first().copied();
-    let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(&name);
+    let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
-        Before::Nothing => argument(after, true) && is(RARE) || strong_argument(after) && is(WORDS),
+        Before::Nothing => argument(after, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
         Before::Separator => {
-            is(RARE)
+            is(&RARE)
                 || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit())
-                || (argument(after, false) || alone()) && is(WORDS)
+                || (argument(after, false) || alone()) && is(&WORDS)
         }
-        Before::Substitution => is(RARE) || is(WORDS),
+        Before::Substitution => is(&RARE) || is(&WORDS),
     };
     found.then_some(kind)
 }

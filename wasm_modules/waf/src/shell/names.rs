@@ -1,8 +1,10 @@
 //! Names of commands.
 
+use crate::names::Names;
+
 /// Commands of Unix that are no words of a language, sorted.
 #[rustfmt::skip]
-pub(super) const RARE: &[&[u8]] = &[
+pub(super) static RARE: Names = Names::new(&[
     b"7z", b"7za", b"7zr", b"7zx", b"adduser", b"ansible", b"apt-get", b"aptitude", b"arp", b"awk", b"base32",
     b"base64", b"bash", b"bcdedit", b"bsdcat", b"bsdtar", b"bunzip2", b"busybox", b"bzcat", b"bzip2", b"bzless",
     b"c89", b"c99", b"capsh", b"chattr", b"chef", b"chef-client", b"chef-run", b"chef-shell", b"chef-vault", b"chgrp",
@@ -30,11 +32,11 @@ pub(super) const RARE: &[&[u8]] = &[
     b"wireshark", b"xargs", b"xelatex", b"xmodmap", b"xxd", b"xz", b"xzcat", b"xzdiff", b"xzegrep", b"xzgrep",
     b"xzless", b"xzmore", b"yum", b"zcat", b"zcmp", b"zdiff", b"zegrep", b"zfgrep", b"zgrep", b"zipcloak",
     b"zipdetails", b"zipinfo", b"zless", b"zmore", b"zsh", b"zstd", b"zstdcat", b"zstdgrep", b"zstdless", b"zypper",
-];
+]);
 
 /// Commands of Unix that are words too, or short, sorted: they need more around them.
 #[rustfmt::skip]
-pub(super) const WORDS: &[&[u8]] = &[
+pub(super) static WORDS: Names = Names::new(&[
     b"ab", b"agetty", b"alias", b"as", b"ash", b"at", b"atobm", b"batch", b"bpftrace", b"breaksw", b"bridge",
     b"builtin", b"bundle", b"byebug", b"cancel", b"cat", b"cc", b"check", b"choom", b"cobc", b"column", b"comm",
     b"command", b"compgen", b"cowsay", b"cp", b"curl", b"cut", b"dash", b"date", b"dd", b"df", b"dialog", b"diff",
@@ -54,11 +56,11 @@ pub(super) const WORDS: &[&[u8]] = &[
     b"touch", b"troff", b"type", b"uconv", b"ul", b"ulimit", b"umount", b"unalias", b"unset", b"users", b"utmpdump",
     b"vi", b"view", b"volatility", b"w", b"wall", b"watch", b"wc", b"who", b"wish", b"write", b"xdotool", b"xmore",
     b"xpad", b"xtar", b"yarn", b"yash", b"yelp", b"zathura", b"zip", b"zrun", b"zsoelim",
-];
+]);
 
 /// Commands of Windows, sorted.
 #[rustfmt::skip]
-pub(super) const WINDOWS: &[&[u8]] = &[
+pub(super) static WINDOWS: Names = Names::new(&[
     b"assoc", b"attrib", b"bcdboot", b"bcdedit", b"bitsadmin", b"cacls", b"certreq", b"certutil", b"cscript",
     b"csvde", b"dcomcnfg", b"diskpart", b"diskshadow", b"dnscmd", b"dsquery", b"eventvwr", b"extrac32", b"fltmc",
     b"forfiles", b"fsutil", b"ftype", b"gpresult", b"gpupdate", b"icacls", b"ieexec", b"iexplore",
@@ -69,26 +71,14 @@ pub(super) const WINDOWS: &[&[u8]] = &[
     b"schtasks", b"scriptrunner", b"secedit", b"setx", b"syncappvpublishingserver", b"systeminfo", b"takeown",
     b"taskkill", b"tasklist", b"tracert", b"tttracer", b"vbc", b"vssadmin", b"w32tm", b"wevtutil", b"whoami",
     b"winget", b"winrm", b"winrs", b"wlrmdr", b"wmic", b"wscript", b"wsl", b"wuauclt", b"xcopy", b"xwizard",
-];
+]);
 
 /// Short names of PowerShell, sorted.
 #[rustfmt::skip]
-pub(super) const ALIASES: &[&[u8]] = &[
+pub(super) static ALIASES: Names = Names::new(&[
     b"cli", b"clp", b"clv", b"cnsn", b"cpi", b"cpp", b"epal", b"epcsv", b"etsn", b"gal", b"gbp", b"gci", b"gcm",
     b"gdr", b"gjb", b"gl", b"gm", b"gps", b"gsv", b"gu", b"gv", b"gwmi", b"icim", b"ipal", b"ipmo", b"irm", b"iwmi",
     b"iwr", b"mci", b"mp", b"nal", b"ndr", b"nsn", b"nv", b"ogv", b"oh", b"rcjb", b"rdr", b"rjb", b"rni", b"rnp",
     b"rv", b"rvpa", b"rwmi", b"sajb", b"sal", b"saps", b"sasv", b"sbp", b"sl", b"spps", b"spsv", b"sv", b"swmi",
     b"trcm",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_sorted() {
-        for list in [RARE, WORDS, WINDOWS, ALIASES] {
-            assert!(list.is_sorted(), "{:?}", list.windows(2).find(|pair| pair[0] > pair[1]));
-        }
-    }
-}
+]);
