@@ -78,11 +78,11 @@ pub fn check(packet: &Packet, frame: &[u8]) -> Result<(), Flaw> {
 fn ipv4(header: &[u8]) -> Result<(), Flaw> {
     let Some(fixed) = header.first_chunk::<20>() else { return Ok(()) };
     // The version, and the header's length in words.
-    if usize::from(fixed[0]) != 0x40 | header.len() / 4 {
+    if usize::from(fixed[0]) != (0x40 | (header.len() / 4)) {
         return Err(Flaw::Version);
     }
     // The sum of 16-bit words is 0xffff once all carries are added back in: a multiple of it, and not 0, for the version is not.
-    if sum(header) % 0xffff != 0 {
+    if !sum(header).is_multiple_of(0xffff) {
         return Err(Flaw::Checksum);
     }
     if fixed[8] == 0 {
