@@ -17,7 +17,8 @@ use crate::{
     wire::Headers,
 };
 
-/// Frames by which prefetching is ahead of parsing: as many as the processor can wait for at once.
+/// Frames that are fetched while as many before them are parsed: what the processor can wait for at once. Together, for each is
+/// in a page of its own, and translations of addresses are looked up beside each other only if they are asked for so.
 const AHEAD: usize = 8;
 
 /// Let through, and not forwarded yet.
@@ -174,8 +175,8 @@ impl Processor {
         let count = frames.count().min(MAX_BATCH);
         (0..count.min(AHEAD)).for_each(|index| frames.prefetch(index));
         for index in 0..count {
-            if index + AHEAD < count {
-                frames.prefetch(index + AHEAD);
+            if index.is_multiple_of(AHEAD) {
+                (index + AHEAD..count.min(index + 2 * AHEAD)).for_each(|index| frames.prefetch(index));
             }
             self.classify(now, &mut routes, frames, index, inspect, &mut tally);
         }

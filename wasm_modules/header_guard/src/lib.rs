@@ -67,9 +67,10 @@ mod tests {
         let good = Frame::tcp("10.0.0.1:40000", "10.0.0.2:80").payload(*b"GET /").bytes();
         let mut bad = good.clone();
         bad[24] ^= 1;
-        let report = harness.frames(&[good, bad]);
-        assert_eq!(report.verdicts, [Verdict::Pass, Verdict::Drop]);
-        assert_eq!(report.signatures(), [Flaw::Checksum as u32]);
+        let report = harness.frames(&[good.clone(), bad.clone(), good, bad.clone(), bad]);
+        let expected = [Verdict::Pass, Verdict::Drop, Verdict::Pass, Verdict::Drop, Verdict::Drop];
+        assert_eq!(report.verdicts, expected);
+        assert_eq!(report.signatures(), [Flaw::Checksum as u32; 3]);
         assert!(Harness::<HeaderGuard>::new(r#"{"ports": []}"#).unwrap_err().contains("unknown field `ports`"));
     }
 }
