@@ -106,7 +106,7 @@ pub(super) const CHECKS: &[Check] = &[
         "code included from a URL",
         r"(?:\binclude\s*\([^)]*|mosconfig_absolute_path|_conf\[path\]|_server\[document_root\]|galix_?admin|dir_root|path\[docroot\]|appserv_root|config\[root_dir\]|install_dir|gallery_basedir|base_dir|root_path)\s*=?\s*\[?\W?(?:https?|ftps?|file)://"
     ),
-    weak(check!(
+    check!(
         93103,
         1,
         Inclusion,
@@ -114,7 +114,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "URL that ends in a question mark",
         r"^(?:https?|ftps?|file)(?:://[^?]*)?\?+$"
-    )),
+    ),
     check!(
         93104,
         1,
