@@ -125,9 +125,14 @@ impl Responses {
                 At::Head(held) => {
                     let before = held.len();
                     held.extend_from_slice(&bytes[..bytes.len().min(HEAD - before)]);
+                    // The same at its first bytes and when all of it is there, in whatever pieces it comes.
+                    if !b"HTTP/1.".starts_with(&held[..held.len().min(7)]) {
+                        self.at = At::Lost;
+                        return;
+                    }
                     let from = before.saturating_sub(3);
                     let Some(end) = memmem::find(&held[from..], b"\r\n\r\n").map(|at| from + at + 4) else {
-                        if held.len() == HEAD || !b"HTTP/1.".starts_with(&held[..held.len().min(7)]) {
+                        if held.len() == HEAD {
                             self.at = At::Lost;
                         }
                         return;

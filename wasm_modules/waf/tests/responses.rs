@@ -113,6 +113,10 @@ fn framing_and_compression_are_followed() {
         zlib.len()
     );
     assert_eq!(one(&[head.as_bytes(), &zlib].concat()), [95701]);
+    let spaced = [b" ", &page("text/plain", leak)[..]].concat();
+    for pieces in [spaced.len(), 1] {
+        assert_eq!(found(&mut waf(), &["GET"], spaced.chunks(pieces)), Vec::<u32>::new(), "no response");
+    }
     let late = [vec![b'a'; 5000], leak.to_vec()].concat();
     assert_eq!(one(&page("text/plain", &late)), Vec::<u32>::new(), "behind the bytes that are looked at");
 }
