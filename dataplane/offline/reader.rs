@@ -35,7 +35,9 @@ pub enum CaptureError {
     #[error("is not a pcap or pcapng capture: {0}")]
     NotACapture(String),
     /// All of it is of a link type that is not known.
-    #[error("is of link type {0}, which is not supported: Ethernet, raw IP, Linux cooked (v1, v2), NULL, LOOP, PPP and C_HDLC are")]
+    #[error(
+        "is of link type {0}, which is not supported: Ethernet, raw IP, Linux cooked (v1, v2), NULL, LOOP, PPP and C_HDLC are"
+    )]
     LinkType(LinkType),
     /// It ends in the midst of something.
     #[error("is cut short: it ends within a record, at byte {offset}, behind packet {packets}")]
