@@ -27,7 +27,7 @@ use crate::{
     alerts::AlertStore,
     api::{Alerts, ErrorCode, Inspect, Status},
     backend::{Backend, Names},
-    config::{Config, Enforcement},
+    config::{Config, Enforcement, WrittenOptions},
     error::ApiError,
     modules::Trust,
     probe,
@@ -47,6 +47,8 @@ struct Fixed {
     /// Of the configuration, without their files' bytes.
     modules: Vec<ModuleConfig>,
     chains: Vec<ChainConfig>,
+    /// Of those modules.
+    options: WrittenOptions,
     trust: Trust,
     state_path: PathBuf,
     started: Timestamp,
@@ -87,6 +89,7 @@ impl Admin {
             default_action: config.plane.default_action.clone(),
             modules: config.plane.modules.clone(),
             chains: config.plane.chains.clone(),
+            options: config.options.clone(),
             trust: config.trust.clone(),
             state_path: config.state.clone(),
             started: Timestamp::now(),

@@ -84,8 +84,8 @@ pub(super) struct Host {
     pub(super) asks: Box<ArrayVec<GuestAsk, MAX_ASKS>>,
     /// Log lines of `sxf_init`.
     pub(super) lines: Vec<Line>,
-    /// Log lines that were not kept.
-    pub(super) lines_lost: u64,
+    /// Most of them: fewer in a worker's instance, whose words were told when the module was loaded.
+    pub(super) most_lines: usize,
     /// Largest heap in bytes.
     pub(super) heap: usize,
     /// The guest wanted more than that.
@@ -108,7 +108,7 @@ impl Host {
             meter: Meter::default(),
             asks: Box::default(),
             lines: Vec::new(),
-            lines_lost: 0,
+            most_lines: MAX_LINES,
             heap: heap.min(HEAP_LIMIT as usize),
             full: false,
         }
@@ -260,8 +260,7 @@ fn log(mut caller: Caller<'_, Host>, level: u32, message: u32, len: u32) -> Resu
     if !(1..=3).contains(&level) {
         bail!("sxf.log: level {level}, it must be 1 to 3");
     }
-    if caller.data().phase == Phase::Run || caller.data().lines.len() >= MAX_LINES {
-        caller.data_mut().lines_lost += 1;
+    if caller.data().phase == Phase::Run || caller.data().lines.len() >= caller.data().most_lines {
         return Ok(());
     }
     let text = text(&caller, "sxf.log", (message, len))?;

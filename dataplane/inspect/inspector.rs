@@ -37,7 +37,8 @@ pub struct Inspector {
 #[derive(Debug, Clone)]
 pub struct Loadout {
     shared: Arc<Shared>,
-    configs: Vec<ModuleConfig>,
+    /// Shared, for it is copied with each look, and options may be whole rule files.
+    configs: Arc<[ModuleConfig]>,
     chains: Vec<String>,
 }
 
@@ -114,7 +115,7 @@ impl Inspector {
             health: Arc::new([]),
             base: Arc::clone(&base),
         };
-        let none = Loadout { shared: Arc::new(none), configs: Vec::new(), chains: Vec::new() };
+        let none = Loadout { shared: Arc::new(none), configs: Arc::new([]), chains: Vec::new() };
         let inspector = Self { base, current: Mutex::new(none), numbers: Mutex::default() };
         inspector.commit(inspector.prepare(modules, chains)?);
         Ok(inspector)
@@ -165,7 +166,7 @@ impl Inspector {
             base: Arc::clone(&self.base),
         };
         let names = numbers.1.there().map(|name| name.unwrap_or_default().to_owned()).collect();
-        Ok(Loadout { shared: Arc::new(shared), configs: modules.to_vec(), chains: names })
+        Ok(Loadout { shared: Arc::new(shared), configs: modules.into(), chains: names })
     }
 
     /// Let `loadout` be what is: the runners of the one before have all had their [successor](Inspector::successor).

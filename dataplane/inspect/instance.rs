@@ -107,6 +107,9 @@ impl Instance {
     /// The caller keeps the epoch advancing meanwhile.
     pub(super) fn start(module: &Module, packets: Option<&Alias>) -> Result<Self, Failure> {
         let mut store = Store::new(module.pre.module().engine(), Host::new(module.heap));
+        if packets.is_some() {
+            store.data_mut().most_lines = TOLD_LINES;
+        }
         store.limiter(|host| host);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().budget.look(clock::thread())));
         allow(&mut store, START);
@@ -119,7 +122,7 @@ impl Instance {
         let stream = stream.map_err(|_| missing(exports::STREAM))?;
         store.data_mut().memory = Some(memory);
         let window = match packets {
-            // SAFETY: the memory is live, of the one engine that module.rs compiles for, and `window` is dropped before
+            // SAFETY: the memory is live, of an engine that only `Loader::new` makes, and `window` is dropped before
             // `store`: as a field by declaration order, and here on an early return, being the later local.
             Some(alias) => Some(unsafe { Window::map(alias, memory.data_ptr(&store)) }.map_err(|e| {
                 Failure::new(FailureKind::Error, format!("cannot map the packets into its memory: {e}"))

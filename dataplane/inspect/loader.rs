@@ -47,7 +47,7 @@ impl Loader {
         Ok(Self { linker: host::linker(&engine), ticker, compiled: Mutex::default(), keep })
     }
 
-    /// The module's file, checked and compiled. Whoever asks for a file that another is compiling waits for that.
+    /// The module's file, checked and compiled. One file is compiled at a time: whoever asks meanwhile, for whichever, waits.
     pub(super) fn compiled(&self, config: &ModuleConfig) -> Result<Arc<Compiled>, InspectError> {
         let bytes = match &config.code {
             Some(code) => Cow::Borrowed(code.bytes()),

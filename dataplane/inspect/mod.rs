@@ -1,7 +1,7 @@
 //! Inspection: WASM modules that read frames in place.
 //!
-//! [`Inspector`] compiles the modules once, by its [`Loader`], and owns what outlives a worker (engine, counters). [`Runner`] is a worker's
-//! own set of instances, each with the UMEM mapped read-only into its memory; [`Runner::run`] takes a batch of packet
+//! [`Inspector`] compiles the modules once, by its [`Loader`], and owns what outlives a worker (engine, counters). [`Runner`]
+//! is a worker's own set of instances, each with the UMEM mapped read-only into its memory; [`Runner::run`] takes a batch of packet
 //! descriptors through a chain. When modules or chains change, a [`Loadout`] is prepared aside, each worker gets a runner by
 //! it, and that takes over the instances of all modules that stay. The contract with the guests is the crate `secuxflow_abi`.
 

@@ -183,9 +183,9 @@ impl Runner {
         steps.iter().any(|step| self.shared.modules[usize::from(step.module)].streams)
     }
 
-    /// Take packets, whose verdicts are all [`verdict::PASS`], and the chunks of streams that came with them, through a chain. Each module sees, in calls of at most
-    /// [`MAX_BATCH`] packets and [`MAX_CHUNKS`] chunks, what the modules before it let through: the packets first, then the
-    /// chunks with the packets that carry them. On return every verdict is a value of [`verdict`], failures included, and
+    /// Take packets, whose verdicts are all [`verdict::PASS`], and the chunks of streams that came with them, through a chain.
+    /// Each module sees, in calls of at most [`MAX_BATCH`] packets and [`MAX_CHUNKS`] chunks, what the modules before it let
+    /// through: the packets first, then the chunks with the packets that carry them. On return every verdict is a value of [`verdict`], failures included, and
     /// nothing else of a packet has changed. `frame` of each packet is [`WINDOW`](secuxflow_abi::WINDOW) plus the frame's
     /// offset in the region. Guests are told that it is `now_ns`; deadlines are of a clock of their own.
     ///

@@ -132,6 +132,8 @@ pub fn to_ethernet(link: LinkType, data: &[u8], frame: &mut Vec<u8>) -> bool {
         LinkType::IPV4 => pseudo(frame, &PSEUDO_MACS, ETH_P_IP, data),
         LinkType::IPV6 => pseudo(frame, &PSEUDO_MACS, ETH_P_IPV6, data),
         LinkType::RAW => raw(frame, data),
+        // Either framing comes under this type; RFC 1662 begins with 0xff, Cisco's with an address of its own.
+        LinkType::PPP_HDLC if matches!(data.first(), Some(0x0f | 0x8f)) => hdlc(frame, data),
         LinkType::PPP | LinkType::PPP_HDLC => ppp(frame, data),
         LinkType::C_HDLC => hdlc(frame, data),
         LinkType::NULL | LinkType::LOOP => loopback(frame, data),
@@ -260,6 +262,7 @@ mod tests {
             (LinkType::PPP, &[0, 0x21]),
             (LinkType::PPP, &[0xff, 3, 0, 0x21]),
             (LinkType::PPP_HDLC, &[0x21]),
+            (LinkType::PPP_HDLC, &[0x0f, 0, 8, 0]),
             (LinkType::C_HDLC, &[0x0f, 0, 8, 0]),
             (LinkType::LINUX_SLL, &SLL),
             (LinkType::LINUX_SLL2, &SLL2),

@@ -64,15 +64,17 @@ pub(super) fn latency(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
             .iter()
             .find(|figure| (figure.topic, figure.subject.as_str(), figure.pace) == (topic, subject, Some(CALM)))
     };
-    let name = "99th percentile at 0.2 Mpps";
     let late = |figure: Option<&Figure>| figure.and_then(|figure| figure.late).map(|late| late.p99.median);
-    let first = match (late(of(Topic::Latency, &ours)), late(of(Topic::Latency, &peer))) {
+    let p99 = |name: String, topic| match (late(of(topic, &ours)), late(of(topic, &peer))) {
         (Some(ours), Some(theirs)) => Bar::most(name, ours / theirs, 1.5, "×")
             .with_figures(format!("secuxflow {ours:.0} µs, {peer} {theirs:.0} µs")),
         _ => Bar::unmeasured(name, "no latency of ours, or no peer"),
     };
-    let name = format!("lost in {} s at 0.2 Mpps", plan.long.as_secs());
-    let second = match of(Topic::Loss, &ours) {
+    let seconds = plan.long.as_secs();
+    let short = p99("99th percentile at 0.2 Mpps, median of short rounds".to_owned(), Topic::Latency);
+    let long = p99(format!("99th percentile of {seconds} s at 0.2 Mpps"), Topic::Loss);
+    let name = format!("lost in {seconds} s at 0.2 Mpps");
+    let lost = match of(Topic::Loss, &ours) {
         Some(figure) => {
             let theirs =
                 of(Topic::Loss, &peer).map_or_else(String::new, |peer| format!(", {} {}", peer.subject, peer.lost));
@@ -81,7 +83,7 @@ pub(super) fn latency(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
         }
         None => Bar::unmeasured(name, "no long load"),
     };
-    vec![first, second]
+    vec![short, long, lost]
 }
 
 pub(super) fn workers(figures: &[Figure]) -> Vec<Bar> {

@@ -128,7 +128,7 @@ impl Admin {
                 return Err(ApiError::field(ErrorCode::Conflict, "name", message));
             }
             all.modules.retain(|module| module.config.name != name);
-            if self.configured(name).is_ok() {
+            if self.fixed.modules.iter().any(|module| module.name == name) {
                 all.unloaded.insert(name.to_owned());
             }
             Ok(1)
@@ -169,13 +169,15 @@ impl Admin {
             .map_err(|reason| ApiError::invalid("signature", format!("module {name}: {reason}")))
     }
 
-    /// What the configuration says of a module.
+    /// What the configuration says of a module, with files that its options name as they are now.
     fn configured(&self, name: &str) -> Answer<ModuleConfig> {
-        let known = self.fixed.modules.iter().find(|module| module.name == name);
-        known.cloned().ok_or_else(|| {
+        let Some(known) = self.fixed.modules.iter().find(|module| module.name == name) else {
             let message = format!("the configuration file has no module '{name}'");
-            ApiError::field(ErrorCode::NotFound, "name", message)
-        })
+            return Err(ApiError::field(ErrorCode::NotFound, "name", message));
+        };
+        let config = self.fixed.options.read(name);
+        let config = config.map_err(|(field, why)| ApiError::invalid("config", format!("config.{field}: {why}")))?;
+        Ok(ModuleConfig { config, ..known.clone() })
     }
 }
 

@@ -113,7 +113,18 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         return Err(ConfigError::Invalid(faults.0));
     }
     let state = raw.state.unwrap_or_else(|| "/var/lib/secuxflow/state.json".into());
-    Ok(Config { origin: None, plane, trust, enforcement: raw.enforcement, socket, metrics, alerts, state, log })
+    Ok(Config {
+        origin: None,
+        plane,
+        options: modules::WrittenOptions::of(&raw.modules),
+        trust,
+        enforcement: raw.enforcement,
+        socket,
+        metrics,
+        alerts,
+        state,
+        log,
+    })
 }
 
 fn interfaces(names: &[String], faults: &mut Faults) {

@@ -17,6 +17,7 @@ use crate::modules::Trust;
 
 pub(crate) use check::DEFAULT_CHAIN;
 pub(crate) use file::{Enforcement, FailPolicyName, ModeName, RawConfig};
+pub(crate) use modules::WrittenOptions;
 
 /// Where the configuration is looked for when no file is named.
 pub(crate) const DEFAULT_PATH: &str = "/etc/secuxflow/secuxflow.toml";
@@ -82,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) origin: Option<PathBuf>,
     /// The dataplane's part.
     pub(crate) plane: PlaneConfig,
+    /// Options of its modules as they are written.
+    pub(crate) options: WrittenOptions,
     /// Whom modules have to come from.
     pub(crate) trust: Trust,
     /// Whether drops of rules, blocklists and the default action only count and alert.

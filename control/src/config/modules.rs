@@ -1,6 +1,9 @@
 //! The rules for `[modules]`, `[[module]]` and `[[chain]]`.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
 use secuxflow::plane::{ChainConfig, ModuleConfig};
 use serde_json::{Map, Value};
@@ -32,6 +35,29 @@ pub(super) fn modules(raw: &[RawModule], faults: &mut Faults) -> Vec<ModuleConfi
         modules.push(checked);
     }
     modules
+}
+
+/// The options of modules as they are written, for when files that they name are to be read anew.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct WrittenOptions(HashMap<String, (Map<String, Value>, PathBuf)>);
+
+impl WrittenOptions {
+    /// Those of `raw`, which are checked.
+    pub(super) fn of(raw: &[RawModule]) -> Self {
+        let written = |module: &RawModule| Some((module.name.clone(), (options(&module.config)?, module.base.clone())));
+        Self(raw.iter().filter_map(written).collect())
+    }
+
+    /// What the configuration gives the module `name`, with the files as they are now.
+    ///
+    /// # Errors
+    /// The option, and why its file cannot be used.
+    pub(crate) fn read(&self, name: &str) -> Result<String, (String, String)> {
+        let Some((options, base)) = self.0.get(name) else { return Ok("{}".to_owned()) };
+        let mut options = options.clone();
+        read_options(&mut options, base)?;
+        Ok(Value::from(options).to_string())
+    }
 }
 
 /// Whom modules have to come from.
@@ -92,8 +118,7 @@ fn name<'a>(key: &str, name: &'a str, seen: &mut HashSet<&'a str>, faults: &mut 
 
 /// The module's table, with what lies in files of its own, as the JSON text that `sxf_init` gets; `{}` where there is none.
 fn config(key: &str, module: &RawModule, faults: &mut Faults) -> String {
-    let entries = module.config.iter().map(|(name, value)| Some((name.clone(), json(value)?)));
-    let Some(mut options) = entries.collect::<Option<Map<String, Value>>>() else {
+    let Some(mut options) = options(&module.config) else {
         faults.add(key, "nan and inf have no form in JSON");
         return String::new();
     };
@@ -101,6 +126,11 @@ fn config(key: &str, module: &RawModule, faults: &mut Faults) -> String {
         faults.add(format!("{key}.{field}"), why);
     }
     Value::from(options).to_string()
+}
+
+/// A table in JSON; none where [`json`] has none.
+fn options(table: &toml::Table) -> Option<Map<String, Value>> {
+    table.iter().map(|(name, value)| Some((name.clone(), json(value)?))).collect()
 }
 
 /// `value` in JSON, dates as strings; none for numbers that JSON lacks.
@@ -112,9 +142,6 @@ fn json(value: &toml::Value) -> Option<Value> {
         toml::Value::Boolean(flag) => (*flag).into(),
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Array(items) => items.iter().map(json).collect::<Option<Vec<_>>>()?.into(),
-        toml::Value::Table(table) => {
-            let entries = table.iter().map(|(key, value)| Some((key.clone(), json(value)?)));
-            Value::Object(entries.collect::<Option<_>>()?)
-        }
+        toml::Value::Table(table) => Value::Object(options(table)?),
     })
 }

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
-/// Largest sum of an option's files in bytes; with base64 and JSON's escapes still within a request's body.
-const MAX_TEXT: usize = 48 << 20;
+/// Largest sum of an option's files in bytes: beside the largest module it is within a request's body.
+const MAX_TEXT: usize = 32 << 20;
 /// The only key of an option that names a file, or a list of them.
 const KEY: &str = "file";
 
@@ -100,7 +100,7 @@ mod tests {
         for (file, words) in [
             (json!("none.rules"), "none.rules"),
             (json!("latin"), "utf-8"),
-            (json!("/dev/zero"), "48 MiB"),
+            (json!("/dev/zero"), "32 MiB"),
             (json!(["latin", 1]), "a list of paths"),
             (json!(3), "a path"),
         ] {

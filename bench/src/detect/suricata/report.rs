@@ -71,7 +71,8 @@ impl Report {
         skipped
     }
 
-    /// For people; with `details`, what was expected of each directory that is not exact and what came, and why others do not count.
+    /// For people; with `details`, what was expected of each directory that is not exact and what came, and why others do not
+    /// count.
     ///
     /// # Errors
     /// Writing fails.

@@ -37,13 +37,14 @@ fn files(server: &Server) -> usize {
 /// A configuration file with one module and one chain, and modules signed by `key` when there is one.
 fn configure(dir: &Path, key: Option<&SecretKey>) {
     fs::write(dir.join("guard.wat"), "guard 1").unwrap();
+    fs::write(dir.join("words"), "one").unwrap();
     let mut text = "interfaces = [\"eth0\"]\nstate = \"state.json\"\n[socket]\npath = \"s.sock\"\n".to_owned();
     if let Some(key) = key {
         fs::write(dir.join("release.pub"), key.public_pem()).unwrap();
         fs::write(dir.join("guard.wat.sig"), key.sign(b"guard 1").bytes()).unwrap();
         text += "[modules]\nrequire_signed = true\nkeys = [\"release.pub\"]\n";
     }
-    text += "[[module]]\nname = \"guard\"\npath = \"guard.wat\"\n[[chain]]\nname = \"default\"\n[[chain]]\nname = \"web\"\nmodules = [\"guard\"]\n";
+    text += "[[module]]\nname = \"guard\"\npath = \"guard.wat\"\nconfig = {words = {file = \"words\"}}\n[[chain]]\nname = \"default\"\n[[chain]]\nname = \"web\"\nmodules = [\"guard\"]\n";
     fs::write(dir.join("secuxflow.toml"), text).unwrap();
 }
 
@@ -215,6 +216,21 @@ async fn what_the_configuration_says_comes_back_by_a_reset() {
         )
     );
     assert!(!fs::read_to_string(server.dir.path().join("state.json")).unwrap().contains("inspection"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_options_of_the_configuration_name_are_read_again() {
+    let server = start(None).await;
+    let (words, reset) = (server.dir.path().join("words"), json!({"reset": true}));
+    for (text, body) in [("two", json!({})), ("three", reset.clone()), ("four", json!({"heap_mib": 5}))] {
+        fs::write(&words, text).unwrap();
+        let (status, info) = server.ask("PUT", "/v1/modules/guard", &body.to_string()).await;
+        assert_eq!((status, &info["config"]), (200, &json!({"words": text})), "{info}");
+    }
+    fs::remove_file(&words).unwrap();
+    let (status, field, message) = told(server.ask("PUT", "/v1/modules/guard", &reset.to_string()).await);
+    assert_eq!((status, field.as_str()), (422, "config"), "{message}");
+    assert!(message.contains("words.file") && message.contains("No such file"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
