@@ -148,6 +148,24 @@ alert tcp any any -> any any (flow:to_client; content:"200"; sid:3;)"#,
 }
 
 #[test]
+fn a_client_cannot_pass_for_the_server_of_a_well_known_port() {
+    let mut engine = engine(r#"drop tcp any any -> any any (flow:to_server; content:"evil"; sid:1;)"#);
+    for greeting in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"220 (x)\r\n", b"\x16\x03\x03\0\x04\x02"] {
+        let mut flow = Flow::new(Ends { client: ([192, 168, 1, greeting.len() as u8], 40000), ..WEB });
+        flow.midstream = true;
+        flow.data(&mut engine, false, greeting);
+        flow.data(&mut engine, false, GET);
+        assert_eq!(flow.sids(), [1], "{}", greeting.escape_ascii());
+        assert_eq!(flow.verdicts.last(), Some(&Verdict::DropFlow));
+    }
+    // A client whose port is the lower one, so that it is taken for the server, is still told by its request.
+    let mut flow = Flow::new(Ends { client: ([8, 8, 8, 8], 8080), server: ([192, 168, 1, 2], 1000) });
+    flow.midstream = true;
+    flow.data(&mut engine, true, GET);
+    assert_eq!(flow.sids(), [1]);
+}
+
+#[test]
 fn state_of_flows_orders_rules() {
     let mut engine = engine(
         r#"alert tcp any any -> any any (dsize:5; flowbits:isset,seen; flowint:n,>,1; sid:1;)
