@@ -137,7 +137,8 @@ fn a_connection_taken_up_from_the_servers_answer_is_turned_round() {
 alert http any any -> any any (http.uri; content:"evil"; sid:2;)
 alert tcp any any -> any any (flow:to_client; content:"200"; sid:3;)"#,
     );
-    let mut flow = Flow::new(WEB);
+    // The lower port is taken for the server's, which here is the client's.
+    let mut flow = Flow::new(Ends { client: ([8, 8, 8, 8], 8080), server: ([192, 168, 1, 2], 3000) });
     flow.midstream = true;
     flow.data(&mut engine, false, b"HTTP/1.1 200 OK\r\nServer: old\r\nContent-Length: 0\r\n\r\n");
     flow.data(&mut engine, true, GET);
@@ -271,6 +272,20 @@ fn memory_of_flows_is_bounded() {
         flow.data(&mut engine, false, &[b'.'; 1400]);
     }
     assert!(engine.flows() < 1000, "{} flows", engine.flows());
+}
+
+#[test]
+fn matches_on_data_of_a_syn_count_as_memory() {
+    let rules: String =
+        (1..=200).map(|sid| format!("alert tcp any any -> any any (content:\"needle\"; sid:{sid};)\n")).collect();
+    let config = Config { rules, flows: 100_000, memory_mib: 1, ..Config::default() };
+    let mut engine = Engine::new(&config).unwrap();
+    for host in 0u32..1000 {
+        let mut flow = Flow::new(Ends { client: (host.to_be_bytes(), 1000), ..WEB });
+        flow.packet(&mut engine, false, 6, SYN, b"needle", false);
+    }
+    // 200 matches of 24 bytes each.
+    assert!(engine.flows() < (1 << 20) / (200 * 24), "{} flows", engine.flows());
 }
 
 #[test]
