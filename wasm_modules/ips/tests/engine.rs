@@ -137,7 +137,8 @@ fn a_connection_taken_up_from_the_servers_answer_is_turned_round() {
 alert http any any -> any any (http.uri; content:"evil"; sid:2;)
 alert tcp any any -> any any (flow:to_client; content:"200"; sid:3;)"#,
     );
-    let mut flow = Flow::new(WEB);
+    // The lower port is taken for the server's, which here is the client's.
+    let mut flow = Flow::new(Ends { client: ([8, 8, 8, 8], 8080), server: ([192, 168, 1, 2], 3000) });
     flow.midstream = true;
     flow.data(&mut engine, false, b"HTTP/1.1 200 OK\r\nServer: old\r\nContent-Length: 0\r\n\r\n");
     flow.data(&mut engine, true, GET);
@@ -145,6 +146,24 @@ alert tcp any any -> any any (flow:to_client; content:"200"; sid:3;)"#,
     sids.sort_unstable();
     assert_eq!(sids, [1, 2, 3]);
     assert!(flow.raised.iter().all(|alert| alert.to_client == (alert.meta.sid != 2)));
+}
+
+#[test]
+fn a_client_cannot_pass_for_the_server_of_a_well_known_port() {
+    let mut engine = engine(r#"drop tcp any any -> any any (flow:to_server; content:"evil"; sid:1;)"#);
+    for greeting in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"220 (x)\r\n", b"\x16\x03\x03\0\x04\x02"] {
+        let mut flow = Flow::new(Ends { client: ([192, 168, 1, greeting.len() as u8], 40000), ..WEB });
+        flow.midstream = true;
+        flow.data(&mut engine, false, greeting);
+        flow.data(&mut engine, false, GET);
+        assert_eq!(flow.sids(), [1], "{}", greeting.escape_ascii());
+        assert_eq!(flow.verdicts.last(), Some(&Verdict::DropFlow));
+    }
+    // A client whose port is the lower one, so that it is taken for the server, is still told by its request.
+    let mut flow = Flow::new(Ends { client: ([8, 8, 8, 8], 8080), server: ([192, 168, 1, 2], 1000) });
+    flow.midstream = true;
+    flow.data(&mut engine, true, GET);
+    assert_eq!(flow.sids(), [1]);
 }
 
 #[test]
@@ -253,6 +272,20 @@ fn memory_of_flows_is_bounded() {
         flow.data(&mut engine, false, &[b'.'; 1400]);
     }
     assert!(engine.flows() < 1000, "{} flows", engine.flows());
+}
+
+#[test]
+fn matches_on_data_of_a_syn_count_as_memory() {
+    let rules: String =
+        (1..=200).map(|sid| format!("alert tcp any any -> any any (content:\"needle\"; sid:{sid};)\n")).collect();
+    let config = Config { rules, flows: 100_000, memory_mib: 1, ..Config::default() };
+    let mut engine = Engine::new(&config).unwrap();
+    for host in 0u32..1000 {
+        let mut flow = Flow::new(Ends { client: (host.to_be_bytes(), 1000), ..WEB });
+        flow.packet(&mut engine, false, 6, SYN, b"needle", false);
+    }
+    // 200 matches of 24 bytes each.
+    assert!(engine.flows() < (1 << 20) / (200 * 24), "{} flows", engine.flows());
 }
 
 #[test]

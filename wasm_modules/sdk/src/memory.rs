@@ -12,6 +12,13 @@ type Wide = [u64; 2];
 
 const WIDE: usize = size_of::<Wide>();
 
+/// Once a turn of each loop that copies, lest the compiler makes it a call of what this file defines, by which that would call
+/// itself: a turn's bytes have to be in place before the next turn. It is no instruction.
+#[inline(always)]
+fn in_turn() {
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+}
+
 /// # Safety
 /// The bytes of a `T` can be read at `at`.
 #[inline(always)]
@@ -81,10 +88,12 @@ pub(crate) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
             put(to.add(at + 2 * WIDE), third);
             put(to.add(at + 3 * WIDE), fourth);
             at += 4 * WIDE;
+            in_turn();
         }
         while at + WIDE <= len {
             put::<Wide>(to.add(at), get(from.add(at)));
             at += WIDE;
+            in_turn();
         }
         put(to.add(len - WIDE), last);
     }
@@ -101,13 +110,24 @@ unsafe fn copy_from_end(to: *mut u8, from: *const u8, len: usize) {
         if len < WIDE {
             return copy_few(to, from, len);
         }
-        let first: Wide = get(from);
+        let start: Wide = get(from);
         let mut at = len;
+        while at >= 4 * WIDE {
+            at -= 4 * WIDE;
+            let (first, second): (Wide, Wide) = (get(from.add(at)), get(from.add(at + WIDE)));
+            let (third, fourth): (Wide, Wide) = (get(from.add(at + 2 * WIDE)), get(from.add(at + 3 * WIDE)));
+            put(to.add(at), first);
+            put(to.add(at + WIDE), second);
+            put(to.add(at + 2 * WIDE), third);
+            put(to.add(at + 3 * WIDE), fourth);
+            in_turn();
+        }
         while at >= WIDE {
             at -= WIDE;
             put::<Wide>(to.add(at), get(from.add(at)));
+            in_turn();
         }
-        put(to, first);
+        put(to, start);
     }
 }
 

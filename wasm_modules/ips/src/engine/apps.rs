@@ -186,12 +186,19 @@ impl super::Scene<'_> {
     }
 }
 
+/// The system ports of RFC 6335: on most systems only services have them.
+const SYSTEM_PORTS: core::ops::Range<u16> = 0..1024;
+
 /// Whether the first data of a connection that was taken up in its midst shows that its client is the server.
 pub(super) fn is_reversed(packet: &PacketView<'_>, flow: &Flow, chunks: &[StreamChunk<'_>]) -> bool {
     let Some(chunk) = chunks.first().filter(|_| packet.midstream && flow.streams.iter().all(|side| side.next == 0))
     else {
         return false;
     };
+    // What goes to a system port comes from a client, whatever that says: else no rule would see what it says next.
+    if !chunk.to_client && SYSTEM_PORTS.contains(&packet.dst_port) && !SYSTEM_PORTS.contains(&packet.src_port) {
+        return false;
+    }
     let (head, side) = (&chunk.data[..chunk.data.len().min(MOST_HEAD)], usize::from(chunk.to_client));
     let is = |side| matches!(guess(head, side, false), Guess::Is(_));
     !is(side) && is(1 - side)

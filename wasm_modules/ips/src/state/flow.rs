@@ -125,8 +125,10 @@ fn showing(packet: &PacketView<'_>) -> Showing {
 }
 
 impl Flow {
-    /// A rule of streams matched on a packet alone.
+    /// A rule of streams matched on a packet alone. What matched on packets of another time is forgotten: their data would have
+    /// come as stream by now.
     pub fn show(&mut self, packet: &PacketView<'_>, rule: u32) {
+        self.shown.retain(|((ts_ns, _), _)| *ts_ns == packet.ts_ns);
         if self.shown.len() == MOST {
             self.shown.clear();
         }
@@ -153,6 +155,9 @@ impl Flow {
     pub fn hide(&mut self, packet: &PacketView<'_>) {
         let which = showing(packet);
         self.shown.retain(|(other, _)| *other != which);
+        if self.shown.is_empty() {
+            self.shown = Vec::new();
+        }
     }
 
     /// A flow of which nothing is known, in the place of one that took `accounted` bytes.
@@ -242,7 +247,11 @@ impl Flow {
         };
         let streams: usize = self.streams.iter().map(|stream| stream.window.memory() + stream.head.capacity()).sum();
         let txs: usize = self.txs.iter().flat_map(|tx| &tx.sides).map(|side| 64 + 4 * side.candidates.capacity()).sum();
-        parser + streams + txs + core::mem::size_of::<Self>() + 64
+        let waiting = |stream: &Stream| stream.waiting.capacity() + stream.matched.capacity();
+        let rules = size_of::<(u32, u64)>() * self.streams.iter().map(waiting).sum::<usize>()
+            + size_of::<(Showing, u32)>() * self.shown.capacity();
+        let variables = 4 * self.bits.capacity() + 8 * self.ints.capacity();
+        parser + streams + txs + rules + variables + core::mem::size_of::<Self>() + 64
     }
 }
 
@@ -250,6 +259,28 @@ impl Flow {
 mod tests {
     use super::*;
     use crate::rule::options::bits::{Symbols, flowbits, flowint};
+
+    #[test]
+    fn matches_on_packets_are_kept_while_their_data_may_come_as_stream() {
+        let mut frame = [0; 41];
+        frame[0] = 0x45;
+        let mut packet = PacketView::new(&frame, 0, 20, 40, 1).unwrap();
+        let mut flow = Flow::default();
+        let without = flow.memory();
+        for rule in 0..3 {
+            flow.show(&packet, rule);
+        }
+        let with = flow.memory();
+        assert!(with > without && (0..3).all(|rule| flow.was_shown(&packet, rule)));
+        // What was sent again and again, and never became a stream, takes no more.
+        for ts_ns in 1..1000 {
+            packet.ts_ns = ts_ns;
+            flow.show(&packet, 7);
+        }
+        assert!(flow.was_shown(&packet, 7) && flow.memory() <= with);
+        flow.hide(&packet);
+        assert!(!flow.was_shown(&packet, 7) && flow.memory() == without);
+    }
 
     #[test]
     fn bits_and_integers() {

@@ -65,7 +65,7 @@ pub struct Headers {
     names: Vec<u8>,
     start: Vec<u8>,
     complete: bool,
-    /// A NUL byte is in the text, once that is complete.
+    /// A NUL byte is in what was joined, or in the text, once that is complete.
     odd: bool,
     /// Bytes that the fields take, about.
     size: usize,
@@ -105,6 +105,7 @@ impl Headers {
             }
             joined.extend_from_slice(b", ");
             joined.extend_from_slice(value);
+            self.odd |= memchr(0, value).is_some();
         } else if fields.len() < MOST {
             if fields.is_empty() {
                 text.reserve(ROOM.0);
@@ -150,7 +151,7 @@ impl Headers {
     /// The headers have ended after `line`: make what is shown of them as a whole.
     pub fn finish(&mut self, line: &[u8], shown: Shown) {
         self.complete = true;
-        self.odd = memchr(0, &self.text).is_some();
+        self.odd |= memchr(0, &self.text).is_some();
         if shown.names {
             let names = self.fields.iter().flat_map(|field| [self.name_of(field), b"\r\n"]);
             self.names = [&b"\r\n"[..]].into_iter().chain(names).chain([&b"\r\n"[..]]).flatten().copied().collect();

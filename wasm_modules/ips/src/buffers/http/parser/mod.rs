@@ -287,6 +287,7 @@ mod tests {
             b"HTTP/1.1 200 ok\r\nTransfer-Encoding:\r\n chunked\r\n\r\n1\r\nh\r\n4\r\nello\r\n0\r\n\r\n",
             b"HTTP/1.1 200 ok\rX: y\r\n\tTransfer-Encoding: chunked\r\n\r\r\n\r\n5x\nhello\n0\n\n",
             b"HTTP/1.1 200 ok\r\nTransfer\0-Encoding\r\n :\r\n chun\0ked\n \n5\nhello\n0\n\n",
+            b"HTTP/1.1 200 ok\r\nTransfer-Encoding: x\r\nTransfer-Encoding: chun\0ked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             b"HTTP/1.1 200 ok\r\nContent-Length: 5\n\r\r\nhello",
             b"HTTP/1.1 101 ok\r\nContent-Length: 3 5\n\t\n\nhello",
             b"HTTP/1.1 200 ok\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
