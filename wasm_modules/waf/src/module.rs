@@ -92,7 +92,8 @@ impl WafModule {
         if !self.policy.ports.is_empty() && !self.policy.ports.contains(&packet.dst_port) {
             return packet.clear_flow(0);
         }
-        if chunk.is_start() && self.flows.len() == self.flows.capacity() {
+        let full = self.flows.len() == self.flows.capacity();
+        if chunk.is_start() && full && self.flows.get(chunk.flow).is_none() {
             self.give_up_oldest();
         }
         let connection = match chunk.is_start() {

@@ -110,7 +110,8 @@ fn starts_keyword(text: &[u8]) -> bool {
 
 /// The letter of a word, by what follows it.
 fn keyword(name: &[u8], rest: &[u8]) -> u8 {
-    let then = |word: &[u8]| rest.trim_ascii_start().starts_with(word);
+    let rest = rest.trim_ascii_start();
+    let then = |word: &[u8]| rest.starts_with(word) || rest.starts_with(b"/*");
     match name {
         b"and" | b"or" | b"xor" | b"not" => b'&',
         b"like" | b"rlike" | b"regexp" | b"between" | b"is" | b"in" | b"sounds" | b"glob" | b"ilike" | b"similar" => {
@@ -130,6 +131,11 @@ fn keyword(name: &[u8], rest: &[u8]) -> u8 {
         | b"else" | b"end" | b"as" | b"join" | b"outfile" | b"dumpfile" | b"using" | b"exists" | b"any" | b"cast" => {
             b'k'
         }
+        b"for" if then(b"update") || then(b"share") || then(b"no key") || then(b"key share") => b'q',
+        b"lock" if then(b"in") => b'q',
+        b"fetch" if then(b"first") || then(b"next") => b'q',
+        b"use" | b"force" | b"ignore" if then(b"index") || then(b"key") => b'q',
+        b"returning" | b"window" => b'q',
         b"null" | b"true" | b"false" => b'1',
         b"current_user" | b"user" | b"current_timestamp" | b"session_user" if then(b"(") => b'n',
         _ => b'n',
