@@ -56,24 +56,38 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
     in_a_text
 }
 
-/// Whether the backticks that begin at `at` set code in a text: with spaces around them, in parentheses, as the name of a link, or
-/// one name with words behind it.
+/// Whether the backticks that begin at `at` set code in a text: with spaces around them, in brackets, as the name of a link, or one
+/// name with words behind it.
 fn cited(text: &[u8], at: usize) -> bool {
     let inner = &text[at + 1..];
     if inner.first().is_some_and(u8::is_ascii_whitespace) {
         return true;
     }
-    if let Some(before) = at.checked_sub(1).map(|before| text[before]) {
-        let closes = |with: &[u8]| memchr::memchr(b'`', inner).is_some_and(|end| inner[end + 1..].starts_with(with));
-        return before.is_ascii_whitespace() || before == b'[' && closes(b"](") || before == b'(' && closes(b")");
+    match at.checked_sub(1).map(|before| text[before]) {
+        Some(b'[') => bracketed(inner, b"](", b']'),
+        Some(b'(') => bracketed(inner, b")", b')'),
+        Some(before) => before.is_ascii_whitespace(),
+        None => {
+            let (name, after) = split_name(inner);
+            let Some(behind) = after.strip_prefix(b"`") else { return false };
+            let words = || {
+                let words = behind.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+                words.take_while(|word| word.iter().all(u8::is_ascii_alphabetic))
+            };
+            !RARE.contains(name) && !ALONE.contains(name) && words().count() > 1 && words().any(|word| word.len() > 1)
+        }
     }
-    let (name, after) = split_name(inner);
-    let Some(behind) = after.strip_prefix(b"`") else { return false };
-    let words = || {
-        let words = behind.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        words.take_while(|word| word.iter().all(u8::is_ascii_alphabetic))
-    };
-    !RARE.contains(name) && !ALONE.contains(name) && words().count() > 1 && words().any(|word| word.len() > 1)
+}
+
+/// Whether the code that `inner` begins with is in brackets: `closed` follows its backtick, or `bracket` soon where the code is one
+/// word and no command that is none.
+fn bracketed(inner: &[u8], closed: &[u8], bracket: u8) -> bool {
+    let Some(end) = memchr::memchr(b'`', inner) else { return false };
+    let (code, behind) = (&inner[..end], &inner[end + 1..]);
+    behind.starts_with(closed)
+        || behind[..behind.len().min(100)].contains(&bracket)
+            && !code.iter().any(u8::is_ascii_whitespace)
+            && !RARE.contains(split_name(code).0)
 }
 
 /// Whether a command stands here that talks to a host, and a URL or a host among its arguments.
@@ -255,6 +269,7 @@ mod tests {
             "make love, not war",
             "let me know; check example.com for more",
             "the list (`ls -la`) and [`sort`](#sort)",
+            "see [`syn::type`], [`time` crate] (`mount` and others), (`build::env` of `cc`)",
             "`find` a match",
             "try `wget -c file.html` again",
         ] {
