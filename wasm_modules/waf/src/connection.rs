@@ -97,7 +97,7 @@ pub(crate) fn requests(
     let mut decision = Decision::Continue;
     while !bytes.is_empty() {
         match side {
-            Side::Lost(last) => return *last,
+            Side::Lost(last) => return worse(decision, *last),
             Side::Idle => {
                 // Empty lines before a request are allowed.
                 let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();

@@ -92,8 +92,12 @@ impl WafModule {
         if !self.policy.ports.is_empty() && !self.policy.ports.contains(&packet.dst_port) {
             return packet.clear_flow(0);
         }
-        if chunk.is_start() && self.flows.len() == self.flows.capacity() {
-            self.give_up_oldest();
+        if chunk.is_start() {
+            // A connection that begins anew where another one was takes its place.
+            self.forget(chunk.flow);
+            if self.flows.len() == self.flows.capacity() {
+                self.give_up_oldest();
+            }
         }
         let connection = match chunk.is_start() {
             true => self.flows.get_or_default(chunk.flow),

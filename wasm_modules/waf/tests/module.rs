@@ -134,6 +134,32 @@ fn the_oldest_connection_gives_way() {
     assert_eq!(stopped, 16, "those given up are not judged, the others are");
 }
 
+#[test]
+fn a_connection_that_begins_anew_takes_its_own_place() {
+    let mut harness = Harness::<WafModule>::new(r#"{"flows": 16}"#).unwrap();
+    let attack = head("/?id=1%20or%201%3D1");
+    let (first, rest) = attack.split_at(20);
+    let upload = "POST / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\
+        Content-Type: application/octet-stream\r\nContent-Length: 1000\r\n\r\n";
+    let mut send = |connection: &mut Connection, text: &str| {
+        if text != rest {
+            harness.frames(&connection.open());
+        }
+        let passes = harness.frames(&[connection.client(text.as_bytes())]).passes();
+        (passes, harness.metric("connections_given_up"))
+    };
+    let mut oldest = Connection::new("10.0.0.1:40000", SERVER);
+    let mut others: Vec<Connection> =
+        (1..16).map(|port| Connection::new(&format!("10.0.0.1:{}", 40_000 + port), SERVER)).collect();
+    assert_eq!(send(&mut oldest, first), (true, Some(0)));
+    for connection in &mut others {
+        assert_eq!(send(connection, upload), (true, Some(0)));
+    }
+    let mut anew = Connection::new("10.0.0.1:40015", SERVER);
+    assert_eq!(send(&mut anew, &attack), (false, Some(0)), "it is judged from its own start, and pushes out none");
+    assert_eq!(send(&mut oldest, rest), (false, Some(0)));
+}
+
 /// A capture in pcap's classic format.
 fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();

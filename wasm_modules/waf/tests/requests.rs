@@ -227,6 +227,32 @@ fn requests_follow_one_another() {
 }
 
 #[test]
+fn a_tunnel_does_not_undo_what_came_before_it() {
+    let mut waf = Waf::new(&parse_config(br#"{"allowed_methods": ["GET", "CONNECT"]}"#).unwrap()).unwrap();
+    let tunnel = format!("CONNECT www.example.com:443 HTTP/1.1\r\n{HEADERS}\r\nx").into_bytes();
+    let decision = |waf: &mut Waf, request: &[u8]| waf.request_bytes(&mut Connection::default(), request, &mut |_| ());
+    assert_eq!(decision(&mut waf, &tunnel), Decision::Continue);
+    assert_eq!(decision(&mut waf, &[get("1 or 1=1"), tunnel].concat()), Decision::Block);
+}
+
+#[test]
+fn lines_like_a_delimiter_of_multipart_are_content_or_reported() {
+    let mut waf = waf();
+    let mut found = |line: &str| {
+        let body = format!("--B\r\nContent-Disposition: form-data; name=\"t\"\r\n\r\n{line}\r\n--B--\r\n");
+        ids(&mut waf, &post("multipart/form-data; boundary=B", body.as_bytes()))
+    };
+    let (letters, spaces) = ("A".repeat(5_000), " ".repeat(5_000));
+    for start in ["--B", "--B-", "--B--", "--B  "] {
+        assert_eq!(found(&format!("{start}{letters}")), Vec::<u32>::new(), "{start}");
+        assert!(found(&format!("{start}{letters} <script>alert(1)</script>")).contains(&94101), "{start}");
+    }
+    assert!(found(&format!("--B{spaces}<script>alert(1)</script>")).contains(&92203));
+    let field = "Content-Disposition: form-data; name=\"u\"\r\n\r\n<script>alert(1)</script>";
+    assert!(found(&format!("a\r\n--B \t\r\n{field}")).contains(&94101), "padding of a delimiter is allowed");
+}
+
+#[test]
 fn compressed_bodies_are_undone() {
     let plain = format!("{}&x={}", "a=b&".repeat(900), encoded("1' or '1'='1"));
     let raw = miniz_oxide::deflate::compress_to_vec(plain.as_bytes(), 6);

@@ -9,7 +9,7 @@ use crate::{
     inspector::Inspector,
 };
 
-/// Longest line of a part's headers, and longest delimiter.
+/// Longest line of a part's headers, and longest delimiter with the white space that may pad it.
 const LINE: usize = 4_096;
 /// Longest boundary, as RFC 2046 has it.
 const BOUNDARY: usize = 70;
@@ -111,11 +111,14 @@ impl Multipart {
         if self.at == At::Headers {
             return;
         }
-        if !begins_alike(&self.line, self.delimiter.bytes()) {
+        if !may_delimit(&self.line, self.delimiter.bytes()) {
             self.plain = true;
             let line = core::mem::take(&mut self.line);
             self.content(&line, to);
             self.content(&piece[piece.len().min(room)..], to);
+        } else if self.line.len() == LINE {
+            // Parsers may differ on what so much white space pads.
+            to.report(&rules::PART_HEADER, PLACE, self.delimiter.bytes());
         }
     }
 
@@ -249,6 +252,13 @@ impl Multipart {
 fn begins_alike(one: &[u8], other: &[u8]) -> bool {
     let known = one.len().min(other.len());
     one[..known] == other[..known]
+}
+
+/// Whether a line that begins with `line` may be a delimiter, the last one or not, padded with white space.
+fn may_delimit(line: &[u8], delimiter: &[u8]) -> bool {
+    let Some(behind) = line.strip_prefix(delimiter) else { return begins_alike(line, delimiter) };
+    let padding = behind.strip_prefix(b"--").unwrap_or(behind);
+    behind == b"-" || padding.trim_ascii().is_empty()
 }
 
 fn field(name: &[u8], value: &[u8], to: &mut Inspector<'_>) {

@@ -154,7 +154,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "Ruby or Perl",
         concat!(
-            r"\bprocess\s*\.\s*spawn\s*\(|\bkernel\s*\.\s*(?:exec|system|open|spawn|`)|\bio\s*\.\s*(?:popen|read|binread)\s*\(|\bopen3?\s*\.\s*(?:popen|capture)|\bfile\s*\.\s*(?:open|read|write|delete)\s*\(|\bdir\s*\[\s*['\x22]|\berb\s*\.\s*new|@\{\s*\[?\s*(?:system|exec|`|qx|print|open|eval)|\b(?:system|exec|qx|open)[{(\[/|!]\s*['\x22]?(?:/|\w+\s+[-/])|\buse\s+(?:posix|socket|io::socket)\b|%x[({\[|!][^)}\]|!]+[)}\]|!]|\b(?:instance|class|module)_eval\b|\bsend\s*\(\s*:?['\x22]?(?:system|eval|exec)|\bobjectspace\b|\bmarshal\s*\.\s*load"
+            r"\bprocess\s*\.\s*spawn\s*\(|\bkernel\s*\.\s*(?:exec|system|open|spawn|`)|\bio\s*\.\s*(?:popen|read|binread)\s*\(|\bopen3?\s*\.\s*(?:popen|capture)|\bfile\s*\.\s*(?:open|read|write|delete)\s*\(|\bdir\s*\[\s*['\x22]|\berb\s*\.\s*new|@\{\s*\[?\s*(?:system|exec|`|qx|print|open|eval)|\b(?:system|exec|qx|open)(?:[{(\[/|!]\s*['\x22]?|\s\(\s*['\x22])(?:/|\w+\s+[-/])|\buse\s+(?:posix|socket|io::socket)\b|%x[({\[|!][^)}\]|!]+[)}\]|!]|\b(?:instance|class|module)_eval\b|\bsend\s*\(\s*:?['\x22]?(?:system|eval|exec)|\bobjectspace\b|\bmarshal\s*\.\s*load"
         )
     ),
     check!(
@@ -185,7 +185,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES,
         ALL,
         "query of NoSQL",
-        r"[\[.{,'\x22]\s*\$(?:ne|eq|lte?|gte?|n?in|mod|all|size|exists|type|slice|x?or|and|nor|not|div|like|between|regex|jsonschema|where|text|elemmatch|comment|expr|lookup|group|function|accumulator)\b['\x22]?\s*[\]:=]|^\$(?:ne|gt|lt|where|regex|or|and|in|nin|eq|exists)$|\bdb\s*\.\s*(?:\w+\s*\.\s*)?(?:find|insert|remove|update|drop|getcollection\w*|eval|collection|mapreduce|injection)\b|\bthis\s*\.\s*\w+\s*={2,3}\s*['\x22]|(?:^|[^)}\s])\s?;\s*return\s+(?:true|!?\d|this)|'\s*(?:\|\||&&)\s*(?:'|\d|this)"
+        r"[\[.{,'\x22]\s*\$(?:ne|eq|lte?|gte?|n?in|mod|all|size|exists|type|slice|x?or|and|nor|not|div|like|between|regex|jsonschema|where|text|elemmatch|comment|expr|lookup|group|function|accumulator)\b['\x22]?\s*[\]:=]|^\$(?:ne|gt|lt|where|regex|or|and|in|nin|eq|exists)$|\bdb\s*\.\s*(?:\w+\s*\.\s*)?(?:find|insert|remove|update|drop|getcollection\w*|eval|collection|mapreduce|injection)\b|\bthis\s*\.\s*\w+\s*={2,3}\s*['\x22]|(?:(?:^|[^)}\s])\s?|^[^'\x22]{0,40}['\x22]\s?[)}][)}\s]*);\s*return\s+(?:true|!?\d|this)|'\s*(?:\|\||&&)\s*(?:'|\d|this)"
     ),
     check!(
         93407,

@@ -112,6 +112,8 @@ const fn shell(id: u32, message: &'static str) -> Rule {
 
 const BEHIND: Rule = shell(93201, "Unix command behind a separator");
 const WHOLE: Rule = shell(93202, "Unix command");
+const CITED: Rule =
+    Rule { severity: Severity::Warning, ..shell(93204, "Unix command that talks to a host, cited as code in a text") };
 const WINDOWS: Rule = shell(93203, "Windows command with its arguments");
 
 /// The check for a command.
@@ -120,6 +122,7 @@ pub(crate) fn shell_rule(kind: crate::shell::Kind) -> &'static Rule {
         crate::shell::Kind::Behind => &BEHIND,
         crate::shell::Kind::Whole => &WHOLE,
         crate::shell::Kind::Windows => &WINDOWS,
+        crate::shell::Kind::Cited => &CITED,
     }
 }
 
@@ -133,7 +136,8 @@ const URL: Rule = html(94103, "URL or style that runs, in an HTML tag");
 const MARKUP: Rule = html(94104, "markup that browsers take for their own");
 
 /// Checks that are code and not of the protocol.
-pub(crate) const CODED: [&Rule; 8] = [&SQL_TOKENS, &BEHIND, &WHOLE, &WINDOWS, &ELEMENT, &HANDLER, &URL, &MARKUP];
+pub(crate) const CODED: [&Rule; 9] =
+    [&SQL_TOKENS, &BEHIND, &WHOLE, &WINDOWS, &CITED, &ELEMENT, &HANDLER, &URL, &MARKUP];
 
 /// The check for what was found in HTML.
 pub(crate) fn html_rule(kind: Kind) -> &'static Rule {

@@ -7,8 +7,9 @@ use super::{
     split_name,
 };
 
-/// Whether what follows a command is what follows commands: an option, a path, a redirection.
-pub(super) fn argument(after: &[u8], address: bool) -> bool {
+/// Whether what follows a command is what follows commands: an option, a path, a redirection. With `address`, also numbers; with
+/// `spoken`, no host that a sentence goes on behind.
+pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
     let text = after.trim_ascii_start();
     let spaced = text.len() < after.len();
     let word_end =
@@ -16,11 +17,6 @@ pub(super) fn argument(after: &[u8], address: bool) -> bool {
     let word = &text[..word_end];
     let follows = text[word_end..].trim_ascii_start();
     let path = word.iter().filter(|byte| **byte == b'/').count() > 1;
-    let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&word[dot + 1..]));
-    let host = word.iter().position(|byte| *byte == b'.').is_some_and(|dot| {
-        let tail = &word[dot + 1..];
-        dot > 0 && tail.len() > 1 && tail.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-/:".contains(byte))
-    });
     match text {
         [b'-', next, ..] if spaced => next.is_ascii_alphanumeric() || *next == b'-',
         [b'+', next, ..] if spaced => next.is_ascii_alphabetic(),
@@ -35,13 +31,26 @@ pub(super) fn argument(after: &[u8], address: bool) -> bool {
         _ => {
             // A sentence goes on behind a host's name, a command does not.
             let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric());
-            path || file
-                || host && last
+            path || names_file(word)
+                || names_host(word) && (last || !spoken)
                 || (!word.is_empty()
                     && (matches!(follows, [b'>', ..]) || follows.first() == Some(&b'|') && pipe(follows)))
                 || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
         }
     }
+}
+
+/// Whether `word` names a host, and perhaps a path on it, or is a URL of one.
+pub(super) fn names_host(word: &[u8]) -> bool {
+    word.iter().position(|byte| *byte == b'.').is_some_and(|dot| {
+        let tail = &word[dot + 1..];
+        dot > 0 && tail.len() > 1 && tail.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-/:".contains(byte))
+    })
+}
+
+/// Whether `word` ends as the names of files do that commands are pointed at.
+pub(super) fn names_file(word: &[u8]) -> bool {
+    word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&word[dot + 1..]))
 }
 
 /// As [`argument`], for a word that begins a value, as it may begin a sentence.
@@ -56,10 +65,10 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
             let word = &text[..end];
             let scheme = word.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"'\"".contains(byte)).count();
             let url = word[scheme..].starts_with(b"://");
-            let file = word.iter().rposition(|byte| *byte == b'.').is_some_and(|dot| FILES.contains(&word[dot + 1..]));
             let next = text[end..].trim_ascii_start();
             let lone = next.is_empty();
-            url || file && lone || !word.is_empty() && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
+            url || names_file(word) && lone
+                || !word.is_empty() && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
         }
     }
 }

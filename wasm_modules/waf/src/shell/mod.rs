@@ -4,8 +4,8 @@ mod arguments;
 mod names;
 
 use crate::{head::table, names::Names};
-use arguments::{argument, powershell_argument, strong_argument, windows_argument};
-use names::{ALIASES, RARE, WINDOWS, WORDS};
+use arguments::{argument, names_file, names_host, powershell_argument, strong_argument, windows_argument};
+use names::{ALIASES, RARE, REMOTE, SPOKEN, WINDOWS, WORDS};
 
 /// What kind of command was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +16,12 @@ pub(crate) enum Kind {
     Whole,
     /// A command of Windows or PowerShell.
     Windows,
+    /// A command of Unix that talks to a host, where a text cites code.
+    Cited,
 }
 
-/// The first command in `text`, which is in small letters; with `separators`, also one behind a separator.
+/// The first command in `text`, which is in small letters; with `separators`, also one behind a separator. One that may be cited
+/// only where there is no other.
 pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
     let start = text.iter().take_while(|byte| byte.is_ascii_whitespace() || b"'\"({".contains(byte)).count();
     if let Some(kind) = begin(&text[start..], Before::Nothing) {
@@ -27,6 +30,7 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
     if !separators {
         return None;
     }
+    let mut in_a_text = None;
     let mut at = 0;
     while let Some(found) = text[at..].iter().position(|byte| SEPARATORS[usize::from(*byte)]) {
         at += found;
@@ -34,11 +38,12 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
         let kind = match text[at] {
             b'(' if matches!(before, b'$' | b'<' | b'>') => begin(&text[at + 1..], Before::Substitution),
             b'(' | b'{' if before != b')' && text[at] == b'(' => None,
-            // Code in a text is set in backticks with spaces around them.
-            b'`' if at > 0 && before.is_ascii_whitespace() || text.get(at + 1).is_some_and(u8::is_ascii_whitespace) => {
+            b'`' if cited(text, at) => {
+                if in_a_text.is_none() && reaches_a_host(&text[at + 1..]) {
+                    in_a_text = Some((Kind::Cited, &text[at..]));
+                }
                 None
             }
-            b'`' if cited(text, at) => None,
             b'`' => begin(&text[at + 1..], Before::Substitution),
             b'{' if !text[..at].trim_ascii_end().ends_with(b")") => None,
             _ => begin(&text[at + 1..], Before::Separator),
@@ -48,18 +53,49 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
         }
         at += 1;
     }
-    None
+    in_a_text
 }
 
-/// Whether the backticks that begin at `at` set code in a text: as the name of a link, or one name with words behind it.
+/// Whether the backticks that begin at `at` set code in a text: with spaces around them, in brackets, as the name of a link, or one
+/// name with words behind it.
 fn cited(text: &[u8], at: usize) -> bool {
-    if at > 0 {
-        return matches!(text[at - 1], b'[' | b'(');
+    let inner = &text[at + 1..];
+    if inner.first().is_some_and(u8::is_ascii_whitespace) {
+        return true;
     }
-    let (name, after) = split_name(&text[1..]);
-    let Some(behind) = after.strip_prefix(b"`") else { return false };
-    let letters = |word: &&[u8]| word.iter().all(u8::is_ascii_alphabetic);
-    !RARE.contains(name) && behind.split(u8::is_ascii_whitespace).skip(1).take_while(letters).count() > 1
+    match at.checked_sub(1).map(|before| text[before]) {
+        Some(b'[') => bracketed(inner, b"](", b']'),
+        Some(b'(') => bracketed(inner, b")", b')'),
+        Some(before) => before.is_ascii_whitespace(),
+        None => {
+            let (name, after) = split_name(inner);
+            let Some(behind) = after.strip_prefix(b"`") else { return false };
+            let words = || {
+                let words = behind.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+                words.take_while(|word| word.iter().all(u8::is_ascii_alphabetic))
+            };
+            !RARE.contains(name) && !ALONE.contains(name) && words().count() > 1 && words().any(|word| word.len() > 1)
+        }
+    }
+}
+
+/// Whether the code that `inner` begins with is in brackets: `closed` follows its backtick, or `bracket` soon where the code is one
+/// word and no command that is none.
+fn bracketed(inner: &[u8], closed: &[u8], bracket: u8) -> bool {
+    let Some(end) = memchr::memchr(b'`', inner) else { return false };
+    let (code, behind) = (&inner[..end], &inner[end + 1..]);
+    behind.starts_with(closed)
+        || behind[..behind.len().min(100)].contains(&bracket)
+            && !code.iter().any(u8::is_ascii_whitespace)
+            && !RARE.contains(split_name(code).0)
+}
+
+/// Whether a command stands here that talks to a host, and a URL or a host among its arguments.
+fn reaches_a_host(text: &[u8]) -> bool {
+    let (name, after) = split_name(text.trim_ascii_start());
+    let end = memchr::memchr(b'`', after).unwrap_or(after.len());
+    REMOTE.contains(name)
+        && after[..end].split(u8::is_ascii_whitespace).any(|word| names_host(word) && !names_file(word))
 }
 
 const SEPARATORS: [bool; 256] = {
@@ -177,11 +213,11 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
-        Before::Nothing => argument(after, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
+        Before::Nothing => argument(after, true, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
         Before::Separator => {
             is(&RARE)
                 || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit())
-                || (argument(after, false) || alone()) && is(&WORDS)
+                || (argument(after, false, SPOKEN.contains(name)) || alone()) && is(&WORDS)
         }
         Before::Substitution => is(&RARE) || is(&WORDS),
     };
@@ -205,6 +241,12 @@ mod tests {
             ("curl http://evil.example/x", Kind::Whole),
             ("/usr/bin/wget -O x", Kind::Whole),
             ("nohup ifconfig", Kind::Behind),
+            (";curl evil.example/a x", Kind::Behind),
+            ("[`wget -qo- x.example`", Kind::Behind),
+            ("`id`   ", Kind::Behind),
+            ("x `wget -qo- x.example` y", Kind::Cited),
+            ("(`curl https://x.example/a`)", Kind::Cited),
+            ("see `ping x.example`; cat /etc/passwd", Kind::Behind),
             ("x & ipconfig /all", Kind::Windows),
             ("; iwr -uri http://evil.example", Kind::Windows),
         ] {
@@ -225,6 +267,11 @@ mod tests {
             "a (b) c",
             "curl & shine",
             "make love, not war",
+            "let me know; check example.com for more",
+            "the list (`ls -la`) and [`sort`](#sort)",
+            "see [`syn::type`], [`time` crate] (`mount` and others), (`build::env` of `cc`)",
+            "`find` a match",
+            "try `wget -c file.html` again",
         ] {
             assert_eq!(command(text.to_lowercase().as_bytes(), true), None, "{text}");
         }

@@ -58,6 +58,23 @@ pub(super) static WORDS: Names = Names::new(&[
     b"xpad", b"xtar", b"yarn", b"yash", b"yelp", b"zathura", b"zip", b"zrun", b"zsoelim",
 ]);
 
+/// Those of [`WORDS`] that a sentence has before the name of a host, sorted: `check example.com for more`.
+#[rustfmt::skip]
+pub(super) static SPOKEN: Names = Names::new(&[
+    b"as", b"at", b"check", b"date", b"fetch", b"file", b"find", b"free", b"host", b"install", b"join", b"last",
+    b"less", b"link", b"links", b"look", b"mail", b"make", b"more", b"select", b"service", b"set", b"source", b"time",
+    b"type", b"users", b"view", b"watch", b"who", b"write",
+]);
+
+/// Commands of Unix that talk to a host they are given, sorted.
+#[rustfmt::skip]
+pub(super) static REMOTE: Names = Names::new(&[
+    b"curl", b"dig", b"fping", b"ftp", b"hping3", b"lwp-download", b"lwp-mirror", b"lwp-request", b"lynx", b"nc",
+    b"ncat", b"netcat", b"nmap", b"nslookup", b"ping", b"ping6", b"psftp", b"rcp", b"rlogin", b"rsh", b"rsync", b"scp",
+    b"sftp", b"smbclient", b"socat", b"ssh", b"sshpass", b"tcping", b"telnet", b"tftp", b"traceroute", b"traceroute6",
+    b"wget", b"whois",
+]);
+
 /// Commands of Windows, sorted.
 #[rustfmt::skip]
 pub(super) static WINDOWS: Names = Names::new(&[

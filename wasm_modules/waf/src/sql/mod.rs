@@ -7,6 +7,7 @@
 //! ```text
 //! 1 number   s string   n word   v variable   f function (   E ( select   e verb   u union   k other keyword
 //! & and, or   = comparison   o other operator   b clause (order by …)   c comment   , ; as they are
+//! q clause that may follow a condition, and no word of a text (for update, returning …)
 //! T comparison that needs no table (1=1, 'a'='a', f()=1)   L of a column with a literal
 //! ```
 
@@ -31,8 +32,7 @@ fn found(text: &[u8]) -> bool {
             memchr::memchr(quote, text).is_some_and(|at| {
                 let print = fingerprint(text, Some(quote));
                 let behind = &text[at + 1..];
-                let text_has_it = print == b"sc" && words(&text[..at]) > 2
-                    || quote != b'\'' && quotation(&print, behind.first() == Some(&b' '))
+                let text_has_it = quote != b'\'' && quotation(&print, behind.first() == Some(&b' '))
                     || mixed(behind, quote)
                     || quote == b'`' && code_span(text, at);
                 quoted(&print) && !text_has_it
@@ -51,15 +51,12 @@ fn quotation(print: &[u8], spaced: bool) -> bool {
     }
 }
 
-/// Whether the backtick at `at` opens, as around code in a text, and does not close.
+/// Whether the backtick at `at` opens what another one closes, as around code in a text.
 fn code_span(text: &[u8], at: usize) -> bool {
     let opens = |byte: &u8| byte.is_ascii_whitespace() || b"([{*_-".contains(byte);
-    text[..at].last().is_none_or(opens) && text.get(at + 1).is_some_and(|byte| !byte.is_ascii_whitespace())
-}
-
-/// How many words there are.
-fn words(text: &[u8]) -> usize {
-    text.split(u8::is_ascii_whitespace).filter(|word| word.iter().any(u8::is_ascii_alphanumeric)).count()
+    text[..at].last().is_none_or(opens)
+        && text.get(at + 1).is_some_and(|byte| !byte.is_ascii_whitespace())
+        && memchr::memchr(b'`', &text[at + 1..]).is_some()
 }
 
 /// Whether an operator and a string of another quote follow: these two are no string together.

@@ -4,10 +4,9 @@ fn any(letters: &[u8], of: &[u8]) -> bool {
     letters.iter().any(|letter| of.contains(letter))
 }
 
-/// Whether what follows a condition is a sentence that goes on: a name, without or behind a comma, and no query around it.
+/// Whether what follows a condition is a sentence that goes on: two names, or one behind a comma, and no query around it.
 fn prose(tail: &[u8]) -> bool {
-    let behind = tail.strip_prefix(b",").unwrap_or(tail);
-    matches!(behind, [b'n', next @ ..] if !matches!(next, [b'k' | b'c' | b'u' | b'b' | b'&', ..]))
+    matches!(tail, [b',' | b'n', b'n', next @ ..] if !matches!(next, [b'k' | b'c' | b'u' | b'b' | b'q' | b'&', ..]))
 }
 
 /// The shapes of a value that stands where a number does.

@@ -108,9 +108,13 @@ fn starts_keyword(text: &[u8]) -> bool {
         .any(|known| text.starts_with(known))
 }
 
+/// What `for` asks of a query.
+const FOR: [&[u8]; 7] = [b"update", b"share", b"no key", b"key share", b"xml", b"json", b"browse"];
+
 /// The letter of a word, by what follows it.
 fn keyword(name: &[u8], rest: &[u8]) -> u8 {
-    let then = |word: &[u8]| rest.trim_ascii_start().starts_with(word);
+    let rest = rest.trim_ascii_start();
+    let then = |word: &[u8]| rest.starts_with(word) || rest.starts_with(b"/*");
     match name {
         b"and" | b"or" | b"xor" | b"not" => b'&',
         b"like" | b"rlike" | b"regexp" | b"between" | b"is" | b"in" | b"sounds" | b"glob" | b"ilike" | b"similar" => {
@@ -130,6 +134,14 @@ fn keyword(name: &[u8], rest: &[u8]) -> u8 {
         | b"else" | b"end" | b"as" | b"join" | b"outfile" | b"dumpfile" | b"using" | b"exists" | b"any" | b"cast" => {
             b'k'
         }
+        b"for" if FOR.iter().any(|what| then(what)) => b'q',
+        b"lock" if then(b"in") => b'q',
+        b"fetch" if then(b"first") || then(b"next") => b'q',
+        b"use" | b"force" | b"ignore" if then(b"index") || then(b"key") => b'q',
+        b"connect" if then(b"by") => b'q',
+        b"allow" if then(b"filtering") => b'q',
+        b"option" if then(b"(") => b'q',
+        b"returning" | b"window" | b"isnull" | b"notnull" => b'q',
         b"null" | b"true" | b"false" => b'1',
         b"current_user" | b"user" | b"current_timestamp" | b"session_user" if then(b"(") => b'n',
         _ => b'n',
