@@ -31,16 +31,12 @@ impl Sdk {
     /// `named` is no SDK.
     pub(super) fn find(named: Option<&Path>, parent: &Path) -> Result<Self, Failure> {
         let is_sdk = |path: &PathBuf| path.join("Cargo.toml").is_file();
-        let found = match named {
-            Some(path) => {
-                let wrong = || {
-                    let name = path.display();
-                    let message =
-                        format!("sdk: {name} has no Cargo.toml; wasm_modules/sdk of secuxflow's sources is meant");
-                    ApiError::invalid("sdk", message)
-                };
-                Some(Some(path.to_owned()).filter(is_sdk).ok_or_else(wrong)?)
+        let found = match named.map(Path::to_owned) {
+            Some(path) if !is_sdk(&path) => {
+                let rule = "has no Cargo.toml; wasm_modules/sdk of secuxflow's sources is meant";
+                return Err(ApiError::invalid("sdk", format!("sdk: {} {rule}", path.display())).into());
             }
+            Some(path) => Some(path),
             None => {
                 let start = std::path::absolute(parent).or_else(|_| env::current_dir()).unwrap_or_default();
                 start.ancestors().map(|folder| folder.join("wasm_modules/sdk")).find(is_sdk)

@@ -66,6 +66,23 @@ unsafe fn copy_few(to: *mut u8, from: *const u8, len: usize) {
     }
 }
 
+/// Copy four [`Wide`]s.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+unsafe fn copy_four(to: *mut u8, from: *const u8) {
+    // SAFETY: by the caller's promise. All are read before any is written, so that they may overlap.
+    unsafe {
+        let (first, second): (Wide, Wide) = (get(from), get(from.add(WIDE)));
+        let (third, fourth): (Wide, Wide) = (get(from.add(2 * WIDE)), get(from.add(3 * WIDE)));
+        put(to, first);
+        put(to.add(WIDE), second);
+        put(to.add(2 * WIDE), third);
+        put(to.add(3 * WIDE), fourth);
+    }
+}
+
 /// Copy where `to` does not lie within what is read; it may lie before.
 ///
 /// # Safety
@@ -81,12 +98,7 @@ pub(crate) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
         let mut at = 0;
         // Several a turn: in a guest each turn of a loop looks at the clock.
         while at + 4 * WIDE <= len {
-            let (first, second): (Wide, Wide) = (get(from.add(at)), get(from.add(at + WIDE)));
-            let (third, fourth): (Wide, Wide) = (get(from.add(at + 2 * WIDE)), get(from.add(at + 3 * WIDE)));
-            put(to.add(at), first);
-            put(to.add(at + WIDE), second);
-            put(to.add(at + 2 * WIDE), third);
-            put(to.add(at + 3 * WIDE), fourth);
+            copy_four(to.add(at), from.add(at));
             at += 4 * WIDE;
             in_turn();
         }
@@ -114,12 +126,7 @@ unsafe fn copy_from_end(to: *mut u8, from: *const u8, len: usize) {
         let mut at = len;
         while at >= 4 * WIDE {
             at -= 4 * WIDE;
-            let (first, second): (Wide, Wide) = (get(from.add(at)), get(from.add(at + WIDE)));
-            let (third, fourth): (Wide, Wide) = (get(from.add(at + 2 * WIDE)), get(from.add(at + 3 * WIDE)));
-            put(to.add(at), first);
-            put(to.add(at + WIDE), second);
-            put(to.add(at + 2 * WIDE), third);
-            put(to.add(at + 3 * WIDE), fourth);
+            copy_four(to.add(at), from.add(at));
             in_turn();
         }
         while at >= WIDE {
