@@ -9,6 +9,7 @@ mod latency;
 mod reject;
 mod set;
 mod shared;
+mod spin;
 mod stats;
 mod thread;
 

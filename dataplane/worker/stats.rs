@@ -102,6 +102,11 @@ impl Stats {
         self.rx.add(packets as u64, bytes);
     }
 
+    /// Packets received so far.
+    pub(super) fn packets(&self) -> u64 {
+        self.rx.read().packets
+    }
+
     /// A batch of `packets` was received and processed.
     pub(super) fn batch(&self, packets: usize, tally: &Tally) {
         self.received(packets, tally.bytes);

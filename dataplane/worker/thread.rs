@@ -1,12 +1,7 @@
 //! The thread of a worker: turns, commands between them, and sleep when there is nothing to do.
 #![expect(unsafe_code, reason = "poll on descriptors that sockets own which are no Rust objects")]
 
-use std::{
-    io,
-    os::fd::RawFd,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, os::fd::RawFd, sync::Arc, time::Instant};
 
 use arc_swap::{ArcSwap, Cache};
 use crossbeam_channel::Receiver;
@@ -15,6 +10,7 @@ use super::{
     command::Command,
     core::{Core, Waiting},
     set::Idle,
+    spin::Spin,
 };
 use crate::{clock, process::Snapshot, xsk::KernelRings};
 
@@ -34,7 +30,7 @@ pub(super) fn run(
     let mut snapshot = Cache::new(snapshot);
     let mut fds = Vec::new();
     let mut patience = ROOM_MS;
-    let mut idle_since = None;
+    let mut spin = Spin::new(idle.spin);
     loop {
         while let Ok(command) = commands.try_recv() {
             if core.command(command) {
@@ -43,8 +39,8 @@ pub(super) fn run(
         }
         if core.turn(snapshot.load(), &clock::monotonic_ns) {
             patience = ROOM_MS;
-            idle_since = None;
-        } else if idle.busy_poll || spins(idle.spin, &mut idle_since) {
+            spin.worked(core.shared().stats.packets(), Instant::now);
+        } else if idle.busy_poll || spin.polls_on(core.shared().stats.packets(), Instant::now) {
             if idle.prefer_busy_poll {
                 core.drive();
             }
@@ -62,12 +58,6 @@ pub(super) fn run(
             sleep(&mut core, commands, &mut fds, timeout);
         }
     }
-}
-
-/// Whether a worker that has had nothing to do since `since` goes on polling. A look at the clock costs less than the look
-/// at the rings that it comes with.
-fn spins(spin: Duration, since: &mut Option<Instant>) -> bool {
-    !spin.is_zero() && since.get_or_insert_with(Instant::now).elapsed() < spin
 }
 
 /// Sleep until a frame comes in, another thread rings, or `timeout` milliseconds have passed (-1: no limit).
