@@ -171,22 +171,33 @@ boot() {
         cards+=(-device "virtio-net-pci,netdev=n$number,mac=02:00:00:00:99:0$number,mq=on,vectors=$vectors,bus=$bus,\
 disable-legacy=on,iommu_platform=on")
     done
-    qemu-system-x86_64 -accel tcg,thread=multi -M q35 -cpu max -smp 2 -m 768 -nodefaults -nographic -no-reboot \
-        -object memory-backend-ram,id=m0,size=384M -object memory-backend-ram,id=m1,size=384M \
+    # virtio_net, as a module, has its zero-copy queues send a header that lies 1 GiB and some further on (dataplane/xsk/defect.rs
+    # says why). With nokaslr it is there for sure; the memory there is kept free, so that what is read is zeros, as intended.
+    qemu-system-x86_64 -accel tcg,thread=multi -M q35 -cpu max -smp 2 -m 1152 -nodefaults -nographic -no-reboot \
+        -object memory-backend-ram,id=m0,size=576M -object memory-backend-ram,id=m1,size=576M \
         -numa node,cpus=0,memdev=m0 -numa node,cpus=1,memdev=m1 -serial stdio "${cards[@]}" -kernel "$2" -initrd "$work/initramfs" \
-        -append "console=ttyS0 panic=-1 quiet loglevel=4 sxf.run=${1//[-.]/_}"
+        -append "console=ttyS0 panic=-1 quiet loglevel=4 no_timer_check nokaslr memmap=64M\$1G sxf.run=${1//[-.]/_}" || true
+    # Where frames were last seen, should any be missing.
+    echo "host: its ends of the cards, in the end"
+    cat /proc/net/dev
 }
 
 # run_machine NAME: fails unless its tests pass.
 run_machine() {
-    local name=$1 image begin=$SECONDS log=$CACHE/$1.log
+    local name=$1 image attempt begin=$SECONDS log=$CACHE/$1.log
     KERNEL_DIR=$CACHE/${SUITES[$name]}
     make_initramfs
     image=$(find "$KERNEL_DIR/root" -name 'vmlinuz*' | head -n1)
-    say "==> $name"
-    # It becomes this script again, with the functions that it needs.
-    timeout --kill-after=10 "$LIMIT" unshare --net -- "$0" --boot "$name" "$image" "$work" </dev/null 2>&1 |
-        tr -d '\r' | tee "$log" | sed -n '/init: [0-9]/,$p' || true
+    for attempt in 1 2 3; do
+        say "==> $name"
+        # It becomes this script again, with the functions that it needs.
+        timeout --kill-after=10 "$LIMIT" unshare --net -- "$0" --boot "$name" "$image" "$work" </dev/null 2>&1 |
+            tr -d '\r' | tee "$log" | sed -n '/init: [0-9]/,$p' || true
+        # Beside heavy load an emulated kernel may stop before it has begun: its clocks do not run as a machine's would.
+        # What has begun is not repeated.
+        ! grep -q 'init: [0-9]' "$log" || break
+        say "$name: its kernel did not come up, attempt $attempt"
+    done
     grep -q '^init: result 0$' "$log" || {
         die "the machine '$name' did not pass; all that it said is in $log"
     }

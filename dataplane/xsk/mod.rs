@@ -1,6 +1,7 @@
 //! AF_XDP: the UMEM, its frames as owned tokens, and the sockets.
 
 mod assembly;
+mod defect;
 mod error;
 mod first;
 mod frame;

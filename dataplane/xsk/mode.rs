@@ -1,11 +1,15 @@
 //! Binding a socket: zero-copy where the driver has it, else copy, and a refusal in words.
 
 use std::{
-    io, thread,
+    io,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
-use super::{KernelRings, MAX_PARTS, Port, PortId, Rings, Umem, XskError, registrations::Registrations, sockopt};
+use super::{
+    KernelRings, MAX_PARTS, Port, PortId, Rings, Umem, XskError, defect, registrations::Registrations, sockopt,
+};
 use crate::{
     bpf,
     plane::{Mode, ModeRequest},
@@ -41,7 +45,8 @@ pub struct Bound {
 }
 
 /// Bind a socket to a queue, on the UMEM's first registration where that is bound in the same mode, else on one that the
-/// device has for itself: so each device has the mode that it can have. Where packets may take several frames
+/// device has for itself: so each device has the mode that it can have. A driver whose zero-copy mode is known to lose packets
+/// is bound in it on request only, and warned of. Where packets may take several frames
 /// ([`Umem::allow_parts`]), it is bound for such; a driver without them in zero-copy mode is bound in that mode all the same. No
 /// XDP program is loaded. Blocks up to 2 seconds while the queue is busy.
 ///
@@ -54,9 +59,19 @@ pub fn bind(umem: &Umem, id: PortId, spec: &PortSpec, request: ModeRequest) -> R
     let mut registrations = umem.registrations();
     let mut reason = String::new();
     let most = most_parts(spec, registrations.parts);
+    let defect = defect::of_zero_copy(Path::new(defect::SYSFS), &spec.dev);
     let ((rings, parts), zero_copy) = match request {
-        ModeRequest::ZeroCopy => (open_zero_copy(umem, &mut registrations, spec, most)?, true),
+        ModeRequest::ZeroCopy => {
+            if let Some(defect) = defect {
+                tracing::warn!(dev = spec.dev, queue = spec.queue, "zero-copy as required: {defect}");
+            }
+            (open_zero_copy(umem, &mut registrations, spec, most)?, true)
+        }
         ModeRequest::Copy | ModeRequest::Skb => (open_copy(umem, &mut registrations, spec)?, false),
+        ModeRequest::Auto if let Some(defect) = defect => {
+            defect.clone_into(&mut reason);
+            (open_copy(umem, &mut registrations, spec)?, false)
+        }
         ModeRequest::Auto => match open_zero_copy(umem, &mut registrations, spec, most) {
             Ok(opened) => (opened, true),
             Err(error) if refuses_zero_copy(&error) => {

@@ -157,8 +157,15 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if thread::panicking() {
+            // A line for each part of it: compact, since what shows it may cut it short.
             let status = self.try_cli("status --json").unwrap_or_else(|error| error);
-            eprintln!("the daemon's status:\n{status}\nits log:\n{}", self.log());
+            let parts = serde_json::from_str::<serde_json::Map<String, Value>>(&status).unwrap_or_default();
+            for (name, part) in &parts {
+                for item in part.as_array().unwrap_or(&vec![part.clone()]) {
+                    eprintln!("{name}: {item}");
+                }
+            }
+            eprintln!("the daemon's log:\n{}", self.log());
         }
         drop(self.child.kill());
         drop(self.child.wait());

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     path::Path,
@@ -47,6 +47,17 @@ fn datagram(number: u64) -> Vec<u8> {
     bytes
 }
 
+/// What the devices of both namespaces and of this one have counted, a line each: where a lost packet was last seen.
+fn device_counters(namespaces: [&str; 2]) -> String {
+    let read = || fs::read_to_string("/proc/thread-self/net/dev").expect("the kernel counts");
+    let tables = namespaces.map(|namespace| enter(namespace, read)).into_iter().chain([read()]);
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Some(format!("\n  {} rx {} tx {}", words.first()?, words.get(1..5)?.join(" "), words.get(9..13)?.join(" ")))
+    };
+    tables.map(|table| table.lines().skip(2).filter_map(line).collect::<String>()).collect()
+}
+
 /// Send `count` numbered datagrams from the client to `address`, which is in `namespace`. Every one must arrive there,
 /// once and unchanged.
 pub(crate) fn deliver(namespace: &str, address: &str, count: u64) {
@@ -66,7 +77,10 @@ pub(crate) fn deliver(namespace: &str, address: &str, count: u64) {
             flow.send(&datagram(number)).expect("the client can send");
         }
         while !expected.is_empty() {
-            let len = inbox.recv(&mut buffer).unwrap_or_else(|e| panic!("{address}: {e}; not arrived: {expected:?}"));
+            let len = inbox.recv(&mut buffer).unwrap_or_else(|e| {
+                let counters = device_counters(["client", namespace]);
+                panic!("{address}: {e}; not arrived: {expected:?}; bytes, packets, errors, drops:{counters}")
+            });
             let number = buffer[..len].first_chunk().map_or(u64::MAX, |bytes| u64::from_be_bytes(*bytes));
             assert!(expected.remove(&number), "{address}: datagram {number} was not expected or came twice");
             assert_eq!(buffer[..len], datagram(number), "{address}: datagram {number} has changed on the way");

@@ -50,4 +50,13 @@ fn frames_go_from_a_zero_copy_card_through_inspection_to_a_card_and_to_a_veth() 
     deliver("server", "10.88.3.2", 64);
     daemon.assert_all_frames_home();
     daemon.stop();
+
+    // Unless it is required: the driver is a module here.
+    let daemon = Daemon::start("auto", "auto", "cores = [0, 1]");
+    for interface in daemon.json("status")["interfaces"].as_array().expect("a list of interfaces") {
+        let reason = interface["mode_reason"].as_str().expect("words");
+        assert_eq!(interface["mode"], "copy", "{interface}");
+        assert!(reason.starts_with("virtio_net as a loadable module sends wrong headers"), "{interface}");
+    }
+    daemon.stop();
 }
