@@ -2,13 +2,14 @@
 
 mod flows;
 mod modules;
+mod persistence;
 mod rulesets;
 mod sets;
+mod sockets;
 
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::Ordering::SeqCst,
     time::Duration,
@@ -345,57 +346,6 @@ async fn inspecting_without_a_service_warns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_and_services_survive_a_restart() {
-    let server = Server::start().await;
-    server.add(json!({"action": "drop", "src": "10.0.0.0/8", "comment": "kept"})).await;
-    server.add(json!({"action": "pass"})).await;
-    server.ask("DELETE", "/v1/rules/rule-2", "").await;
-    let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
-    server.ask("POST", "/v1/services", &web.to_string()).await;
-
-    let server = server.restart().await;
-    assert_eq!(server.lab.rule_ids(), [1]);
-    let (_, listed) = server.ask("GET", "/v1/rules", "").await;
-    assert_eq!(listed["rules"][0]["comment"], "kept");
-    assert_eq!(server.add(json!({"action": "drop"})).await.1["id"], "rule-3");
-    let state =
-        state::load(&server.dir.path().join("state.json"), &Inspection::default(), &Trust::default(), Timestamp::now())
-            .unwrap();
-    assert_eq!(state.services[0].name, "web");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_the_dataplane_refuses_is_not_stored() {
-    let server = Server::start().await;
-    server.add(json!({"action": "drop"})).await;
-    server.lab.refuse.store(true, SeqCst);
-    let (status, code, _, message) = server.refused(json!({"action": "pass"})).await;
-    assert_eq!((status, &*code, &*message), (500, "dataplane", "the kernel refused the program"));
-    assert_eq!(server.ask("DELETE", "/v1/rules/rule-1", "").await.0, 500);
-    server.lab.refuse.store(false, SeqCst);
-    assert_eq!(server.lab.rule_ids(), [1]);
-    assert_eq!(server.add(json!({"action": "pass"})).await.1["id"], "rule-2", "the refused rule took no number");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_cannot_be_stored_is_taken_back() {
-    let server = Server::start().await;
-    server.add(json!({"action": "drop"})).await;
-    // A directory in the file's place refuses the rename, also to root.
-    let path = server.dir.path().join("state.json");
-    fs::remove_file(&path).unwrap();
-    fs::create_dir_all(path.join("in the way")).unwrap();
-    let (status, body) = server.add(json!({"action": "pass"})).await;
-    assert_eq!((status, &body["error"]["code"]), (500, &json!("state")));
-    assert_eq!(server.lab.rule_ids(), [1], "the dataplane is as before");
-    let web = json!({"name": "web", "ip": "10.77.2.2", "dev": "veth-web"});
-    assert_eq!(server.ask("POST", "/v1/services", &web.to_string()).await.0, 500);
-    assert!(server.lab.services.lock().unwrap().is_empty());
-    let (_, listed) = server.ask("GET", "/v1/rules", "").await;
-    assert_eq!(listed["rules"].as_array().unwrap().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn inspect_answers_or_names_the_field() {
     let server = Server::start().await;
     let request = json!({"ip": "192.168.1.1", "dst": "10.0.0.5", "port": 443, "proto": "tcp", "payload": "a\\x00"});
@@ -466,48 +416,4 @@ async fn after_shutdown_requests_are_refused_and_the_dataplane_is_gone() {
     assert!(lab.stopped.load(SeqCst));
     assert!(admin.status().unwrap_err().message.contains("stopping"));
     assert!(admin.clear_rules().is_ok(), "nothing to clear is nothing to do");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_socket_is_for_root_and_its_group_and_goes_with_its_owner() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("new/s.sock");
-    let lock = Lock::take(&path, "socket").unwrap();
-    let (socket, _listener) = ControlSocket::bind(&path, Some("root")).unwrap();
-    let found = fs::metadata(&path).unwrap();
-    assert_eq!((found.permissions().mode() & 0o777, found.gid()), (0o660, 0));
-    assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o755);
-    drop((socket, lock));
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
-    let error = ControlSocket::bind(&path, Some("no-such-group")).unwrap_err().to_string();
-    assert!(error.contains("socket.group") && error.contains("no-such-group"), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dead_daemon_s_socket_is_replaced_and_a_live_one_s_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s.sock");
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists(), "left behind, as by a daemon that was killed");
-    fs::write(dir.path().join("s.sock.lock"), "99999\n").unwrap();
-    let lock = Lock::take(&path, "socket").unwrap();
-    let (_socket, _listener) = ControlSocket::bind(&path, None).unwrap();
-
-    let error = Lock::take(&path, "socket").unwrap_err().to_string();
-    assert!(error.contains("s.sock is in use") && error.contains(&std::process::id().to_string()), "{error}");
-    let error = ControlSocket::bind(&path, None).unwrap_err().to_string();
-    assert!(error.contains("in use"), "{error}");
-    assert!(path.exists());
-    drop(lock);
-    drop(Lock::take(&path, "socket").unwrap());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_socket_is_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s.sock");
-    fs::write(&path, "precious").unwrap();
-    let error = ControlSocket::bind(&path, None).unwrap_err();
-    assert!(matches!(error, SocketError::NoSocket(_)), "{error}");
-    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
