@@ -7,6 +7,7 @@ mod error;
 mod injecting;
 mod latency;
 mod reject;
+mod rivals;
 mod set;
 mod shared;
 mod spin;

@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use super::{
     command::Command,
     core::{Core, Waiting},
+    rivals::{Rivals, Waited},
     set::Idle,
     spin::Spin,
 };
@@ -31,6 +32,8 @@ pub(super) fn run(
     let mut fds = Vec::new();
     let mut patience = ROOM_MS;
     let mut spin = Spin::new(idle.spin);
+    let waited = Waited::here();
+    let mut rivals = Rivals::new(Instant::now(), waited.time());
     loop {
         while let Ok(command) = commands.try_recv() {
             if core.command(command) {
@@ -40,7 +43,9 @@ pub(super) fn run(
         if core.turn(snapshot.load(), &clock::monotonic_ns) {
             patience = ROOM_MS;
             spin.worked(core.shared().stats.packets(), Instant::now);
-        } else if idle.busy_poll || spin.polls_on(core.shared().stats.packets(), Instant::now) {
+        } else if idle.busy_poll
+            || spin.polls_on(core.shared().stats.packets(), Instant::now, |now| rivals.present(now, || waited.time()))
+        {
             if idle.prefer_busy_poll {
                 core.drive();
             }
