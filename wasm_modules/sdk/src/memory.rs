@@ -181,23 +181,32 @@ unsafe fn equal_two<T: PartialEq>(a: *const u8, b: *const u8, len: usize) -> boo
     unsafe { get::<T>(a) == get::<T>(b) && get::<T>(a.add(last)) == get::<T>(b.add(last)) }
 }
 
+#[inline(always)]
+fn same_wide(a: Wide, b: Wide) -> bool {
+    #[cfg(target_arch = "wasm32")]
+    return !core::arch::wasm32::v128_any_true(core::arch::wasm32::v128_xor(a, b));
+    #[cfg(not(target_arch = "wasm32"))]
+    return a == b;
+}
+
 /// # Safety
 /// `len` bytes can be read at `a` and at `b`.
 #[inline(always)]
 unsafe fn equal(a: *const u8, b: *const u8, len: usize) -> bool {
-    // SAFETY: all offsets are below `len`, or a u64 before it.
+    // SAFETY: all offsets are below `len`, or a Wide before it.
     unsafe {
         match len {
-            8.. => {
+            WIDE.. => {
                 let mut at = 0;
-                while at + 8 <= len {
-                    if get::<u64>(a.add(at)) != get::<u64>(b.add(at)) {
+                while at + WIDE <= len {
+                    if !same_wide(get(a.add(at)), get(b.add(at))) {
                         return false;
                     }
-                    at += 8;
+                    at += WIDE;
                 }
-                get::<u64>(a.add(len - 8)) == get::<u64>(b.add(len - 8))
+                same_wide(get(a.add(len - WIDE)), get(b.add(len - WIDE)))
             }
+            8..WIDE => equal_two::<u64>(a, b, len),
             4..8 => equal_two::<u32>(a, b, len),
             2..4 => equal_two::<u16>(a, b, len),
             1 => get::<u8>(a) == get::<u8>(b),
