@@ -292,12 +292,10 @@ fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
 }
 
 fn cookies(value: &[u8], to: &mut Inspector<'_>) {
-    for cookie in value.split(|byte| *byte == b';') {
-        let cookie = cookie.trim_ascii();
-        let (name, value) = match cookie.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&cookie[..at], &cookie[at + 1..]),
-            None => (cookie, &b""[..]),
-        };
+    let mut start = 0;
+    for end in memchr::memchr_iter(b';', value).chain([value.len()]) {
+        let (name, value) = head::cut(value[start..end].trim_ascii(), b'=');
+        start = end + 1;
         to.value(Place { part: Part::CookieName, name: b"" }, decoded(name, false, &mut Vec::new()));
         to.value(Place { part: Part::Cookie, name }, decoded(value, true, &mut Vec::new()));
     }

@@ -69,7 +69,14 @@ pub(crate) fn token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
-const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+static TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// How many of the first bytes a table has. A function of its own, because in a guest a loop within a large one goes through memory
+/// for each byte.
+#[inline(never)]
+pub(crate) fn leading(text: &[u8], table: &[bool; 256]) -> usize {
+    text.iter().take_while(|byte| table[usize::from(**byte)]).count()
+}
 
 /// Letters, digits and `others`, as a table.
 pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
@@ -166,7 +173,7 @@ fn header<'a>(line: &'a [u8], text: &'a [u8], head: &mut Head<'a>) {
         return;
     }
     // Nearly all are regular: a name, a colon.
-    let length = line.iter().take_while(|byte| token(**byte)).count();
+    let length = leading(line, &TOKEN);
     if length > 0 && line.get(length) == Some(&b':') {
         return head.push(&line[..length], line[length + 1..].trim_ascii());
     }
