@@ -30,14 +30,14 @@ impl Delimiter {
     pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
         let behind = self.text.len() - 1;
         let ends = (self.text[0], self.text[behind]);
-        let mut at = 0;
-        // Two at a time: in a guest each turn of a loop looks at the clock.
-        while let (Some(first), Some(last)) = (pair(text, at), pair(text, at + behind)) {
-            if any_pair(&first[0], &last[0], ends) | any_pair(&first[1], &last[1], ends) {
-                break;
-            }
-            at += 2 * BLOCK;
-        }
+        // Two blocks at a time, as in a guest each turn of a loop looks at the clock; by iterators, for then it reads at constant
+        // distances from two places.
+        let firsts = text.as_chunks().0.as_chunks::<2>().0.iter();
+        let lasts = text.get(behind..)?.as_chunks().0.as_chunks::<2>().0;
+        let none = |(first, last): &(&[_; 2], &[_; 2])| {
+            !(any_pair(&first[0], &last[0], ends) | any_pair(&first[1], &last[1], ends))
+        };
+        let mut at = firsts.zip(lasts).take_while(none).count() * 2 * BLOCK;
         while let (Some(first), Some(last)) = (block(text, at), block(text, at + behind)) {
             if any_pair(first, last, ends)
                 && let Some(found) = self.finder.find(&text[at..at + behind + BLOCK])
@@ -52,10 +52,6 @@ impl Delimiter {
 
 fn block(text: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
     text.get(at..)?.first_chunk()
-}
-
-fn pair(text: &[u8], at: usize) -> Option<&[[u8; BLOCK]; 2]> {
-    text.get(at..)?.as_chunks().0.first_chunk()
 }
 
 /// Whether at any place the one block has the first byte and the other the last one. Without a branch, so that it becomes vector

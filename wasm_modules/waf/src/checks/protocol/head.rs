@@ -190,7 +190,7 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     if !suffix && !image && !to.engine.config.allowed_content_types.iter().any(|allowed| allowed.as_bytes() == media) {
         to.report(&CONTENT_TYPE, place, value);
     }
-    let charsets = lower.windows(8).filter(|window| *window == b"charset=").count();
+    let charsets = memchr::memchr_iter(b'=', &lower).filter(|at| lower[..=*at].ends_with(b"charset=")).count();
     if charsets > 1 {
         to.report(&TWO_CHARSETS, place, value);
     }
@@ -208,7 +208,8 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
                 })
         })
     };
-    if slash_outside(rest)
+    if memchr::memchr(b'/', rest).is_some()
+        && slash_outside(rest)
         && !rest.windows(5).any(|window| window == b"type=")
         && !rest.windows(8).any(|window| window == b"profile=")
     {
