@@ -174,14 +174,15 @@ fn header<'a>(line: &'a [u8], text: &'a [u8], head: &mut Head<'a>) {
     }
     // Nearly all are regular: a name, a colon.
     let length = leading(line, &TOKEN);
-    if length > 0 && line.get(length) == Some(&b':') {
-        return head.push(&line[..length], line[length + 1..].trim_ascii());
-    }
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+    let regular = length > 0 && line.get(length) == Some(&b':');
+    let Some(colon) = regular.then_some(length).or_else(|| memchr::memchr(b':', line)) else {
         head.irregular.push((&rules::NO_COLON, line));
         return;
     };
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if regular {
+        return head.push(name, value);
+    }
     if name.is_empty() || !name.trim_ascii_end().iter().all(|byte| token(*byte)) {
         head.irregular.push((&rules::HEADER_NAME, line));
     }

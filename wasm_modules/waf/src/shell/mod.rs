@@ -3,10 +3,7 @@
 mod arguments;
 mod names;
 
-use crate::{
-    head::{leading, table},
-    names::Names,
-};
+use crate::{head::table, names::Names};
 use arguments::{argument, names_file, names_host, powershell_argument, strong_argument, windows_argument};
 use names::{ALIASES, RARE, REMOTE, SPOKEN, WINDOWS, WORDS};
 
@@ -181,7 +178,7 @@ fn options(text: &[u8]) -> usize {
 /// A command's name without its path, and what follows it.
 fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
     static PART: [bool; 256] = table(b"_.+-/\\:");
-    let length = leading(&text[..text.len().min(200)], &PART);
+    let length = crate::head::leading(&text[..text.len().min(200)], &PART);
     let full = &text[..length];
     let start = full.iter().rposition(|byte| matches!(byte, b'/' | b'\\' | b':')).map_or(0, |at| at + 1);
     // A switch of Windows may follow without a space: `ipconfig/all`.
