@@ -181,23 +181,32 @@ unsafe fn equal_two<T: PartialEq>(a: *const u8, b: *const u8, len: usize) -> boo
     unsafe { get::<T>(a) == get::<T>(b) && get::<T>(a.add(last)) == get::<T>(b.add(last)) }
 }
 
+#[inline(always)]
+fn same_wide(a: Wide, b: Wide) -> bool {
+    #[cfg(target_arch = "wasm32")]
+    return !core::arch::wasm32::v128_any_true(core::arch::wasm32::v128_xor(a, b));
+    #[cfg(not(target_arch = "wasm32"))]
+    return a == b;
+}
+
 /// # Safety
 /// `len` bytes can be read at `a` and at `b`.
 #[inline(always)]
 unsafe fn equal(a: *const u8, b: *const u8, len: usize) -> bool {
-    // SAFETY: all offsets are below `len`, or a u64 before it.
+    // SAFETY: all offsets are below `len`, or a Wide before it.
     unsafe {
         match len {
-            8.. => {
+            WIDE.. => {
                 let mut at = 0;
-                while at + 8 <= len {
-                    if get::<u64>(a.add(at)) != get::<u64>(b.add(at)) {
+                while at + WIDE <= len {
+                    if !same_wide(get(a.add(at)), get(b.add(at))) {
                         return false;
                     }
-                    at += 8;
+                    at += WIDE;
                 }
-                get::<u64>(a.add(len - 8)) == get::<u64>(b.add(len - 8))
+                same_wide(get(a.add(len - WIDE)), get(b.add(len - WIDE)))
             }
+            8..WIDE => equal_two::<u64>(a, b, len),
             4..8 => equal_two::<u32>(a, b, len),
             2..4 => equal_two::<u16>(a, b, len),
             1 => get::<u8>(a) == get::<u8>(b),
@@ -206,29 +215,48 @@ unsafe fn equal(a: *const u8, b: *const u8, len: usize) -> bool {
     }
 }
 
+/// Which of two words is the greater where they differ, by the byte that comes first in memory.
+#[inline(always)]
+fn order(a: u64, b: u64) -> i32 {
+    let (a, b) = (u64::from_be(a), u64::from_be(b));
+    i32::from(a > b) - i32::from(a < b)
+}
+
+/// Compare so few bytes that two words, of which `get` takes one at an offset, hold them.
+#[inline(always)]
+fn order_two(last: usize, get: impl Fn(usize) -> (u64, u64)) -> i32 {
+    let (a, b) = get(0);
+    let (a, b) = if a == b { get(last) } else { (a, b) };
+    order(a, b)
+}
+
+/// Compilers call this one to see whether bytes are the same, too.
+///
 /// # Safety
 /// As for [`equal`].
 #[inline(always)]
 unsafe fn compare(a: *const u8, b: *const u8, len: usize) -> i32 {
-    let order = |a, b| if a < b { -1 } else { 1 };
-    // SAFETY: all offsets are below `len`.
+    // SAFETY: all offsets are below `len`, or a word before it, or a Wide.
     unsafe {
-        let mut at = 0;
-        while at + 8 <= len {
-            let (a, b): (u64, u64) = (get(a.add(at)), get(b.add(at)));
-            if a != b {
-                return order(u64::from_be(a), u64::from_be(b));
+        let eights = |at: usize| (get::<u64>(a.add(at)), get::<u64>(b.add(at)));
+        match len {
+            WIDE.. => {
+                let last = len - WIDE;
+                let mut at = 0;
+                while at < last {
+                    if !same_wide(get(a.add(at)), get(b.add(at))) {
+                        return order_two(8, |eight| eights(at + eight));
+                    }
+                    at += WIDE;
+                }
+                order_two(8, |eight| eights(last + eight))
             }
-            at += 8;
+            8..WIDE => order_two(len - 8, eights),
+            4..8 => order_two(len - 4, |at| (get::<u32>(a.add(at)).into(), get::<u32>(b.add(at)).into())),
+            2..4 => order_two(len - 2, |at| (get::<u16>(a.add(at)).into(), get::<u16>(b.add(at)).into())),
+            1 => order(get::<u8>(a).into(), get::<u8>(b).into()),
+            0 => 0,
         }
-        while at < len {
-            let (a, b): (u8, u8) = (get(a.add(at)), get(b.add(at)));
-            if a != b {
-                return order(a.into(), b.into());
-            }
-            at += 1;
-        }
-        0
     }
 }
 

@@ -200,7 +200,7 @@ fn take_head(ends: &[Finder<'_>; 2], held: &mut Vec<u8>, bytes: &[u8], most: usi
 
 /// Three words, or two of them: else it is no HTTP/1 at all, and reading on would find nonsense.
 fn looks_like_http(text: &[u8]) -> bool {
-    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let (line, _) = head::cut(text, b'\n');
     !line.starts_with(b"PRI * HTTP/2")
         && memchr::memchr_iter(b'H', line)
             .any(|at| line[at..].starts_with(b"HTTP/") || line[at..].starts_with(b"HTTP\\"))
@@ -249,7 +249,8 @@ fn begin(engine: &mut Engine, text: &[u8], out: &mut dyn FnMut(Finding<'_>)) -> 
 /// Whether Referer names another host than Host, or nothing does.
 fn foreign(head: &Head<'_>) -> bool {
     let Some(referer) = head.get("referer") else { return true };
-    let Some(scheme) = referer.windows(3).position(|window| window == b"://") else { return true };
+    let mut colons = memchr::memchr_iter(b':', referer);
+    let Some(scheme) = colons.find(|at| referer[*at..].starts_with(b"://")) else { return true };
     let end = |byte: &u8| matches!(*byte, b'/' | b'?' | b'#' | b':');
     let host = referer[scheme + 3..].split(end).next().unwrap_or_default();
     let own = head.get("host").unwrap_or_default().split(end).next().unwrap_or_default();
@@ -258,11 +259,7 @@ fn foreign(head: &Head<'_>) -> bool {
 
 /// Path and query of a request's target.
 fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
-    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
-    match target.iter().position(|byte| *byte == b'?') {
-        Some(at) => (&target[..at], &target[at + 1..]),
-        None => (target, b""),
-    }
+    head::cut(head::cut(target, b'#').0, b'?')
 }
 
 /// Path, query, cookies and headers as values.
@@ -295,12 +292,10 @@ fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
 }
 
 fn cookies(value: &[u8], to: &mut Inspector<'_>) {
-    for cookie in value.split(|byte| *byte == b';') {
-        let cookie = cookie.trim_ascii();
-        let (name, value) = match cookie.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&cookie[..at], &cookie[at + 1..]),
-            None => (cookie, &b""[..]),
-        };
+    let mut start = 0;
+    for end in memchr::memchr_iter(b';', value).chain([value.len()]) {
+        let (name, value) = head::cut(value[start..end].trim_ascii(), b'=');
+        start = end + 1;
         to.value(Place { part: Part::CookieName, name: b"" }, decoded(name, false, &mut Vec::new()));
         to.value(Place { part: Part::Cookie, name }, decoded(value, true, &mut Vec::new()));
     }

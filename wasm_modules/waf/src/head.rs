@@ -24,23 +24,44 @@ pub(crate) struct Head<'a> {
     pub(crate) target: &'a [u8],
     pub(crate) version: &'a [u8],
     pub(crate) headers: Vec<Header<'a>>,
+    /// The marks of their names.
+    marks: u64,
     /// What is irregular, with the line that it is in.
     pub(crate) irregular: Vec<(&'static Rule, &'a [u8])>,
 }
 
 impl<'a> Head<'a> {
+    fn push(&mut self, name: &'a [u8], value: &'a [u8]) {
+        self.marks |= mark(name);
+        self.headers.push(Header { name, value });
+    }
+
     /// Values of all headers of this name, in their order.
+    #[inline]
     pub(crate) fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
-        self.headers
-            .iter()
-            .filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|header| header.value)
+        // Most names that are asked for are not there.
+        let may_be = self.marks & mark(name.as_bytes()) != 0;
+        let headers = if may_be { &self.headers[..] } else { &[] };
+        headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name.as_bytes())).map(|header| header.value)
     }
 
     /// Value of the first header of this name.
+    #[inline]
     pub(crate) fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
+}
+
+/// One of 64 bits by a name's length and first letter, large or small.
+#[inline]
+fn mark(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, |first| usize::from(first & 31));
+    1 << ((name.len() + 11 * first) % 64)
+}
+
+/// What is in front of the first `byte`, and behind it; all and nothing where there is none.
+pub(crate) fn cut(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    memchr::memchr(byte, text).map_or((text, b""), |at| (&text[..at], &text[at + 1..]))
 }
 
 /// Bytes of a header's name or a method, RFC 9110 `tchar`.
@@ -48,7 +69,14 @@ pub(crate) fn token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
-const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+static TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// How many of the first bytes a table has. A function of its own, because in a guest a loop within a large one goes through memory
+/// for each byte.
+#[inline(never)]
+pub(crate) fn leading(text: &[u8], table: &[bool; 256]) -> usize {
+    text.iter().take_while(|byte| table[usize::from(**byte)]).count()
+}
 
 /// Letters, digits and `others`, as a table.
 pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
@@ -101,10 +129,9 @@ pub(crate) fn parse(text: &[u8]) -> Head<'_> {
 
 fn request_line<'a>(line: &'a [u8], head: &mut Head<'a>) {
     head.line = line;
-    let mut parts = line.splitn(3, |byte| *byte == b' ');
-    head.method = parts.next().unwrap_or_default();
-    head.target = parts.next().unwrap_or_default();
-    head.version = parts.next().unwrap_or_default();
+    let (method, rest) = cut(line, b' ');
+    let (target, version) = cut(rest, b' ');
+    (head.method, head.target, head.version) = (method, target, version);
     let version =
         matches!(head.version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] | b"HTTP/2" | b"HTTP/3");
     let target = match head.target {
@@ -145,18 +172,24 @@ fn header<'a>(line: &'a [u8], text: &'a [u8], head: &mut Head<'a>) {
         }
         return;
     }
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+    // Nearly all are regular: a name, a colon.
+    let length = leading(line, &TOKEN);
+    let regular = length > 0 && line.get(length) == Some(&b':');
+    let Some(colon) = regular.then_some(length).or_else(|| memchr::memchr(b':', line)) else {
         head.irregular.push((&rules::NO_COLON, line));
         return;
     };
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if regular {
+        return head.push(name, value);
+    }
     if name.is_empty() || !name.trim_ascii_end().iter().all(|byte| token(*byte)) {
         head.irregular.push((&rules::HEADER_NAME, line));
     }
     if name.trim_ascii_end().len() != name.len() {
         head.irregular.push((&rules::SPACE_BEFORE_COLON, line));
     }
-    head.headers.push(Header { name: name.trim_ascii_end(), value });
+    head.push(name.trim_ascii_end(), value);
 }
 
 /// How a body is delimited.
@@ -218,6 +251,7 @@ mod tests {
         assert_eq!((head.method, head.target, head.version), (&b"GET"[..], &b"/a?b"[..], &b"HTTP/1.1"[..]));
         assert_eq!(head.get("x"), Some(&b"y z"[..]));
         assert!(head.irregular.is_empty());
+        assert_eq!((head.get("HOST"), head.get("hose"), head.get("y")), (Some(&b"h"[..]), None, None));
         let folded = parse(b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n");
         assert_eq!(folded.get("x"), Some(&b"a\r\n b"[..]));
         assert_eq!(parse(b"GET /a b c HTTP/1.0\r\n\r\n").target, b"/a b c");

@@ -32,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) asked: Asked,
     /// The end of a head: an empty line with CR, and without.
     pub(crate) head_ends: [Finder<'static>; 2],
+    /// For each last letter of a restricted extension the letters before it, as bits.
+    extensions: [u32; 32],
     /// For each length that a restricted header's name has, up to 63, the first letters of these, as bits.
     restricted: [u32; 64],
 }
@@ -70,6 +72,15 @@ impl Engine {
         for ((on, lines), numbered) in groups {
             patterns.push(Group { on, lines, patterns: Patterns::new(numbered.into_iter(), !lines, &rarity)? });
         }
+        let mut extensions = [0; 32];
+        for extension in &config.restricted_extensions {
+            match extension.as_bytes() {
+                [.., before, last] => extensions[usize::from(last & 31)] |= 1 << (before & 31),
+                [last] => extensions[usize::from(last & 31)] = u32::MAX,
+                // With nothing every file ends.
+                [] => extensions = [u32::MAX; 32],
+            }
+        }
         let mut restricted = [0; 64];
         for name in &config.restricted_headers {
             restricted[name.len().min(63)] |= letter(name.as_bytes());
@@ -82,8 +93,23 @@ impl Engine {
             known: Known::new(),
             asked: Asked::default(),
             head_ends: [Finder::new(b"\n\r\n"), Finder::new(b"\n\n")],
+            extensions,
             restricted,
         })
+    }
+
+    /// Whether the name of a file ends with a restricted extension.
+    pub(crate) fn restricts_file(&self, file: &[u8]) -> bool {
+        let may_be = match file {
+            [.., before, last] => self.extensions[usize::from(last & 31)] >> (before & 31) & 1 != 0,
+            [last] => self.extensions[usize::from(last & 31)] == u32::MAX,
+            [] => self.extensions[0] == u32::MAX,
+        };
+        may_be
+            && self.config.restricted_extensions.iter().any(|extension| {
+                let start = file.len().checked_sub(extension.len());
+                start.is_some_and(|start| file[start..].eq_ignore_ascii_case(extension.as_bytes()))
+            })
     }
 
     /// Whether a header of this name is restricted.

@@ -35,7 +35,7 @@ impl Known {
             return None;
         }
         let slot = slot(part, value);
-        let known = self.slots[slot].split_first().is_some_and(|(of, known)| *of == part as u8 && same(known, value));
+        let known = self.slots[slot].split_first().is_some_and(|(of, known)| *of == part as u8 && known == value);
         Some((slot, known))
     }
 
@@ -48,22 +48,24 @@ impl Known {
     }
 }
 
-fn eights(value: &[u8]) -> impl Iterator<Item = u64> {
-    let (eights, rest) = value.as_chunks();
-    let rest = rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-    eights.iter().map(|eight| u64::from_le_bytes(*eight)).chain([rest])
-}
-
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && eights(one).eq(eights(other))
-}
-
-/// It only spreads values: who makes two of them meet has both judged anew, as without it.
+/// It only spreads values: who makes two of them meet has both judged anew, as without it. Two words at a time, each with a hash
+/// of its own, as neither has to wait for the other then.
 fn slot(part: Part, value: &[u8]) -> usize {
-    let start = value.len() as u64 + ((part as u64) << 32);
-    let hash =
-        eights(value).fold(start, |hash, eight| (hash.rotate_left(5) ^ eight).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    (hash >> 48) as usize % SLOTS
+    let add = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let (mut one, mut other) = (value.len() as u64 + ((part as u64) << 32), 0);
+    let (words, rest) = value.as_chunks();
+    let (pairs, last) = words.as_chunks::<2>();
+    for [first, second] in pairs {
+        (one, other) = (add(one, word(first)), add(other, word(second)));
+    }
+    one = last.iter().fold(one, |hash, bytes| add(hash, word(bytes)));
+    // Of a longer value what is left together with what is before it.
+    let rest = match value.last_chunk() {
+        Some(bytes) => word(bytes),
+        None => rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    };
+    (add(add(one, other), rest) >> 48) as usize % SLOTS
 }
 
 #[cfg(test)]

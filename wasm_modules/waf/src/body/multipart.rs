@@ -284,19 +284,25 @@ pub(crate) fn parameter(value: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Where the next `stop` outside of quotes is.
+/// Where the next `stop`, which is no quote, outside of quotes is.
 fn skip_to(text: &[u8], stop: u8) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.iter().position(|&byte| {
-        if escaped {
-            escaped = false;
-        } else if quoted && byte == b'\\' {
-            escaped = true;
-        } else if byte == b'"' {
-            quoted = !quoted;
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(stop, b'"', text.get(at..)?)?;
+        if text[at] == stop {
+            return Some(at);
         }
-        !quoted && byte == stop
-    })
+        at += 1;
+        loop {
+            at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+            if text[at] == b'"' {
+                break;
+            }
+            // With the byte that the backslash is for.
+            at += 2;
+        }
+        at += 1;
+    }
 }
 
 /// Inner quotes away; a backslash stays, since browsers send it plain.
@@ -305,5 +311,34 @@ fn unquoted(text: &[u8]) -> Vec<u8> {
         [b'"', inner @ .., b'"'] => inner.to_vec(),
         [b'"', inner @ ..] => inner.to_vec(),
         _ => text.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A byte at a time.
+    fn bytewise(text: &[u8], stop: u8) -> Option<usize> {
+        let (mut quoted, mut escaped) = (false, false);
+        text.iter().position(|&byte| {
+            if escaped {
+                escaped = false;
+            } else if quoted && byte == b'\\' {
+                escaped = true;
+            } else if byte == b'"' {
+                quoted = !quoted;
+            }
+            !quoted && byte == stop
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn quotes_are_read_over(text in r#"[a;"\\]{0,24}"#) {
+            prop_assert_eq!(skip_to(text.as_bytes(), b';'), bytewise(text.as_bytes(), b';'));
+        }
     }
 }

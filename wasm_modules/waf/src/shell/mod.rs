@@ -177,9 +177,8 @@ fn options(text: &[u8]) -> usize {
 
 /// A command's name without its path, and what follows it.
 fn split_name(text: &[u8]) -> (&[u8], &[u8]) {
-    const PART: [bool; 256] = table(b"_.+-/\\:");
-    let part = |byte: &&u8| PART[usize::from(**byte)];
-    let length = text.iter().take(200).take_while(part).count();
+    static PART: [bool; 256] = table(b"_.+-/\\:");
+    let length = crate::head::leading(&text[..text.len().min(200)], &PART);
     let full = &text[..length];
     let start = full.iter().rposition(|byte| matches!(byte, b'/' | b'\\' | b':')).map_or(0, |at| at + 1);
     // A switch of Windows may follow without a space: `ipconfig/all`.

@@ -4,7 +4,7 @@ use super::{values::invalid_percent, *};
 use crate::{
     body,
     finding::{Part, Place},
-    head::{Framing, Head, table},
+    head::{Framing, Head, cut, table},
     inspector::Inspector,
     normalise::decoded,
 };
@@ -37,18 +37,12 @@ pub(crate) fn check_head(head: &Head<'_>, framing: Framing, to: &mut Inspector<'
 fn check_line(head: &Head<'_>, to: &mut Inspector<'_>) {
     let config = &to.engine.config;
     let method_allowed = config.allowed_methods.iter().any(|method| method.as_bytes() == head.method);
-    let path = head.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let (path, _) = cut(head.target, b'?');
     let mut plain = Vec::new();
     let plain = decoded(path, false, &mut plain);
-    let file = plain.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let last = file.last().map(u8::to_ascii_lowercase);
-    let ends = |extension: &[u8]| {
-        extension.last().copied() == last
-            && file.len() >= extension.len()
-            && file[file.len() - extension.len()..].eq_ignore_ascii_case(extension)
-    };
-    let restricted = config.restricted_extensions.iter().any(|extension| ends(extension.as_bytes()));
-    let backup = plain.contains(&b'~')
+    let file = &plain[memchr::memrchr(b'/', plain).map_or(0, |at| at + 1)..];
+    let restricted = to.engine.restricts_file(file);
+    let backup = memchr::memchr(b'~', plain).is_some()
         && plain.split(|byte| *byte == b'/').any(|part| part.len() > 1 && part.ends_with(b"~") && part.contains(&b'.'));
     if !method_allowed {
         to.report(&METHOD, LINE, head.method);
@@ -62,10 +56,10 @@ fn check_line(head: &Head<'_>, to: &mut Inspector<'_>) {
     if backup {
         to.report(&BACKUP, Place { part: Part::Path, name: b"" }, plain);
     }
-    if head.target.contains(&b'#') {
+    if memchr::memchr(b'#', head.target).is_some() {
         to.report(&FRAGMENT, LINE, head.target);
     }
-    if plain.contains(&0) {
+    if memchr::memchr(0, plain).is_some() {
         to.report(&NUL_VALUE, Place { part: Part::Path, name: b"" }, path);
     }
     if invalid_percent(path) {
@@ -151,10 +145,23 @@ fn check_agents(head: &Head<'_>, to: &mut Inspector<'_>) {
 
 /// Media ranges with parameters; a charset only of those that are allowed.
 fn accept_valid(value: &[u8]) -> bool {
-    const KNOWN: [bool; 256] = table(b"!#$%&'*+-.^_`|~/=;:, \t\"");
     // Few have one, and to look for it costs more than for its first letter.
     let charset = memchr::memchr2(b's', b'S', value).and_then(|_| body::parameter(value, b"charset"));
-    value.iter().all(|byte| KNOWN[usize::from(*byte)]) && charset.is_none_or(|charset| charset_allowed(&charset))
+    let (blocks, rest) = value.as_chunks::<16>();
+    // A block without a branch, so that it becomes vector code.
+    blocks.iter().all(|block| block.iter().fold(true, |all, byte| all & in_media_ranges(*byte)))
+        && rest.iter().all(|byte| MEDIA_RANGES[usize::from(*byte)])
+        && charset.is_none_or(|charset| charset_allowed(&charset))
+}
+
+/// Bytes of media ranges.
+const MEDIA_RANGES: [bool; 256] = table(b"!#$%&'*+-.^_`|~/=;:, \t\"");
+
+/// The same by comparisons: what is printed, and no `(`, `)`, `<`, `>`, `?`, `@`, `[`, `\`, `]`, `{`, `}`.
+fn in_media_ranges(byte: u8) -> bool {
+    let within = |from: u8, count: u8| byte.wrapping_sub(from) < count;
+    let other = within(b'(', 2) | (byte == b'<') | within(b'>', 3) | within(b'[', 3) | (byte == b'{') | (byte == b'}');
+    (within(b' ', 0x5f) | (byte == b'\t')) & !other
 }
 
 fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
@@ -183,7 +190,7 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
     if !suffix && !image && !to.engine.config.allowed_content_types.iter().any(|allowed| allowed.as_bytes() == media) {
         to.report(&CONTENT_TYPE, place, value);
     }
-    let charsets = lower.windows(8).filter(|window| *window == b"charset=").count();
+    let charsets = memchr::memchr_iter(b'=', &lower).filter(|at| lower[..=*at].ends_with(b"charset=")).count();
     if charsets > 1 {
         to.report(&TWO_CHARSETS, place, value);
     }
@@ -201,7 +208,8 @@ fn check_type(head: &Head<'_>, framing: Framing, to: &mut Inspector<'_>) {
                 })
         })
     };
-    if slash_outside(rest)
+    if memchr::memchr(b'/', rest).is_some()
+        && slash_outside(rest)
         && !rest.windows(5).any(|window| window == b"type=")
         && !rest.windows(8).any(|window| window == b"profile=")
     {
@@ -256,6 +264,8 @@ mod tests {
 
     #[test]
     fn what_clients_accept() {
+        assert!((0..=255).all(|byte| in_media_ranges(byte) == MEDIA_RANGES[usize::from(byte)]));
+        assert!(!accept_valid(b"text/html,application/xhtml+xml,a<b"));
         for value in ["*/*", "text/html,application/xml;q=0.9", "text/plain; charset=utf-8"] {
             assert!(accept_valid(value.as_bytes()), "{value}");
         }
