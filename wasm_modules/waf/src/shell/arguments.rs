@@ -30,7 +30,8 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
         _ if !spaced => false,
         _ => {
             // A sentence goes on behind a host's name, a command does not.
-            let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric());
+            // A bracket is no argument: what has one is a line of a stack trace.
+            let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'(');
             path || names_file(word)
                 || names_host(word) && (last || !spoken)
                 || (!word.is_empty()
@@ -57,7 +58,8 @@ pub(super) fn names_file(word: &[u8]) -> bool {
 pub(super) fn strong_argument(after: &[u8]) -> bool {
     let text = after.trim_ascii_start();
     match text {
-        [b'-', b'-', next, ..] | [b'-', next, ..] => next.is_ascii_alphabetic(),
+        [b'-', b'-', next, ..] => next.is_ascii_alphabetic(),
+        [b'-', next, ..] => next.is_ascii_alphabetic() && !left_out(&text[1..]),
         [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?.".contains(next),
         [b'.', b'/', ..] | [b'.', b'.', b'/', ..] | [b'~', b'/', ..] | [b'<', b'<', b'<', ..] => true,
         _ => {
@@ -71,6 +73,13 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
                 || !word.is_empty() && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
         }
     }
+}
+
+/// Whether what follows a dash is words that a search leaves out (`python -snake`): longer than options are that stand together, and
+/// nothing of a command behind them.
+fn left_out(text: &[u8]) -> bool {
+    let word = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    word > 3 && text.iter().all(|byte| byte.is_ascii_alphabetic() || b" -".contains(byte) || *byte >= 0x80)
 }
 
 /// Whether `|` or `&&` and a command follow.

@@ -122,8 +122,7 @@ static WRAPPERS: Names = Names::new(&[
     b"sudo", b"then", b"time", b"timeout", b"xargs",
 ]);
 /// Words that alone behind a separator are a command.
-static ALONE: Names =
-    Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"]);
+static ALONE: Names = Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver"]);
 
 /// Whether a command begins here.
 fn begin(text: &[u8], before: Before) -> Option<Kind> {
@@ -272,6 +271,9 @@ mod tests {
             "see [`syn::type`], [`time` crate] (`mount` and others), (`build::env` of `cc`)",
             "`find` a match",
             "try `wget -c file.html` again",
+            "python -snake",
+            "fish soup -meat",
+            "x\n    at process.next (node:internal/task:95:5)",
         ] {
             assert_eq!(command(text.to_lowercase().as_bytes(), true), None, "{text}");
         }
