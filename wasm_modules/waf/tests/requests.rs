@@ -197,6 +197,7 @@ fn requests_that_smuggle_are_found_and_end_the_connection() {
         ("Content-Length : 5", "12345", 92107),
         ("Transfer-Encoding: xchunked", "", 92108),
         ("Transfer-Encoding:\x0bchunked", "", 92108),
+        ("Transfer-Encoding: chunked\x0c", "0\r\n\r\n", 92108),
         ("X: y\r\n Transfer-Encoding: chunked", "", 92104),
         ("Transfer-Encoding: chunked", "5;\r\nabc", 92112),
         ("Transfer-Encoding: chunked", "0x5\r\nabcde\r\n", 92110),
@@ -292,6 +293,8 @@ fn attacks_are_found_in_paths_headers_and_names() {
     ] {
         assert_eq!(ids(&mut waf, request.as_bytes()), Vec::<u32>::new(), "{request}");
     }
+    let login = post("application/json", b"{\"uname\": \"jo\", \"pwd\": \"aB3$%^&*()_+\"}");
+    assert_eq!(ids(&mut waf, &login), Vec::<u32>::new());
     let body = post("application/grpc-web+proto", b"\0\0\0\0\x05\x0a\x03abc");
     assert_eq!(ids(&mut waf, &body), Vec::<u32>::new());
 }

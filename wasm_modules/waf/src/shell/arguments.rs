@@ -18,6 +18,7 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
     let follows = text[word_end..].trim_ascii_start();
     let path = word.iter().filter(|byte| **byte == b'/').count() > 1;
     match text {
+        [b'<', b'/', tag @ ..] if end_tag(tag) => false,
         [b'-', next, ..] if spaced => next.is_ascii_alphanumeric() || *next == b'-',
         [b'+', next, ..] if spaced => next.is_ascii_alphabetic(),
         [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?".contains(next),
@@ -39,6 +40,19 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
                 || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
         }
     }
+}
+
+/// Whether the end of an HTML element stands here, behind its `</`.
+fn end_tag(text: &[u8]) -> bool {
+    let name = text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    name > 0 && text.get(name) == Some(&b'>')
+}
+
+/// Whether a URL follows.
+pub(super) fn url(after: &[u8]) -> bool {
+    let word = after.trim_ascii_start();
+    let scheme = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    scheme > 0 && word[scheme..].starts_with(b"://")
 }
 
 /// Whether `word` names a host, and perhaps a path on it, or is a URL of one.
