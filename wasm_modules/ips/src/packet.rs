@@ -142,6 +142,7 @@ impl<'a> PacketView<'a> {
             Field::IcmpCode => self.l4_u8(1).filter(|_| self.is_icmp()),
             Field::IcmpId => self.l4_u16(4).filter(|_| self.is_icmp_query()),
             Field::IcmpSeq => self.l4_u16(6).filter(|_| self.is_icmp_query()),
+            Field::Icmpv6Mtu => self.l4_u32(4).filter(|_| self.protocol == ICMPV6 && self.l4_u8(0) == Some(2)),
             Field::Dsize => Some(self.payload.len() as u64),
             Field::Vlan(layer) => (layer < self.vlan_count).then(|| u64::from(self.vlans[usize::from(layer)])),
             Field::VlanLayers => Some(u64::from(self.vlan_count)),
@@ -317,6 +318,20 @@ mod tests {
         assert!(!packet.test(&PacketTest::SameIp));
         assert_eq!(packet.ip_header().len(), 24);
         assert_eq!(packet.l4_header().len(), 24);
+    }
+
+    #[test]
+    fn mtu_of_packet_too_big() {
+        let mut frame = frame()[..24].to_vec();
+        frame.extend([2, 0, 0, 0, 0, 0, 5, 0, 1, 2, 3, 4]);
+        let test = |protocol, kind| {
+            let mut frame = frame.clone();
+            frame[24] = kind;
+            let mut packet = PacketView::new(&frame, 0, 24, 32, 4).unwrap();
+            packet.protocol = protocol;
+            ["1280", "<1281"].map(|value| packet.test(&parse("icmpv6.mtu", value).unwrap().unwrap()))
+        };
+        assert_eq!((test(ICMPV6, 2), test(ICMPV6, 3), test(ICMP, 2)), ([true; 2], [false; 2], [false; 2]));
     }
 
     #[test]

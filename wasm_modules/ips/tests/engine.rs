@@ -200,6 +200,36 @@ alert dns any any -> any any (dns.opcode:2; sid:2;)"#,
 }
 
 #[test]
+fn fingerprints_of_ssh_and_the_protocol_that_a_flow_came_to() {
+    let mut engine = engine(
+        r#"alert ssh any any -> any any (ssh.hassh.string; content:"k|3b|c1|3b|m1|3b|z1"; bsize:10; sid:1;)
+alert ssh any any -> any any (ssh.hassh.server.string; content:"k|3b|c2|3b|m2|3b|z2"; bsize:10; sid:2;)
+alert ssh any any -> any any (ssh.hassh; bsize:32; pcre:"/^[0-9a-f]+$/"; sid:3;)
+alert ssh any any -> any any (ssh.hassh.server; content:"zz"; sid:4;)
+alert tcp any any -> any any (flow:to_server; app-layer-protocol:ssh,final; sid:5;)
+alert tcp any any -> any any (flow:to_server; app-layer-protocol:!http,exact; sid:6;)
+alert tcp any any -> any any (flow:to_server; app-layer-protocol:!ssh,final; sid:7;)
+"#,
+    );
+    let mut kexinit = [&[4, 20][..], &[7; 16]].concat();
+    for list in ["k", "h", "c1", "c2", "m1", "m2", "z1", "z2", "", ""] {
+        kexinit.extend((list.len() as u32).to_be_bytes());
+        kexinit.extend(list.as_bytes());
+    }
+    kexinit.extend([0; 9]);
+    let kexinit = [&(kexinit.len() as u32).to_be_bytes()[..], &kexinit].concat();
+    let mut flow = Flow::open(WEB, &mut engine);
+    for side in [false, true] {
+        flow.data(&mut engine, side, b"SSH-2.0-x\r\n");
+        flow.data(&mut engine, side, &kexinit[..30]);
+        flow.data(&mut engine, side, &kexinit[30..]);
+    }
+    let mut sids = flow.sids();
+    sids.sort_unstable();
+    assert_eq!(sids, [1, 2, 3, 5, 6]);
+}
+
+#[test]
 fn thresholds_thin_alerts() {
     let mut engine = engine(
         r#"alert tcp any any -> any any (flags:S; threshold:type limit, track by_src, count 2, seconds 60; sid:1;)

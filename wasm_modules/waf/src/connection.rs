@@ -282,7 +282,7 @@ fn values(head: &Head<'_>, to: &mut Inspector<'_>) {
             Part::FileName
         } else if is("user-agent") {
             Part::UserAgent
-        } else if is("referer") {
+        } else if is("referer") || is("x-forwarded-for") || is("x-real-ip") || is("client-ip") {
             Part::Referer
         } else {
             Part::Header

@@ -179,7 +179,7 @@ fn header<'a>(line: &'a [u8], text: &'a [u8], head: &mut Head<'a>) {
         head.irregular.push((&rules::NO_COLON, line));
         return;
     };
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, value) = (&line[..colon], trim_blanks(&line[colon + 1..]));
     if regular {
         return head.push(name, value);
     }
@@ -190,6 +190,17 @@ fn header<'a>(line: &'a [u8], text: &'a [u8], head: &mut Head<'a>) {
         head.irregular.push((&rules::SPACE_BEFORE_COLON, line));
     }
     head.push(name.trim_ascii_end(), value);
+}
+
+/// Without the blanks around it that HTTP allows: space and tab, no other white space.
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// How a body is delimited.

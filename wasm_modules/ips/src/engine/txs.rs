@@ -67,6 +67,10 @@ impl View<'_> {
             }
             (Self::Ssh(ssh), Buffer::SshProto) => ssh.proto(side, nth),
             (Self::Ssh(ssh), Buffer::SshSoftware) => ssh.software(side, nth),
+            (Self::Ssh(ssh), Buffer::SshHassh) => ssh.hassh(0, nth, true),
+            (Self::Ssh(ssh), Buffer::SshHasshString) => ssh.hassh(0, nth, false),
+            (Self::Ssh(ssh), Buffer::SshHasshServer) => ssh.hassh(1, nth, true),
+            (Self::Ssh(ssh), Buffer::SshHasshServerString) => ssh.hassh(1, nth, false),
             _ => Slot::Absent,
         }
     }

@@ -243,7 +243,7 @@ impl Flow {
             Parser::Http(http) => http.memory(),
             Parser::Tls(tls) => tls.memory(),
             Parser::Dns(streams) => streams.iter().map(dns::Stream::memory).sum(),
-            Parser::Ssh(_) => 512,
+            Parser::Ssh(ssh) => ssh.memory(),
         };
         let streams: usize = self.streams.iter().map(|stream| stream.window.memory() + stream.head.capacity()).sum();
         let txs: usize = self.txs.iter().flat_map(|tx| &tx.sides).map(|side| 64 + 4 * side.candidates.capacity()).sum();

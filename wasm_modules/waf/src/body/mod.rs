@@ -54,7 +54,9 @@ impl Body {
             | b"application/pdf"
             | b"application/zip"
             | b"application/x-protobuf"
-            | b"application/grpc-web" => Self::Opaque,
+            | b"application/grpc-web"
+            | b"application/grpc-web+proto"
+            | b"application/dns-message" => Self::Opaque,
             _ if media.starts_with(b"multipart/") => {
                 multipart::Multipart::new(content_type).map_or(Self::Plain(plain::Plain::default()), Self::Multipart)
             }

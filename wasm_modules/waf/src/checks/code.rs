@@ -34,7 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's variable",
         concat!(
-            r"\$_?(?:_(?:cookie|env|files|get|post|request|server|session)|globals|http_(?:cookie_vars|env_vars|get_vars|post_files|post_vars|raw_post_data|request_vars|server_vars|session_vars)|php_errormsg|argv)\b|(?:^|[^\w@$])\$\$(?:\{|[a-z_])\w*|\$\{\s*['\x22$]|",
+            r"\$_?(?:_(?:cookie|env|files|get|post|request|server|session)|globals|http_(?:cookie_vars|env_vars|get_vars|post_files|post_vars|raw_post_data|request_vars|server_vars|session_vars)|php_errormsg|argv)\b|(?:^|[^\w@$])\$\$(?:\{|[a-z_]\w*\s*(?:$|[=\[({;)}-]))|\$\{\s*['\x22$]|",
             r"^(?:_(?:cookie|env|files|get|post|request|server|session)|globals)\["
         )
     ),
@@ -114,7 +114,7 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "PHP's directive",
         concat!(
-            r"\b(?:allow_url_(?:fopen|include)|auto_(?:append|prepend)_file|disable_(?:classes|functions)|open_basedir|safe_mode(?:_\w+)?|extension_dir|enable_dl|display_errors|expose_php|register_globals|magic_quotes_\w+|upload_(?:tmp_dir|max_filesize)|session\.\w+|suhosin\.\w+|zend\.\w+|include_path|mail\.force_extra_parameters|sendmail_path|user_agent|opcache\.\w+|cgi\.\w+|assert\.\w+|error_(?:append|prepend)_string|error_log|log_errors|short_open_tag|file_uploads|max_execution_time|memory_limit|post_max_size|variables_order|unserialize_callback_func|url_rewriter\.tags|browscap|default_charset|default_mimetype|docref_root|highlight\.\w+|ignore_user_abort|implicit_flush|input_encoding|iconv\.\w+|mbstring\.\w+|output_buffering|pcre\.\w+|precision|realpath_cache_size|serialize_precision|sys_temp_dir|track_errors|xmlrpc_errors?\w*)\s*=\s*[^=\s]"
+            r"\b(?:allow_url_(?:fopen|include)|auto_(?:append|prepend)_file|disable_(?:classes|functions)|open_basedir|safe_mode(?:_\w+)?|extension_dir|enable_dl|display_errors|expose_php|register_globals|magic_quotes_\w+|upload_(?:tmp_dir|max_filesize)|session\.[\w.]+|suhosin\.\w+|zend\.\w+|include_path|mail\.force_extra_parameters|sendmail_path|user_agent|opcache\.\w+|cgi\.\w+|assert\.\w+|error_(?:append|prepend)_string|error_log|log_errors|short_open_tag|file_uploads|max_execution_time|memory_limit|post_max_size|variables_order|unserialize_callback_func|url_rewriter\.tags|browscap|default_charset|default_mimetype|docref_root|highlight\.\w+|ignore_user_abort|implicit_flush|input_encoding|iconv\.\w+|mbstring\.\w+|output_buffering|pcre\.\w+|precision|realpath_cache_size|serialize_precision|sys_temp_dir|track_errors|xmlrpc_errors?\w*)\s*=\s*[^=\s]"
         )
     ),
     check!(
@@ -204,8 +204,8 @@ pub(super) const CHECKS: &[Check] = &[
         ALL,
         "Java's class or method",
         concat!(
-            r"\bjava\.lang\.(?:appendable|autocloseable|boolean|byte|character|charsequence|class|classloader|classvalue|cloneable|comparable|compiler|double|enum|float|integer|iterable|long|math|module|modulelayer|number|object|package|process|processbuilder|processhandle|readable|record|runnable|runtime|runtimepermission|securitymanager|short|stacktraceelement|stackwalker|strictmath|string|stringbuffer|stringbuilder|system|thread|threadgroup|threadlocal|void|annotation|constant|foreign|instrument|invoke|management|ref|reflect)\b|\bjava\.(?:[a-km-z]|l[b-z]|la[a-mo-z]|lan[a-fh-z]|lang[a-z0-9])[a-z0-9]*\.[a-z]|\bjavax\.[a-z]+\.[a-z]|\b(?:com\.sun\.|sun\.(?:misc|reflect|net)\.)|org\.(?:apache\.(?:commons|struts2?|velocity|xalan|xbean|log4j|tomcat|catalina|ibatis|logging|wicket|bcel)|springframework\.\w+\.\w+|codehaus|hibernate|jboss|mozilla\.javascript|omg|python\.core)\b|com\.opensymphony\.xwork2?|ognl\.ognl|freemarker\.(?:template|core)|",
-            r"\bprocessbuilder\b|\bgetruntime\b|\bruntime\s*[.@]\s*(?:getruntime|exec)|\bclassloader\b|\bclass\s*[.\[]\s*['\x22]?(?:classloader|module|forname|getmethod|protectiondomain)|\.getclass\s*\(|\bgetdeclared(?:method|constructor|field)s?\b|\bnewinstance\s*\(|\bbeanutils\b|#_?memberaccess|#(?:context|request|application|session|attr|parameters|root|this)\s*[.\[=]|@[a-z.]+\w@\w|\bscriptengine(?:manager)?\b|\binvokertransformer|\bchainedtransformer|\bbadattributevalueexpexception|\btemplatesimpl\b|\bhashmap<(?:string|object|integer)\b|\bobjectinputstream\b|\bxmldecoder\b|\bunmarshaller\b|\bdeserializ\w+\s*\(|\bclonetransformer|\bforclosure|\binstantiate(?:factory|transformer)|\binvokerfactory|\bprototype(?:clone|serialization)factory|\bwhileclosure|\bgetproperty\s*\(\s*['\x22]|\bfilewriter\b\s*\(|\bfileinputstream\b|\bfileoutputstream\b|\binputstreamreader\b|\bstringbuilder\s*\(|\bbufferedreader\b|\bprintwriter\b|\brandomaccessfile\b|\bsystem\s*\.\s*(?:exit|getproperty|getenv|setproperty)\s*\(|\bsecuritymanager\b|\bjsppagecontext|\bservletcontext\b|\bpagecontext\b|\bhttpservletrequest\b|\bt\s*\(\s*java"
+            r"\bjava\.lang\.(?:appendable|autocloseable|boolean|byte|character|charsequence|class|classloader|classvalue|cloneable|comparable|compiler|double|enum|float|integer|iterable|long|math|module|modulelayer|number|object|package|process|processbuilder|processhandle|readable|record|runnable|runtime|runtimepermission|securitymanager|short|stacktraceelement|stackwalker|strictmath|string|stringbuffer|stringbuilder|system|thread|threadgroup|threadlocal|void|annotation|constant|foreign|instrument|invoke|management|ref|reflect)\b|\bjava\.(?:[a-km-z]|l[b-z]|la[a-mo-z]|lan[a-fh-z]|lang[a-z0-9])[a-z0-9]*\.[a-z]|\bjavax\.[a-z]+\.[a-z]|\b(?:com\.sun\.|sun\.(?:misc|reflect|net)\.)|org\.(?:apache\.(?:commons|struts2?|velocity|xalan|xbean|log4j|tomcat|catalina|ibatis|logging|wicket|bcel)|springframework\.(?:\w+\.\w+|beans|expression|context)|codehaus|hibernate|jboss|mozilla\.javascript|omg|python\.core)\b|com\.opensymphony\.xwork2?|ognl\.ognl|freemarker\.(?:template|core)|",
+            r"\bprocessbuilder\b|\bgetruntime\b|\bruntime\s*[.@]\s*(?:getruntime|exec)|\bclassloader\b|\bclass\s*[.\[]\s*['\x22]?(?:classloader|module|forname|getmethod|protectiondomain)|\.getclass\s*\(|\bgetclass\(\)\.|\bgetdeclared(?:method|constructor|field)s?\b|\bnewinstance\s*\(|\bbeanutils\b|#_?memberaccess|#(?:context|request|application|session|attr|parameters|root|this)\s*[.\[=]|@[a-z.]+\w@\w|\bscriptengine(?:manager)?\b|\binvokertransformer|\bchainedtransformer|\bbadattributevalueexpexception|\btemplatesimpl\b|\bobjectinputstream\b|\bxmldecoder\b|\bunmarshaller\b|\bysoserial\b|\bbsh\.interpreter\b|\bdeserializ\w+\s*\(|\bclonetransformer|\bforclosure|\binstantiate(?:factory|transformer)|\binvokerfactory|\bprototype(?:clone|serialization)factory|\bwhileclosure|\bgetproperty\s*\(\s*['\x22]|\bfilewriter\b\s*\(|\bfileinputstream\b|\bfileoutputstream\b|\binputstreamreader\b|\bstringbuilder\s*\(|\bbufferedreader\b|\bprintwriter\b|\brandomaccessfile\b|\bsystem\s*\.\s*(?:exit|getproperty|getenv|setproperty)\s*\(|\bsecuritymanager\b|\bjsppagecontext|\bservletcontext\b|\bpagecontext\b|\bhttpservletrequest\b|\bt\s*\(\s*java"
         )
     ),
     check!(
@@ -224,7 +224,7 @@ pub(super) const CHECKS: &[Check] = &[
         VALUES | HEADERS,
         RAW | TEXT,
         "Java's serialised object",
-        r"(?:^|[^\w+/])(?:ro0ab[a-z0-9]|kztaab|cs7qa|h4siaaaaaaaa|yv66vg|uk8wq)|\xac\xed\x00\x05|\baced0005"
+        r"(?:^|[^\w+/])(?:ro0ab[a-z0-9]|kztaab|cs7qa|yv66vg|uk8wq)|\xac\xed\x00\x05|\baced0005"
     ),
     check!(
         94404,

@@ -11,7 +11,8 @@ pub(super) const CHECKS: &[Check] = &[
         93205,
         1,
         Command,
-        VALUES,
+        // Not names: `pwd` and `uname` are what forms call their fields.
+        VALUES & !(Part::ArgName.bit() | Part::CookieName.bit()),
         ALL,
         "Unix command that is no word, alone",
         r"^[\s'\x22]*(?:whoami|ifconfig|netstat|lsb_release|printenv|hostnamectl|getent|dmesg|ipconfig|systeminfo|tasklist|uname|ansible-\w+|chef-\w+|cscli|nohup|pwd|lsof|lscpu)(?:\s+[\w/.-]+)*\s*[;|&#'\x22`]*[\s'\x220-9]*$|^\W*(?:time|nohup|sudo|exec|strace)\s+(?:bsdtar|ifconfig|whoami|bash|sh|wget|zsh|[bxz]?zcat|crontab|ssh|netstat)\s*$|^\W*(?:ansible|perf|pip[23x]?|python[0-9.]+|chef|puppet|rc)\s+(?:--?\w|\w+\s+-|install\b|list\b|script|cmd)"

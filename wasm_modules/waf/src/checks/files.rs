@@ -16,7 +16,7 @@ macro_rules! system_files {
             r"redhat-release|debian_version|pam\.|rc\.|init|systemd|letsencrypt|kubernetes|docker|tomcat|proftpd|vsftpd|pure-ftpd|mongod|logrotate|syslog|rsyslog|ldap|krb5|snmp|aliases|shells|services|protocols|anacron|at\.|cups|hosts\.(?:allow|deny)|sysctl|modules|lsb-release|alpine-release|gitlab|grafana|zabbix|squid|openvpn|wireguard|ansible|puppet|chef|consul|vault)|",
             r"proc/+(?:self|version|cmdline|cpuinfo|meminfo|mounts|net|sched|interrupts|filesystems|modules|partitions|stat|swaps|uptime|loadavg|devices|config|kallsyms|key|keys|[0-9]+/)|",
             r"sys/+(?:class|kernel|block|bus|dev|devices|firmware|fs|hypervisor|module|power)\b|",
-            r"var/+(?:log|spool|mail|lib/+(?:mysql|php|pgsql|docker|mlocate|dpkg|rpm)|run/+(?:secrets|docker\.sock)|backups|adm|cpanel|webmin|www/+html/+\.)|",
+            r"var/+(?:(?:log|spool|mail)(?:$|/|[^\w\s.-])|lib/+(?:mysql|php|pgsql|docker|mlocate|dpkg|rpm)|run/+(?:secrets|docker\.sock)|backups|adm|cpanel|webmin|www/+html/+\.)|",
             r"usr/+local/+(?:apache|etc|psa|cpanel|nginx|php)|usr/+(?:lib|share)/+(?:php|apache|tomcat|cgi-bin)|usr/pkg/etc|root/+\.|home/+[a-z0-9_.-]+/+\.|dev/+(?:tcp|udp|shm|sda|fd/|mem\b|null)|",
             r"opt/+(?:lampp|xampp|tomcat|bitnami|coldfusion|jboss)|boot/+(?:grub|config)|apache[0-9]?/+(?:conf|logs)|nginx/+conf|conf/+(?:server|tomcat-users|httpd|web)\.|",
             r"windows/+(?:win\.ini|system(?:32|\.ini)|repair|php\.ini|my\.ini|panther|debug|system32|temp|iis)|winnt/|win\.ini|boot\.ini|inetpub/|",

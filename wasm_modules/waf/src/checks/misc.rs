@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         "program that looks for holes",
         concat!(
             r"\b(?:acunetix|wvs|appscan|arachni|autogetcontent|bilbo|blackwidow|brutus|burp(?:suite|collaborator)|cgichk|core-project|",
-            r"crowdsourced|dav\.pm|detectify|dirb(?:uster)?|dominator|dotdotpwn|fimap|floodgate|fuff|ffuf|feroxbuster|gobuster|golismero|",
+            r"crowdsourced|dav\.pm|detectify|dirb(?:uster)?|dominator|dotdotpwn|fimap|floodgate|fuff|ffuf|fuzz faster|feroxbuster|gobuster|golismero|",
             r"grabber/0|grendel-scan|havij|hydra|httpx - open-source|inspath|internet ninja|jaascois|jbrofuzz|jorgee|joomscan|katana|kiterunner|",
             r"l9explore|l9tcpid|masscan|metis|morfeus|mysqloit|n-stealth|naabu|nessus|netlab360|netsparker|nikto|nmap|nsauditor|nuclei|",
             r"openvas|pangolin|paros|pmafind|prog\.customcrawler|qualys|s\.t\.a\.l\.k\.e\.r|security scan|sipvicious|skipfish|sql power injector|",
@@ -44,6 +44,15 @@ pub(super) const CHECKS: &[Check] = &[
         LINES,
         "HTTP request inside of a value",
         r"[\n\r](?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock|search)\s+(?:/|https?://)?[^\s]*(?:\s+http/[0-9]|[\r\n])"
+    ),
+    check!(
+        92131,
+        1,
+        Smuggling,
+        VALUES,
+        TEXT,
+        "value that begins as an HTTP request",
+        r"^(?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock)\s(?:/|https?://)[^\s]*\shttp/[0-9]"
     ),
     check!(
         92122,

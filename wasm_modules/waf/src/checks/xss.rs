@@ -32,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON | PATH,
         RAW | TEXT,
         "URL that runs",
-        r"(?:javascript|vbscript|livescript|jscript)\s*:\s*(?:[\w.$@]+\s*[(=\[`/&]|[/%\\&'\x22`(\[{!+~-]|[a-z]+\.[a-z]|void\b|//|\d+[;,/])|j\s+avascript\s*:|ja\s+vascript\s*:|jav\s+ascript\s*:|java[\s\x00-\x1f]*[\t\n\r\x01-\x1f][\s\x00-\x1f]*script\s*:|javas\s+cript\s*:|javasc\s+ript\s*:|javascri\s+pt\s*:|javascrip\s+t\s*:|url\s*\(\s*['\x22]?\s*(?:javascript|vbscript)|data:\s*(?:text/(?:html|xml|javascript)|application/(?:x-)?(?:javascript|xhtml|xml)|image/svg)[^,]*,|\bdata:[^,<]{0,40},[^<]{0,80}<[^>]*\w[^>]*>|data:[^,]{0,40};base64,(?:phn2zy|phnjcmlwd|pgh0bw|pcfk)|@import\b|-moz-binding|behaviou?r\s*:\s*url|x-javascript|\bfeed:\s*(?:javascript|data)"
+        r"(?:javascript|vbscript|livescript|jscript)\s*:\s*(?:[\w.$@]+\s*[(=\[`/&]|[/%\\&'\x22`(\[{!+~-]|[a-z]+\.[a-z]|void\b|//|\d+[;,/])|j\s+avascript\s*:|ja\s+vascript\s*:|jav\s+ascript\s*:|java[\s\x00-\x1f]*[\t\n\r\x01-\x1f][\s\x00-\x1f]*script\s*:|javas\s+cript\s*:|javasc\s+ript\s*:|javascri\s+pt\s*:|javascrip\s+t\s*:|url\s*\(\s*['\x22]?\s*(?:javascript|vbscript)|data:\s*(?:text/(?:html|xml|javascript)|application/(?:x-)?(?:javascript|xhtml|xml)|image/svg)[^,]*,|\bdata:[^,<]{0,40},[^<]{0,80}<[^>]*\w[^>]*>|data:[^,]{0,40};base64,(?:phn2zy|phnjcmlwd|pgh0bw|pcfk)|@import\s*(?:['\x22\\]|url\b|/\*)|-moz-binding|behaviou?r\s*:\s*url|x-javascript|\bfeed:\s*(?:javascript|data)"
     ),
     check!(
         94107,
@@ -90,7 +90,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON,
         RAW | TEXT,
         "end of an attribute and a tag",
-        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)|^[^<]{0,200}['\x22]\s*/?>\s*<\s*(?:script|svg|iframe|body|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
+        r"^[^<]{0,40}['\x22`]\s*/?>\s*<\s*/?\s*[a-z!]+[^>]*\s(?:on\w+|src|href|style)\s*=\s*[^\s>]|^[^<]{0,200}['\x22]\s*/?>\s*<\s*(?:script|svg|iframe|body|object|embed|math|style|link|meta)|</\s*(?:script|style|title|textarea|noscript|xmp|iframe)\b|^['\x22]?\s*(?:autofocus|accesskey|contenteditable|style|tabindex)\s+on[a-z]+"
     ),
     check!(94113, 2, Xss, ON, TEXT, "HTML tag", r"<[/?!]?[a-z][^>]*(?:>|$)"),
     weak(check!(

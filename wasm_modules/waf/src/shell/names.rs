@@ -7,7 +7,7 @@ use crate::names::Names;
 pub(super) static RARE: Names = Names::new(&[
     b"7z", b"7za", b"7zr", b"7zx", b"adduser", b"ansible", b"apt-get", b"aptitude", b"arp", b"awk", b"base32",
     b"base64", b"bash", b"bcdedit", b"bsdcat", b"bsdtar", b"bunzip2", b"busybox", b"bzcat", b"bzip2", b"bzless",
-    b"c89", b"c99", b"capsh", b"chattr", b"chef", b"chef-client", b"chef-run", b"chef-shell", b"chef-vault", b"chgrp",
+    b"c89", b"c99", b"capsh", b"chattr", b"chef-client", b"chef-run", b"chef-shell", b"chef-vault", b"chgrp",
     b"chmod", b"chown", b"chpasswd", b"chroot", b"cpio", b"cpulimit", b"crontab", b"cscli", b"csh", b"csplit",
     b"dhclient", b"dmesg", b"dmidecode", b"dnf", b"doas", b"dpkg", b"easy_install", b"egrep", b"esac", b"ethtool",
     b"faillog", b"fgrep", b"fping", b"ftp", b"g++", b"gawk", b"gcc", b"gdb", b"getent", b"ghci", b"gtester",
@@ -21,10 +21,10 @@ pub(super) static RARE: Names = Names::new(&[
     b"nslookup", b"ntsd", b"openssl", b"openvt", b"passwd", b"pax", b"pdb", b"pdksh", b"ping", b"ping6", b"pkexec",
     b"pkg_info", b"pkginfo", b"pkill", b"popd", b"printenv", b"printf", b"psed", b"psftp", b"psql", b"ptar",
     b"ptardiff", b"ptargrep", b"pushd", b"pwd", b"rbash", b"rcp", b"rdiff", b"readelf", b"realpath", b"rlogin",
-    b"rlwrap", b"rmdir", b"rmt", b"rpm", b"rpmquery", b"rsh", b"rsync", b"rvim", b"scp", b"screendump", b"sed",
+    b"rlwrap", b"rmdir", b"rmt", b"rpm", b"rpmquery", b"rsh", b"rsync", b"rvim", b"scp", b"screendump", 
     b"setarch", b"setfacl", b"setsid", b"sftp", b"sh", b"sha1sum", b"sha256sum", b"sha512sum", b"shadowconfig",
     b"shuf", b"smbclient", b"smbmap", b"snice", b"socat", b"ssh", b"sshpass", b"start-stop-daemon", b"stdbuf",
-    b"strace", b"stty", b"su", b"sudo", b"sudoedit", b"sysctl", b"systemctl", b"tac", b"tailf", b"tar", b"tclsh",
+    b"strace", b"stty", b"sudo", b"sudoedit", b"sysctl", b"systemctl", b"tac", b"tailf", b"tar", b"tclsh",
     b"tcpdump", b"tcping", b"tcptraceroute", b"tcsh", b"tee", b"telnet", b"tftp", b"tmux", b"traceroute",
     b"traceroute6", b"tshark", b"uname", b"uncompress", b"uniq", b"unlink", b"unlzma", b"unshare", b"unxz", b"unzip",
     b"unzstd", b"update-alternatives", b"useradd", b"userdel", b"usermod", b"uudecode", b"uuencode", b"vagrant",
@@ -38,7 +38,7 @@ pub(super) static RARE: Names = Names::new(&[
 #[rustfmt::skip]
 pub(super) static WORDS: Names = Names::new(&[
     b"ab", b"agetty", b"alias", b"as", b"ash", b"at", b"atobm", b"batch", b"bpftrace", b"breaksw", b"bridge",
-    b"builtin", b"bundle", b"byebug", b"cancel", b"cat", b"cc", b"check", b"choom", b"cobc", b"column", b"comm",
+    b"builtin", b"bundle", b"byebug", b"cancel", b"cat", b"cc", b"check", b"chef", b"choom", b"cobc", b"column", b"comm",
     b"command", b"compgen", b"cowsay", b"cp", b"curl", b"cut", b"dash", b"date", b"dd", b"df", b"dialog", b"diff",
     b"dig", b"dir", b"docker", b"done", b"dosbox", b"dvips", b"ebegin", b"echo", b"ed", b"ent", b"env", b"eqn",
     b"eval", b"ex", b"exec", b"expand", b"expect", b"export", b"facter", b"fetch", b"file", b"find", b"finger",
@@ -50,8 +50,8 @@ pub(super) static WORDS: Names = Names::new(&[
     b"octave", b"od", b"paste", b"patch", b"perf", b"perl", b"pg", b"php", b"pico", b"pidstat", b"pip", b"pip2",
     b"pip3", b"pipx", b"pr", b"pry", b"ps", b"ptx", b"puppet", b"python", b"pyton", b"rake", b"rc", b"readonly",
     b"reboot", b"red", b"rename", b"restic", b"rev", b"rm", b"route", b"ruby", b"run-parts", b"runscript", b"rview",
-    b"sash", b"scanmem", b"scheme", b"screen", b"script", b"select", b"service", b"set", b"sleep", b"slsh", b"soelim",
-    b"softlimit", b"sort", b"source", b"split", b"sqlite", b"sqlite3", b"ss", b"stat", b"strings", b"sysadminctl",
+    b"sash", b"scanmem", b"scheme", b"screen", b"script", b"sed", b"select", b"service", b"set", b"sleep", b"slsh", b"soelim",
+    b"softlimit", b"sort", b"source", b"split", b"sqlite", b"sqlite3", b"ss", b"stat", b"strings", b"su", b"sysadminctl",
     b"tail", b"task", b"tasksh", b"tbl", b"tic", b"time", b"timedatectl", b"timeout", b"top", b"torify", b"torsocks",
     b"touch", b"troff", b"type", b"uconv", b"ul", b"ulimit", b"umount", b"unalias", b"unset", b"users", b"utmpdump",
     b"vi", b"view", b"volatility", b"w", b"wall", b"watch", b"wc", b"who", b"wish", b"write", b"xdotool", b"xmore",
@@ -61,7 +61,7 @@ pub(super) static WORDS: Names = Names::new(&[
 /// Those of [`WORDS`] that a sentence has before the name of a host, sorted: `check example.com for more`.
 #[rustfmt::skip]
 pub(super) static SPOKEN: Names = Names::new(&[
-    b"as", b"at", b"check", b"date", b"fetch", b"file", b"find", b"free", b"host", b"install", b"join", b"last",
+    b"as", b"at", b"check", b"date", b"file", b"find", b"free", b"host", b"install", b"join", b"last",
     b"less", b"link", b"links", b"look", b"mail", b"make", b"more", b"select", b"service", b"set", b"source", b"time",
     b"type", b"users", b"view", b"watch", b"who", b"write",
 ]);

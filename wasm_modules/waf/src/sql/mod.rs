@@ -33,6 +33,8 @@ fn found(text: &[u8]) -> bool {
                 let print = fingerprint(text, Some(quote));
                 let behind = &text[at + 1..];
                 let text_has_it = quote != b'\'' && quotation(&print, behind.first() == Some(&b' '))
+                    || print == b"s&s" && quoted_word(text, at, quote)
+                    || no_expression(&print)
                     || mixed(behind, quote)
                     || quote == b'`' && code_span(text, at);
                 quoted(&print) && !text_has_it
@@ -49,6 +51,22 @@ fn quotation(print: &[u8], spaced: bool) -> bool {
         [b's', b'&', b'n', tail @ ..] => spaced && !matches!(tail, [b'=', ..] | [b'c']),
         _ => false,
     }
+}
+
+/// Whether the quote at `at` and the one that ends the text set one word apart, as in `the 'and'`: as SQL it would add an empty
+/// string to the condition, which is always false.
+fn quoted_word(text: &[u8], at: usize, quote: u8) -> bool {
+    let word = text[at + 1..].strip_suffix(&[quote]);
+    text[..at].ends_with(b" ") && word.is_some_and(|word| word.iter().all(u8::is_ascii_alphabetic))
+}
+
+/// Whether what follows the string begins as an operation and has three names side by side before it ends: there is no
+/// expression of SQL that has.
+fn no_expression(print: &[u8]) -> bool {
+    let [b's', rest @ ..] = print else { return false };
+    let operation = matches!(rest.first(), Some(b'o' | b'=' | b'T' | b'L'));
+    let end = rest.iter().position(|letter| matches!(letter, b';' | b'c')).unwrap_or(rest.len());
+    operation && rest[..end].windows(3).any(|three| three == b"nnn")
 }
 
 /// Whether the backtick at `at` opens what another one closes, as around code in a text.
@@ -93,6 +111,10 @@ mod tests {
             "1-(select 1)",
             "(select load_file(0x61))",
             "' || 'x'='x",
+            "x' = b'01",
+            "a 'or'1",
+            "a 'or' b",
+            "x' and '",
         ] {
             assert!(
                 injection(text.as_bytes()).is_some(),
@@ -120,6 +142,9 @@ mod tests {
             "tel: +1 (917) 555-0100",
             "a, b; c",
             "hello -- world",
+            "failed to open file '/tmp/x': no such file",
+            "the word 'and'",
+            "oak desk\"> p=\"l\"> <a big red chair",
         ] {
             assert!(injection(text.as_bytes()).is_none(), "{text}");
         }

@@ -18,6 +18,16 @@ pub(super) fn string_end(text: &[u8], mut at: usize, quote: u8) -> usize {
     text.len()
 }
 
+/// Whether a string with this letter before its quote may have these bytes: `x'…'` is of hexadecimal digits, `b'…'` of bits.
+fn prefixed(prefix: u8, inner: &[u8]) -> bool {
+    let content = inner.split(|byte| *byte == b'\'').next().unwrap_or_default();
+    match prefix {
+        b'x' => content.iter().all(u8::is_ascii_hexdigit),
+        b'b' => content.iter().all(|byte| matches!(byte, b'0' | b'1')),
+        _ => true,
+    }
+}
+
 fn word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
@@ -56,7 +66,9 @@ pub(super) fn next(text: &[u8], at: usize) -> (u8, usize) {
         [b'*', b'/', ..] => (b' ', at + 2),
         [quote @ (b'\'' | b'"'), ..] => (b's', string_end(text, at + 1, *quote)),
         [b'`', ..] => (b'n', rest[1..].iter().position(|byte| *byte == b'`').map_or(text.len(), |end| at + end + 2)),
-        [b'x' | b'b' | b'n' | b'q' | b'u', quote @ b'\'', ..] => (b's', string_end(text, at + 2, *quote)),
+        [prefix @ (b'x' | b'b' | b'n' | b'q' | b'u'), b'\'', inner @ ..] if prefixed(*prefix, inner) => {
+            (b's', string_end(text, at + 2, b'\''))
+        }
         [b'0', b'x', ..] => (b'1', run(2, |byte| byte.is_ascii_hexdigit())),
         [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => {
             let end = run(0, |byte| byte.is_ascii_digit() || byte == b'.');

@@ -138,10 +138,12 @@ impl Builder {
             Some(rest) => (true, rest.trim()),
             None => (false, value),
         };
-        if let Some((_, mode)) = name.split_once(',') {
+        let (name, mode) = name.split_once(',').map_or((name, ""), |(name, mode)| (name.trim(), mode.trim()));
+        // A flow has one protocol here, which never becomes another and is no other's kin.
+        if !matches!(mode, "" | "exact" | "final") {
             return unsupported!(
-                format!("app-layer-protocol: {}", mode.trim()),
-                "modes of app-layer-protocol are not supported"
+                format!("app-layer-protocol: {mode}"),
+                "modes of app-layer-protocol but exact and final are not supported"
             );
         }
         let app = match (name, AppProto::by_name(name)) {

@@ -34,6 +34,8 @@ pub enum Field {
     IcmpId,
     /// ICMP's sequence number.
     IcmpSeq,
+    /// The MTU of ICMPv6's Packet Too Big.
+    Icmpv6Mtu,
     /// Bytes of payload.
     Dsize,
     /// VLAN identifier of the tag with this number, from 0 outermost.
@@ -111,6 +113,7 @@ pub fn parse(keyword: &str, value: &str) -> Option<OptionResult<PacketTest>> {
         "icode" => of(Field::IcmpCode, u8_most),
         "icmp_id" => of(Field::IcmpId, u16_most),
         "icmp_seq" => of(Field::IcmpSeq, u16_most),
+        "icmpv6.mtu" => of(Field::Icmpv6Mtu, u32_most),
         "dsize" => of(Field::Dsize, u16_most),
         "vlan.id" => vlan(value),
         "vlan.layers" => of(Field::VlanLayers, 3),

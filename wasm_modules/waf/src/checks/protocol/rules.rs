@@ -89,6 +89,7 @@ rules! {
     TYPE_IN_PARAMETER = 92115, Critical, 1, Protocol, "media type in a parameter of Content-Type";
     ARRAY_NAME = 92117, Critical, 4, Protocol, "parameter's name is an array's";
     RANGE_HEADER = 92118, Warning, 3, Protocol, "Range is there";
+    INCLUDED = 93108, Critical, 1, Inclusion, "URL in a parameter that says where code lies";
     SESSION = 94303, Critical, 1, Session, "session in a parameter, and no page of this site led here";
     PART_CHARSET = 92201, Critical, 1, Protocol, "charset of a part is not allowed";
     PART_ENCODING = 92202, Critical, 1, Protocol, "Content-Transfer-Encoding of a part";

@@ -82,8 +82,41 @@ pub(crate) fn check_value(part: Part, name: &[u8], value: &[u8], to: &mut Inspec
                 to.report(&OVERRIDE, place, value);
             }
         }
+        Part::Arg if web_address(value) && code_path(name) => to.report(&INCLUDED, place, value),
         _ => {}
     }
+}
+
+/// Whether it begins as the URL of a file elsewhere does.
+fn web_address(value: &[u8]) -> bool {
+    let scheme = value.iter().take(6).position(|byte| *byte == b':').unwrap_or(0);
+    value[scheme..].starts_with(b"://")
+        && [&b"http"[..], b"https", b"ftp", b"ftps", b"file"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&value[..scheme]))
+}
+
+/// Whether a parameter of this name tells applications where the code lies that they include.
+fn code_path(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 16] = [
+        b"_conf[path]",
+        b"_server[document_root]",
+        b"absolute_path",
+        b"abspath",
+        b"appserv_root",
+        b"basedir",
+        b"config[root_dir]",
+        b"dir_root",
+        b"document_root",
+        b"gallery_basedir",
+        b"include_path",
+        b"includedir",
+        b"mosconfig_absolute_path",
+        b"mosconfig_live_site",
+        b"path[docroot]",
+        b"phpbb_root_path",
+    ];
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether a parameter of this name carries a session.
@@ -215,6 +248,13 @@ mod tests {
             assert!(broken_utf8(text), "{text:?}");
         }
         assert!(!broken_utf8("caf\u{e9} \u{1f600}".as_bytes()));
+    }
+
+    #[test]
+    fn parameters_that_say_where_code_lies() {
+        assert!(code_path(b"GALLERY_BASEDIR") && code_path(b"config[root_dir]") && !code_path(b"path"));
+        assert!(web_address(b"http://evil.example/x") && web_address(b"FILE:///etc") && !web_address(b"x://y"));
+        assert!(!web_address(b"://") && !web_address(b"http"));
     }
 
     #[test]
