@@ -210,7 +210,8 @@ pub struct PlaneConfig {
     pub batch: u32,
     /// Poll the rings without sleeping.
     pub busy_poll: bool,
-    /// Time that a worker without anything to do polls its rings before it sleeps; 0 to sleep at once.
+    /// Longest time that a worker without anything to do polls its rings before it sleeps, while packets come densely; 0 to
+    /// sleep at once.
     pub spin: Duration,
     /// Let the workers drive the drivers of the interfaces (`SO_PREFER_BUSY_POLL`, Linux 5.11), or refuse to start.
     pub prefer_busy_poll: bool,

@@ -31,7 +31,7 @@ pub(super) fn run(
     let mut snapshot = Cache::new(snapshot);
     let mut fds = Vec::new();
     let mut patience = ROOM_MS;
-    let mut spin = Spin::new(idle.spin);
+    let mut spin = Spin::new(idle.spin, Instant::now());
     let waited = Waited::here();
     let mut rivals = Rivals::new(Instant::now(), waited.time());
     loop {
@@ -42,7 +42,7 @@ pub(super) fn run(
         }
         if core.turn(snapshot.load(), &clock::monotonic_ns) {
             patience = ROOM_MS;
-            spin.worked(core.shared().stats.packets(), Instant::now);
+            spin.worked();
         } else if idle.busy_poll
             || spin.polls_on(core.shared().stats.packets(), Instant::now, |now| rivals.present(now, || waited.time()))
         {
@@ -61,6 +61,7 @@ pub(super) fn run(
             };
             patience = (patience * 2).min(COMPLETIONS_MS);
             sleep(&mut core, commands, &mut fds, timeout);
+            spin.woke(Instant::now);
         }
     }
 }

@@ -159,7 +159,8 @@ impl Drop for Daemon {
         if thread::panicking() {
             // A line for each part of it: compact, since what shows it may cut it short.
             let status = self.try_cli("status --json").unwrap_or_else(|error| error);
-            let parts = serde_json::from_str::<serde_json::Map<String, Value>>(&status).unwrap_or_default();
+            let parts: serde_json::Map<String, Value> = serde_json::from_str(&status)
+                .unwrap_or_else(|_| [("status".into(), status.into())].into_iter().collect());
             for (name, part) in &parts {
                 for item in part.as_array().unwrap_or(&vec![part.clone()]) {
                     eprintln!("{name}: {item}");

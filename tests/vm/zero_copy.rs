@@ -53,7 +53,10 @@ fn frames_go_from_a_zero_copy_card_through_inspection_to_a_card_and_to_a_veth() 
 
     // Unless it is required: the driver is a module here.
     let daemon = Daemon::start("auto", "auto", "cores = [0, 1]");
-    for interface in daemon.json("status")["interfaces"].as_array().expect("a list of interfaces") {
+    let status = daemon.json("status");
+    let interfaces = status["interfaces"].as_array().expect("a list of interfaces");
+    assert_eq!(interfaces.len(), 2);
+    for interface in interfaces {
         let reason = interface["mode_reason"].as_str().expect("words");
         assert_eq!(interface["mode"], "copy", "{interface}");
         assert!(reason.starts_with("virtio_net as a loadable module sends wrong headers"), "{interface}");

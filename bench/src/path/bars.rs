@@ -65,14 +65,15 @@ pub(super) fn latency(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
             .find(|figure| (figure.topic, figure.subject.as_str(), figure.pace) == (topic, subject, Some(CALM)))
     };
     let late = |figure: Option<&Figure>| figure.and_then(|figure| figure.late).map(|late| late.p99.median);
-    let p99 = |name: String, topic| match (late(of(topic, &ours)), late(of(topic, &peer))) {
+    let p99 = |name: String, topic, ours: &str| match (late(of(topic, ours)), late(of(topic, &peer))) {
         (Some(ours), Some(theirs)) => Bar::most(name, ours / theirs, 1.5, "×")
             .with_figures(format!("secuxflow {ours:.0} µs, {peer} {theirs:.0} µs")),
         _ => Bar::unmeasured(name, "no latency of ours, or no peer"),
     };
     let seconds = plan.long.as_secs();
-    let short = p99("99th percentile at 0.2 Mpps, median of short rounds".to_owned(), Topic::Latency);
-    let long = p99(format!("99th percentile of {seconds} s at 0.2 Mpps"), Topic::Loss);
+    let polling = Subject::Polling.name();
+    let short = "99th percentile at 0.2 Mpps, median of short rounds";
+    let long = format!("99th percentile of {seconds} s at 0.2 Mpps");
     let name = format!("lost in {seconds} s at 0.2 Mpps");
     let lost = match of(Topic::Loss, &ours) {
         Some(figure) => {
@@ -83,7 +84,14 @@ pub(super) fn latency(figures: &[Figure], plan: &Plan) -> Vec<Bar> {
         }
         None => Bar::unmeasured(name, "no long load"),
     };
-    vec![short, long, lost]
+    vec![
+        p99(short.to_owned(), Topic::Latency, &ours),
+        p99(long.clone(), Topic::Loss, &ours),
+        // testpmd never sleeps.
+        p99(format!("{short}, polling as the peer does"), Topic::Latency, &polling),
+        p99(format!("{long}, polling as the peer does"), Topic::Loss, &polling),
+        lost,
+    ]
 }
 
 pub(super) fn workers(figures: &[Figure]) -> Vec<Bar> {

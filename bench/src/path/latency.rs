@@ -25,6 +25,7 @@ pub(super) const CALM: f64 = RATES[0];
 fn subjects(plan: &Plan) -> Vec<Subject> {
     let mut subjects: Vec<Subject> =
         plan.egress.iter().map(|egress| Subject::Ours { modules: 1, egress: *egress }).collect();
+    subjects.push(Subject::Polling);
     if plan.testpmd.is_some() {
         subjects.push(Subject::Testpmd(Driver::Xdp));
     }
@@ -55,7 +56,10 @@ pub(super) fn measure(network: &Network, plan: &Plan) -> Result<Vec<Figure>> {
         Figure::of(subjects[number].name(), cell, &outcomes)
     };
     let mut figures: Vec<Figure> = outcomes.into_iter().map(figure).collect();
-    for subject in subjects.iter().filter(|subject| matches!(subject, Subject::Ours { .. } | Subject::Testpmd(_))) {
+    for subject in subjects
+        .iter()
+        .filter(|subject| matches!(subject, Subject::Ours { .. } | Subject::Polling | Subject::Testpmd(_)))
+    {
         say(&format!("{} s at {CALM} Mpps: {}", plan.long.as_secs(), subject.name()));
         let running = subject.start(plan, &wire)?;
         wire.aim(&plan.load(size, flows).frames(wire.macs(false)?)?)?;

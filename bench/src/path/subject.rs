@@ -48,6 +48,8 @@ pub(super) enum Egress {
 pub(super) enum Subject {
     /// secuxflow, all traffic through a chain of 0, 1 or 3 modules.
     Ours { modules: usize, egress: Egress },
+    /// secuxflow with one module, polling on while packets come densely.
+    Polling,
     /// secuxflow, with workers on these cores and one module.
     Workers(Vec<usize>),
     /// secuxflow, with a module that clears every flow, so that the kernel forwards.
@@ -98,6 +100,7 @@ impl Subject {
                 let plural = if cores.len() == 1 { "" } else { "s" };
                 format!("secuxflow, {} worker{plural}", cores.len())
             }
+            Self::Polling => format!("{}, polling", Self::Ours { modules: 1, egress: Egress::Only }.name()),
             Self::Offload => "secuxflow, offloaded flows".to_owned(),
             Self::Rules(sources) => format!("secuxflow, {} rules", sources.len()),
             Self::Testpmd(Driver::Xdp) => "testpmd, AF_XDP".to_owned(),
@@ -123,9 +126,13 @@ impl Subject {
         let mut running = Running::default();
         match self {
             Self::Ours { modules, egress } => {
-                running.daemon = Some(inspecting(plan, wire, *modules, *egress, &[WORKER_CORE])?);
+                running.daemon = Some(inspecting(plan, wire, *modules, *egress, &[WORKER_CORE], "")?);
             }
-            Self::Workers(cores) => running.daemon = Some(inspecting(plan, wire, 1, plan.egress[0], cores)?),
+            Self::Polling => {
+                let spin = "spin_us = 200\n";
+                running.daemon = Some(inspecting(plan, wire, 1, plan.egress[0], &[WORKER_CORE], spin)?);
+            }
+            Self::Workers(cores) => running.daemon = Some(inspecting(plan, wire, 1, plan.egress[0], cores, "")?),
             Self::Offload => running.daemon = Some(offloading(plan, wire)?),
             Self::Rules(sources) => running.daemon = Some(dropping(plan, sources)?),
             Self::Testpmd(driver) => {
@@ -162,7 +169,7 @@ impl Subject {
     /// What forwards in the place where the kernel receives does so on the worker's core, as the others do. A veth is
     /// received from by the core that sends unless a thread does it.
     fn is_in_the_kernel(&self) -> bool {
-        !matches!(self, Self::Ours { .. } | Self::Workers(_) | Self::Testpmd(_))
+        !matches!(self, Self::Ours { .. } | Self::Polling | Self::Workers(_) | Self::Testpmd(_))
     }
 }
 
@@ -179,8 +186,15 @@ fn module(name: &str, file: &Path, config: &str) -> String {
     )
 }
 
-/// A daemon all of whose traffic goes through a chain.
-fn inspecting(plan: &Plan, wire: &Wire, count: usize, egress: Egress, cores: &[usize]) -> Result<Daemon> {
+/// A daemon all of whose traffic goes through a chain; `waiting` is lines of the section `[workers]`.
+fn inspecting(
+    plan: &Plan,
+    wire: &Wire,
+    count: usize,
+    egress: Egress,
+    cores: &[usize],
+    waiting: &str,
+) -> Result<Daemon> {
     let patterns = format!("config = {{ patterns = {:?} }}\n", modules::patterns(1000));
     let all = [
         ("headers", "header_guard.wasm", ""),
@@ -194,7 +208,7 @@ fn inspecting(plan: &Plan, wire: &Wire, count: usize, egress: Egress, cores: &[u
         Egress::Auto => "egress = \"auto\"\n",
         Egress::Tx => "egress = \"tx\"\n",
     };
-    let mut tables = format!("[workers]\ncores = {cores:?}\n{way}");
+    let mut tables = format!("[workers]\ncores = {cores:?}\n{way}{waiting}");
     for (name, file, config) in used {
         tables.push_str(&module(name, &plan.modules.join(file), config));
     }

@@ -97,7 +97,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, ConfigError> {
         cores: cores(raw.workers.cores, &mut faults),
         numa: numa(raw.workers.numa.as_ref(), &mut faults),
         busy_poll: raw.workers.busy_poll,
-        spin: Duration::from_micros(faults.range("workers.spin_us", raw.workers.spin_us, 200, 0, 1_000_000).into()),
+        spin: Duration::from_micros(faults.range("workers.spin_us", raw.workers.spin_us, 0, 0, 1_000_000).into()),
         prefer_busy_poll: raw.workers.prefer_busy_poll,
         batch: faults.range("workers.batch", raw.workers.batch, 512, 1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX)),
         egress: raw.workers.egress.into(),

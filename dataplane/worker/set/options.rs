@@ -28,7 +28,7 @@ pub struct Options {
 pub struct Idle {
     /// Never sleep.
     pub busy_poll: bool,
-    /// Time to poll the rings before sleeping.
+    /// Longest time to poll the rings before sleeping, while packets come densely; zero for never.
     pub spin: Duration,
     /// Let the drivers leave their work to the worker's system calls.
     pub prefer_busy_poll: bool,
