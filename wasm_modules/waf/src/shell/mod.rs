@@ -213,7 +213,7 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     let spoken = || SPOKEN.contains(name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
-        Before::Nothing => argument(after, true, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
+        Before::Nothing => argument(after, true, true) && is(&RARE) || strong_argument(name, after) && is(&WORDS),
         Before::Separator => {
             is(&RARE)
                 || name == b"su" && next == Some(b'-')
