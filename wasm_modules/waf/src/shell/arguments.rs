@@ -3,6 +3,7 @@
 use crate::names::Names;
 
 use super::{
+    ALONE,
     names::{RARE, WORDS},
     split_name,
 };
@@ -117,6 +118,31 @@ static SEARCHED: Names = Names::new(&[
     b"bridge", b"chef", b"docker", b"fish", b"gem", b"genie", b"lua", b"node", b"octave", b"perl", b"puppet", b"python",
     b"rake", b"ruby", b"yarn",
 ]);
+
+/// Whether an option is among the arguments that follow.
+pub(super) fn with_option(after: &[u8]) -> bool {
+    // A bound keeps many of them linear.
+    let after = &after[..after.len().min(200)];
+    let end = after.iter().position(|byte| b";|&\n\r".contains(byte)).unwrap_or(after.len());
+    after[..end].windows(2).enumerate().any(|(at, pair)| {
+        pair == b" -"
+            && (after[..at].trim_ascii().is_empty() || after.get(at + 2).is_some_and(u8::is_ascii_alphanumeric))
+    })
+}
+
+/// Whether a script of sed follows, and no sentence of Latin: a letter that is a command of sed, what no word has, or `e` and the
+/// command that it runs.
+pub(super) fn script(after: &[u8]) -> bool {
+    let Some(word) = after.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()) else { return false };
+    let word = word.iter().rposition(|byte| !b".,:;!?".contains(byte)).map_or(word, |end| &word[..=end]);
+    let letters = word.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80);
+    match word {
+        _ if !letters => true,
+        [letter] => *letter != b'a',
+        [b'e', command @ ..] => RARE.contains(command) || ALONE.contains(command),
+        _ => false,
+    }
+}
 
 /// Whether `|` or `&&` and a command follow.
 fn pipe(text: &[u8]) -> bool {
