@@ -281,6 +281,11 @@ fn attacks_are_found_in_paths_headers_and_names() {
         (format!("GET / HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 1' and sleep(5)#\r\n\r\n"), 94203),
         (format!("GET /?GALLERY_BASEDIR=http://evil.example/x/ HTTP/1.1\r\n{HEADERS}\r\n"), 93108),
         (format!("GET /docs/union+select+1 HTTP/1.1\r\n{HEADERS}\r\n"), 94202),
+        (format!("GET /sh.php?whoami HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
+        (format!("GET /sh.php?ifconfig HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
+        (format!("GET /sh.php?printenv HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
+        (format!("GET /sh.php HTTP/1.1\r\n{HEADERS}Cookie: whoami=1\r\n\r\n"), 93205),
+        (format!("GET /sh.php?c=pwd HTTP/1.1\r\n{HEADERS}\r\n"), 93212),
     ] {
         let found = ids(&mut waf, request.as_bytes());
         assert!(found.contains(&id), "{request}: {found:?}");
