@@ -307,6 +307,24 @@ fn attacks_are_found_in_paths_headers_and_names() {
 }
 
 #[test]
+fn a_body_that_begins_as_a_request_only_warns() {
+    let (found, decision) = inspect(&mut waf(), [&post("text/plain", b"GET / HTTP/1.1")[..]].into_iter());
+    assert_eq!(found.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [92132]);
+    assert_eq!(decision, Decision::Continue);
+}
+
+/// Conditions that people write too warn, and block with another finding only.
+#[test]
+fn conditions_without_quote_or_comment_only_warn() {
+    let mut waf = waf();
+    for value in ["5 xor 3", "0 or null", "0 and false", "0 is false", "1 is true", "7 is null"] {
+        let (found, decision) = inspect(&mut waf, [&get(value)[..]].into_iter());
+        let ids: Vec<u32> = found.iter().map(|(id, ..)| *id).collect();
+        assert_eq!((ids, decision), (vec![94213], Decision::Continue), "{value}");
+    }
+}
+
+#[test]
 fn levels_thresholds_and_exclusions_are_obeyed() {
     let text = "<b>bold</b>";
     assert_eq!(ids(&mut waf(), &get(text)), Vec::<u32>::new());
