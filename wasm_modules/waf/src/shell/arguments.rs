@@ -100,16 +100,14 @@ pub(super) fn strong_argument(name: &[u8], after: &[u8]) -> bool {
     }
 }
 
-/// Whether what follows `name` and a dash is words that a search leaves out (`python -snake`): longer than options are that stand
-/// together, none that brings code or the name of a module with it, and nothing of a command behind them.
+/// Whether what follows `name` and a dash is one word that a search leaves out (`python -snake`): longer than options are that stand
+/// together, and alone. As an option it would bring no more than a word of code, which does nothing but in a shell.
 fn left_out(name: &[u8], text: &[u8]) -> bool {
-    let word = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let words = |byte: &u8| byte.is_ascii_alphabetic() || b" -".contains(byte) || *byte >= 0x80;
+    let word = text.trim_ascii();
     SEARCHED.contains(name)
-        && word > 3
-        && !matches!(text[0], b'c' | b'e' | b'm')
-        && text.iter().all(words)
-        && !text.windows(2).any(|pair| pair == b" -")
+        && word.len() > 3
+        && !(name == b"fish" && word[0] == b'c')
+        && word.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
 }
 
 /// Commands whose names are things that people look for, sorted.
