@@ -43,10 +43,10 @@ fn found(text: &[u8]) -> bool {
 }
 
 /// What a quotation in a text may look like: text is quoted with the double quote and the backtick more than SQL is, and an
-/// inch is written so too.
+/// inch is written so too. With a condition and a comment behind it is none.
 fn quotation(print: &[u8], spaced: bool) -> bool {
     match print {
-        [b's', b'o' | b'=', b's' | b'v' | b'n' | b'1', ..] => true,
+        [b's', b'o' | b'=', b's' | b'v' | b'n' | b'1', rest @ ..] => !rest.contains(&b'c') || !rest.contains(&b'&'),
         [b's', b'&', b's'] => spaced,
         [b's', b'&', b'n', tail @ ..] => spaced && !matches!(tail, [b'=', ..] | [b'c']),
         _ => false,
