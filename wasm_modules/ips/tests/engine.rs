@@ -205,7 +205,7 @@ fn fingerprints_of_ssh_and_the_protocol_that_a_flow_came_to() {
         r#"alert ssh any any -> any any (ssh.hassh.string; content:"k|3b|c1|3b|m1|3b|z1"; bsize:10; sid:1;)
 alert ssh any any -> any any (ssh.hassh.server.string; content:"k|3b|c2|3b|m2|3b|z2"; bsize:10; sid:2;)
 alert ssh any any -> any any (ssh.hassh; bsize:32; pcre:"/^[0-9a-f]+$/"; sid:3;)
-alert ssh any any -> any any (ssh.hassh.server; content:"zz"; sid:4;)
+alert ssh any any -> any any (ssh.hassh.server; content:"ef2009dcd463afbe99c5888867b06e53"; bsize:32; sid:4;)
 alert tcp any any -> any any (flow:to_server; app-layer-protocol:ssh,final; sid:5;)
 alert tcp any any -> any any (flow:to_server; app-layer-protocol:!http,exact; sid:6;)
 alert tcp any any -> any any (flow:to_server; app-layer-protocol:!ssh,final; sid:7;)
@@ -226,7 +226,16 @@ alert tcp any any -> any any (flow:to_server; app-layer-protocol:!ssh,final; sid
     }
     let mut sids = flow.sids();
     sids.sort_unstable();
-    assert_eq!(sids, [1, 2, 3, 5, 6]);
+    assert_eq!(sids, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_mode_of_app_layer_protocol_that_is_left_empty_is_refused() {
+    let rules = "alert tcp any any -> any any (app-layer-protocol:ssh,; sid:1;)";
+    let engine = Engine::new(&Config { rules: rules.into(), ..Config::default() }).unwrap();
+    let report = engine.report();
+    assert_eq!((report.loaded, report.unsupported, report.invalid), (0, 0, 1), "{}", report.text());
+    assert!(report.text().contains("no mode behind the comma"), "{}", report.text());
 }
 
 #[test]

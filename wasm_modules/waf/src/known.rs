@@ -85,9 +85,15 @@ mod tests {
         let mut other = *value;
         for at in 0..value.len() {
             other[at] ^= 1;
-            assert!(!known.find(Part::UserAgent, &other).unwrap().1);
+            // What another value left in its slot does not make it known.
+            known.remember(slot, Part::UserAgent, &other);
+            assert_eq!(known.find(Part::UserAgent, value), Some((slot, false)));
             other[at] ^= 1;
         }
+        known.remember(slot, Part::Header, value);
+        assert_eq!(known.find(Part::UserAgent, value), Some((slot, false)));
+        known.remember(slot, Part::UserAgent, value);
+        assert_eq!(known.find(Part::UserAgent, value), Some((slot, true)));
         assert_eq!(known.find(Part::Arg, value), None);
         assert_eq!(known.find(Part::UserAgent, &[b'a'; LONGEST + 1]), None);
     }

@@ -281,12 +281,19 @@ fn attacks_are_found_in_paths_headers_and_names() {
         (format!("GET / HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 1' and sleep(5)#\r\n\r\n"), 94203),
         (format!("GET /?GALLERY_BASEDIR=http://evil.example/x/ HTTP/1.1\r\n{HEADERS}\r\n"), 93108),
         (format!("GET /docs/union+select+1 HTTP/1.1\r\n{HEADERS}\r\n"), 94202),
+        (format!("GET /index.php.save HTTP/1.1\r\n{HEADERS}\r\n"), 92030),
+        (format!("GET /sh.php?whoami HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
+        (format!("GET /sh.php?ifconfig HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
+        (format!("GET /sh.php?printenv HTTP/1.1\r\n{HEADERS}\r\n"), 93205),
+        (format!("GET /sh.php HTTP/1.1\r\n{HEADERS}Cookie: whoami=1\r\n\r\n"), 93205),
+        (format!("GET /sh.php?c=pwd HTTP/1.1\r\n{HEADERS}\r\n"), 93212),
     ] {
         let found = ids(&mut waf, request.as_bytes());
         assert!(found.contains(&id), "{request}: {found:?}");
     }
     for request in [
         format!("GET /docs/union-select-explained HTTP/1.1\r\n{HEADERS}\r\n"),
+        format!("GET /games/1.save?pwd=x&uname=y HTTP/1.1\r\n{HEADERS}\r\n"),
         format!(
             "GET /?path=http://www.example.com/x HTTP/1.1\r\n{HEADERS}X-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n\r\n"
         ),
@@ -297,6 +304,24 @@ fn attacks_are_found_in_paths_headers_and_names() {
     assert_eq!(ids(&mut waf, &login), Vec::<u32>::new());
     let body = post("application/grpc-web+proto", b"\0\0\0\0\x05\x0a\x03abc");
     assert_eq!(ids(&mut waf, &body), Vec::<u32>::new());
+}
+
+#[test]
+fn a_body_that_begins_as_a_request_only_warns() {
+    let (found, decision) = inspect(&mut waf(), [&post("text/plain", b"GET / HTTP/1.1")[..]].into_iter());
+    assert_eq!(found.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [92132]);
+    assert_eq!(decision, Decision::Continue);
+}
+
+/// Conditions that people write too warn, and block with another finding only.
+#[test]
+fn conditions_without_quote_or_comment_only_warn() {
+    let mut waf = waf();
+    for value in ["5 xor 3", "0 or null", "0 and false", "0 is false", "1 is true", "7 is null"] {
+        let (found, decision) = inspect(&mut waf, [&get(value)[..]].into_iter());
+        let ids: Vec<u32> = found.iter().map(|(id, ..)| *id).collect();
+        assert_eq!((ids, decision), (vec![94213], Decision::Continue), "{value}");
+    }
 }
 
 #[test]

@@ -10,8 +10,10 @@ use super::{Slot, transform::hex};
 const LONGEST: usize = 512;
 /// Longest proposal for the exchange of keys in bytes.
 const LONGEST_PROPOSAL: usize = 16 << 10;
-/// SSH_MSG_KEXINIT of RFC 4253.
+/// SSH_MSG_KEXINIT of RFC 4253, and the messages that may come before it: SSH_MSG_IGNORE and SSH_MSG_DEBUG.
 const KEXINIT: u8 = 20;
+const IGNORE: u8 = 2;
+const DEBUG: u8 = 4;
 
 /// The two sides.
 #[derive(Debug, Default)]
@@ -31,12 +33,14 @@ enum Stage {
 #[derive(Debug, Default)]
 struct Side {
     stage: Stage,
-    /// The banner's line, then the proposal's packet, as far as it came.
+    /// The banner's line, then the packets up to the proposal's, as far as they came.
     open: Vec<u8>,
+    /// Bytes of packets in `open` that are no proposal.
+    skipped: usize,
     proto: Vec<u8>,
     software: Vec<u8>,
     known: bool,
-    hassh: String,
+    hassh: Vec<u8>,
     hassh_hash: String,
 }
 
@@ -73,7 +77,10 @@ impl Ssh {
     /// Bytes that it takes, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let texts = |side: &Side| side.open.capacity() + side.hassh.capacity() + 256;
+        let texts = |side: &Side| {
+            let names = side.proto.capacity() + side.software.capacity();
+            side.open.capacity() + names + side.hassh.capacity() + side.hassh_hash.capacity() + 256
+        };
         self.sides.iter().map(texts).sum()
     }
 
@@ -103,8 +110,7 @@ impl Ssh {
         let this = &self.sides[side];
         match nth {
             0 if !this.hassh.is_empty() => {
-                let text = if hash { &this.hassh_hash } else { &this.hassh };
-                Slot::Data { bytes: text.as_bytes(), ended: true }
+                Slot::Data { bytes: if hash { this.hassh_hash.as_bytes() } else { &this.hassh }, ended: true }
             }
             0 if this.stage != Stage::Done => Slot::NotYet,
             _ => Slot::Absent,
@@ -125,21 +131,29 @@ impl Side {
         self.stage = Stage::Proposal;
     }
 
-    /// More of the first packet behind the banner; tells whether the fingerprint became known.
+    /// More of the first packets behind the banner, of one bound together; tells whether the fingerprint became known.
     fn proposal(&mut self, side: usize, data: &[u8]) -> bool {
         let room = LONGEST_PROPOSAL - self.open.len().min(LONGEST_PROPOSAL);
         self.open.extend_from_slice(&data[..data.len().min(room)]);
-        let Some((length, rest)) = self.open.split_first_chunk::<4>() else { return false };
-        let length = u32::from_be_bytes(*length) as usize;
-        if length > LONGEST_PROPOSAL - 4 {
-            self.stage = Stage::Done;
-            self.open = Vec::new();
-            return false;
+        // What was skipped stays in `open`, so that the bound holds for all.
+        while let Some((length, rest)) = self.open[self.skipped..].split_first_chunk::<4>() {
+            let length = u32::from_be_bytes(*length) as usize;
+            if length > LONGEST_PROPOSAL - 4 - self.skipped {
+                break;
+            }
+            let Some(packet) = rest.get(..length) else { return false };
+            if let [_, IGNORE | DEBUG, ..] = packet {
+                self.skipped += 4 + length;
+                continue;
+            }
+            if let Some(lists) = name_lists(packet, side) {
+                self.hassh_hash = hex(&Md5::digest(&lists));
+                self.hassh = lists;
+            }
+            break;
         }
-        let Some(packet) = rest.get(..length) else { return false };
-        if let Some(lists) = name_lists(packet, side) {
-            self.hassh = lists;
-            self.hassh_hash = hex(&Md5::digest(self.hassh.as_bytes()));
+        if self.open.len() - self.skipped < 4 && self.open.len() < LONGEST_PROPOSAL {
+            return false;
         }
         self.stage = Stage::Done;
         self.open = Vec::new();
@@ -149,7 +163,7 @@ impl Side {
 
 /// The methods that the KEXINIT of `side` proposes for keys, and for encryption, authentication and compression of what it sends,
 /// joined by semicolons.
-fn name_lists(packet: &[u8], side: usize) -> Option<String> {
+fn name_lists(packet: &[u8], side: usize) -> Option<Vec<u8>> {
     // Padding's length, the kind of message, a cookie; then ten lists of names.
     let [_, KEXINIT, rest @ ..] = packet else { return None };
     let mut rest = rest.get(16..)?;
@@ -159,7 +173,7 @@ fn name_lists(packet: &[u8], side: usize) -> Option<String> {
         (*list, rest) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
     }
     let sent = [lists[0], lists[2 + side], lists[4 + side], lists[6 + side]];
-    Some(String::from_utf8_lossy(&sent.join(&b';')).into_owned())
+    Some(sent.join(&b';'))
 }
 
 #[cfg(test)]
@@ -206,6 +220,44 @@ mod tests {
             assert_eq!(whole.hassh(side, 0, true), Slot::Data { bytes: hash.as_bytes(), ended: true });
             assert_eq!(whole.hassh(1 - side, 0, true), Slot::NotYet);
         }
+    }
+
+    #[test]
+    fn packets_before_the_proposal_are_skipped() {
+        let proposal = kexinit(["k\u{e9}", "r", "c", "c", "m", "m", "z", "z", "", ""]);
+        let other =
+            |kind: u8, length: u32| [&length.to_be_bytes()[..], &[4, kind], &vec![0; length as usize - 2]].concat();
+        let first = [&b"SSH-2.0-x\r\n"[..], &other(IGNORE, 12), &other(DEBUG, 300)].concat();
+        let bytes = [&first[..], &proposal].concat();
+        let text = "k\u{e9};c;m;z".as_bytes();
+        let mut whole = Ssh::default();
+        assert!(whole.feed(0, &bytes));
+        assert_eq!(whole.hassh(0, 0, false), Slot::Data { bytes: text, ended: true });
+        let mut pieces = Ssh::default();
+        assert_eq!(bytes.iter().filter(|byte| pieces.feed(0, &[**byte])).count(), 2);
+        assert_eq!(pieces.hassh(0, 0, false), Slot::Data { bytes: text, ended: true });
+        // They are bound together with the proposal.
+        let mut long = Ssh::default();
+        long.feed(0, &first);
+        for _ in 0..LONGEST_PROPOSAL / 1004 + 1 {
+            long.feed(0, &other(IGNORE, 1000));
+            assert!(long.memory() < 4 * LONGEST_PROPOSAL);
+        }
+        long.feed(0, &proposal);
+        assert_eq!(long.hassh(0, 0, false), Slot::Absent);
+    }
+
+    #[test]
+    fn names_are_hashed_as_they_came_and_counted() {
+        let mut packet = kexinit(["k1", "r", "c", "c", "m", "m", "z", "z", "", ""]);
+        let at = packet.windows(2).position(|pair| pair == b"k1").unwrap();
+        packet[at] = 0xff;
+        let mut ssh = Ssh::default();
+        let before = ssh.memory();
+        ssh.feed(0, &[b"SSH-2.0-", &[b'x'; 400][..], b"\r\n"].concat());
+        assert!(ssh.memory() >= before + 400);
+        ssh.feed(0, &packet);
+        assert_eq!(ssh.hassh(0, 0, false), Slot::Data { bytes: b"\xff1;c;m;z", ended: true });
     }
 
     #[test]

@@ -11,11 +11,20 @@ pub(super) const CHECKS: &[Check] = &[
         93205,
         1,
         Command,
-        // Not names: `pwd` and `uname` are what forms call their fields.
-        VALUES & !(Part::ArgName.bit() | Part::CookieName.bit()),
+        VALUES,
         ALL,
         "Unix command that is no word, alone",
-        r"^[\s'\x22]*(?:whoami|ifconfig|netstat|lsb_release|printenv|hostnamectl|getent|dmesg|ipconfig|systeminfo|tasklist|uname|ansible-\w+|chef-\w+|cscli|nohup|pwd|lsof|lscpu)(?:\s+[\w/.-]+)*\s*[;|&#'\x22`]*[\s'\x220-9]*$|^\W*(?:time|nohup|sudo|exec|strace)\s+(?:bsdtar|ifconfig|whoami|bash|sh|wget|zsh|[bxz]?zcat|crontab|ssh|netstat)\s*$|^\W*(?:ansible|perf|pip[23x]?|python[0-9.]+|chef|puppet|rc)\s+(?:--?\w|\w+\s+-|install\b|list\b|script|cmd)"
+        r"^[\s'\x22]*(?:whoami|ifconfig|netstat|lsb_release|printenv|hostnamectl|getent|dmesg|ipconfig|systeminfo|tasklist|ansible-\w+|chef-\w+|cscli|nohup|lsof|lscpu)(?:\s+[\w/.-]+)*\s*[;|&#'\x22`]*[\s'\x220-9]*$|^\W*(?:time|nohup|sudo|exec|strace)\s+(?:bsdtar|ifconfig|whoami|bash|sh|wget|zsh|[bxz]?zcat|crontab|ssh|netstat)\s*$|^\W*(?:ansible|perf|pip[23x]?|python[0-9.]+|chef|puppet|rc)\s+(?:--?\w|\w+\s+-|install\b|list\b|script|cmd)"
+    ),
+    check!(
+        93212,
+        1,
+        Command,
+        // Not names: so forms call their fields.
+        VALUES & !(Part::ArgName.bit() | Part::CookieName.bit()),
+        ALL,
+        "Unix command that is also a name of fields, alone",
+        r"^[\s'\x22]*(?:uname|pwd)(?:\s+[\w/.-]+)*\s*[;|&#'\x22`]*[\s'\x220-9]*$"
     ),
     check!(
         93206,

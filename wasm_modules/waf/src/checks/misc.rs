@@ -3,6 +3,7 @@
 use super::{
     Check, HEADERS, PATH, TARGET, VALUES, check,
     form::{ALL, LINES, TEXT},
+    weak,
 };
 use crate::finding::Part;
 
@@ -49,11 +50,21 @@ pub(super) const CHECKS: &[Check] = &[
         92131,
         1,
         Smuggling,
-        VALUES,
+        VALUES & !Part::Body.bit(),
         TEXT,
         "value that begins as an HTTP request",
         r"^(?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock)\s(?:/|https?://)[^\s]*\shttp/[0-9]"
     ),
+    // Programs for tests of HTTP send such bodies.
+    weak(check!(
+        92132,
+        1,
+        Smuggling,
+        Part::Body.bit(),
+        TEXT,
+        "body that begins as an HTTP request",
+        r"^(?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock)\s(?:/|https?://)[^\s]*\shttp/[0-9]"
+    )),
     check!(
         92122,
         1,

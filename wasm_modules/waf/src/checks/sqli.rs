@@ -3,6 +3,7 @@
 use super::{
     AGENT, Check, TARGET, VALUES, check,
     form::{ALL, COMMENTS, RAW, TEXT},
+    weak,
 };
 use crate::finding::Part;
 
@@ -17,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         ON | TARGET,
         BOTH,
         "UNION SELECT",
-        r"\bunion\b[\s(+]*(?:(?:all|distinct|distinctrow)\b)?(?:[\s(+!@'\x22`~.0-9]|-[\s(+!@'\x22`~.\-0-9])[\s(+!@'\x22`~.\-0-9]*\bselect\b|\bunion\s*\(\s*select|\be?union(?:[^\w-]|\W\W+)(?:all(?:[^\w-]|\W\W+))?select\b|\bunion\s+(?:(?:all|distinct)\s+)?(?:values\s*(?:\(|row\s?\()|table\s+[\w.`]+\s*(?:$|[;#)]|--|\blimit\b|\border\b))"
+        r"\bunion\b[\s(+]*(?:(?:all|distinct|distinctrow)\b)?(?:[\s(+!@'\x22`~.0-9]|-[\s(+!@'\x22`~.\-0-9])[\s(+!@'\x22`~.\-0-9]*\bselect\b|\bunion\s*\(\s*select|\be?union(?:[^\w-]|\W\W+)(?:all(?:[^\w-]|\W\W+))?select\b|(?:\b\d\w*|['\x22`)])\s*\bunion\s+(?:(?:all|distinct)\s+)?(?:values\s*(?:\(\s*[-+~@(\d'\x22`]|row\s?\()|table\s+[\w.`]+\s*(?:$|[;#)]|--|\blimit\b|\border\b))"
     ),
     check!(
         94203,
@@ -59,7 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
         "statement of SQL",
         concat!(
             r"\bselect\b[\s(+]*(?:\*|[\w@.`'\x22\[\]]+(?:\s*,\s*[\w@.`'\x22*()\[\]]+)*|\S+\(.*?\)|[^;]{1,120}?\(.{0,120}?)\s*\bfrom\b\s*[\w`'\x22\[(@.]+\s*(?:$|[,;)#]|--|\bwhere\b\s*\(?\s*(?:['\x22`(@\d]|[~!+-]\s?['\x22`(@\d]|true\b|exists\b|not\b|[\w.]+\s*(?:[=<>!(`\[|&^+]|-\s?\d|\b(?:r?like|in|between|regexp|and|or)\b|\bis\s+(?:not\s+)?null\b))|\blimit\b|\bgroup\b|\border\b|\bunion\b|\bjoin\b|\bas\b|\s[a-z]\b|/)|\bselect\b\s*(?:\d+\s*(?:$|[^\s\w.:]|--)|\d+\s+(?:from|union|where|limit|order|group|into|as|and|procedure)\b|\d+\.\d|\d+e\d|@@|0x|null|\*|\((?:[^)\d]|\d[^)])|top\s+\d|case\b|distinct\b|count\b|['\x22][^'\x22]{0,40}['\x22]\s*(?:,|;|--|#|\|\||\binto\b|\bunion\b|\bas\b))|\bselect\(\w+\)\s?from\b|\binsert\b[\s]+(?:\w+\s+)?into\b[\s`]*\w+.{0,100}?(?:\bvalues\b|\bselect\b|\()|\bdelete\s+from\s+[\w`.]+\s*(?:;|$|\bwhere\b\s*\(?\s*(?:['\x22`(@\d]|[~!+-]\s?['\x22`(@\d]|true\b|exists\b|not\b|[\w.]+\s*(?:[=<>!(`\[|&^+]|-\s?\d|\b(?:r?like|in|between|regexp|and|or)\b|\bis\s+(?:not\s+)?null\b))|--|#)|\bupdate\s+[\w`.\[\]]+\s+set\s+[\w`.\[\]]+\s*=|\b(?:drop|truncate|alter|create)\s+(?:temporary\s+|or\s+replace\s+)?(?:table|database|schema|view|index|trigger|procedure|function|user|login|column|role|session|event|type|sequence|domain|extension)\b\s+(?:if\s+(?:not\s+)?exists\s+)?[\w`'\x22\[\].]+\s*(?:$|[;,#)@]|\(\s?[\w`'\x22\[]|['\x22](?:\W|$)|--|/\*|\bcascade|\b(?:add|modify|drop|rename)\s+\w+\s+\w|\b(?:add|modify|drop|rename)\s+\w+\s*(?:$|;|--)|\bon\s+\w+\s*[(.]|\bas\s+(?:select|begin|\$|')|\bset\s+\w+\s*=|\bidentified\b|\bwith\s+(?:password|login|execute|encryption)|\bbegin\b|\bselect\b)|",
-            r"\binto\s+(?:outfile|dumpfile)\b|\bload\s+data\b.{0,60}\binfile\b|\bload\s+file\s*\(|\bexec(?:ute)?\s*(?:\(\s*['\x22@+c]|\s+(?:immediate\b|master\b|sp_|xp_|@))|\bdeclare\s+@?\w+\s+(?:(?:n?var)?char|int|cursor|table)\b|\bshutdown\s*(?:;|with\s+nowait|--)|;\s*shutdown\b|\bcreate\s+function\s.{1,60}\breturns\b|\bcopy\s+\(?.{1,60}\b(?:from|to)\s+program\b|\bgrant\s+\w+.{0,40}\bto\b\s+\w+\s*(?:;|identified)|\balter\s+\w+.{0,200}\bcharacter\s+set\b|\bbackup\s+(?:database|log)\b|\brestore\s+database\b|\bhandler\s+\w+\s+(?:open|read)\b|\bprocedure\s+analyse\b|\battach\s+database\s*['\x22(]|\bif\s?\(\d+\s?[=<>~]|;\s*(?:alter|create|delete|desc|drop|insert|load|rename|select|truncate|update)\s*[\[(]\s*\w{2,}|['\x22\x60\d]\s?as\s?['\x22\x60]\w*['\x22\x60]?\s?from\b|['\x22\x60]\s?(?:regexp|rlike)\b|\bmerge\s+\w*\s*.{0,40}\busing\s*\(|\bif\s*\(.*\bselect\b|\bprepare\s+\w+\s+from\b|\bmatch\s*\(.{0,60}\)\s*against\b|\bdesc(?:ribe)?\s+\w+\s*;|\bshow\s+(?:tables|databases|columns|grants|variables)\b|\bwaitfor\s+delay\b"
+            r"\binto\s+(?:outfile|dumpfile)\b|\bload\s+data\b.{0,60}\binfile\b|\bload\s+file\s*\(|\bexec(?:ute)?\s*(?:\(\s*['\x22@+c]|\s+(?:immediate\b|master\b|sp_|xp_|@))|\bdeclare\s+@?\w+\s+(?:(?:n?var)?char|int|cursor|table)\b|\bshutdown\s*(?:;|with\s+nowait|--)|;\s*shutdown\b|\bcreate\s+function\s.{1,60}\breturns\b|\bcopy\s+\(?.{1,60}\b(?:from|to)\s+program\b|\bgrant\s+\w+.{0,40}\bto\b\s+\w+\s*(?:;|identified)|\balter\s+\w+.{0,200}\bcharacter\s+set\b|\bbackup\s+(?:database|log)\b|\brestore\s+database\b|\bhandler\s+\w+\s+(?:open|read)\b|\bprocedure\s+analyse\b|\battach\s+database\s*['\x22(]|\bif\s?\(\d+\s?[=<>~]|;\s*(?:alter|create|drop)\s+(?:or\s+replace\s+)?(?:function|procedure|aggregate|trigger|event)\s+(?:if\s+(?:not\s+)?exists\s+)?[\w`'\x22\[\].]+\s*\(\s*\)|;\s*(?:alter|create|delete|desc|drop|insert|load|rename|select|truncate|update)\s*[\[(]\s*\w{2,}|['\x22\x60\d]\s?as\s?['\x22\x60]\w*['\x22\x60]?\s?from\b|['\x22\x60]\s?(?:regexp|rlike)\b|\bmerge\s+\w*\s*.{0,40}\busing\s*\(|\bif\s*\(.*\bselect\b|\bprepare\s+\w+\s+from\b|\bmatch\s*\(.{0,60}\)\s*against\b|\bdesc(?:ribe)?\s+\w+\s*;|\bshow\s+(?:tables|databases|columns|grants|variables)\b|\bwaitfor\s+delay\b"
         )
     ),
     check!(
@@ -72,9 +73,19 @@ pub(super) const CHECKS: &[Check] = &[
         concat!(
             r"\b(?:or|and|xor|having|where|when|if|not|div|rlike|regexp|like|between)\b[\s(+~!@-]*\d+\s*(?:=|<=>|<>|!=|>=?|<=?|\blike\b|\brlike\b|\bregexp\b)[\s(+~!@-]*['\x22]?\d[\w.]*\s*(?:$|[^\s\w,.?:]|\b(?:and|or|xor|union|order|group|limit|having|then|procedure|rlike|regexp|like|is|in|between|for\s+(?:update|share|no\s+key|key\s+share)|lock\s+in|fetch\s+(?:first|next)|returning\s+(?:\*|[\w.]+\s*(?:,|$))|window\s+\w+\s+as|offset\s+\d)(?:\b|$))|(?:['\x22`)]|\d)\s*(?:\|\||&&)\s*[\s(!~+-]*(?:\d+\s*(?:$|[=<>#)-])|true\b|false\b|null\b|sleep|[a-z_]+\(|['\x22`][^'\x22`]*['\x22`]\s*(?:=|<|>|!))|",
             r"\b(?:or|and|xor)\b[\s(!~+@-]*['\x22`]([^'\x22`]{0,40})['\x22`]\s*(?:=|<=>|<>|!=|>=?|<=?|\blike\b|\brlike\b|\bregexp\b)[\s(+~!@-]*(?:['\x22`]|\d)|['\x22`]\s*(?:or|and|xor|having|like|rlike|regexp|between|div|mod|is)\b[\s(!~+@-]*(?:\d+\s*(?:=|<|>|!|\blike\b|--|#|;|/\*|\|)|true\b|false\b|null\b\s*(?:$|[^\sa-z`.])|exists\s*\(|@@|['\x22`]\s*(?:=|<|>|!))|['\x22]\s*(?:or|and|xor|having|like|rlike|regexp|between|div|mod|is)\b[\s(!~+@-]*(?:[a-z_]{1,30}\s*(?:\(|=|<|>|!|\blike\b|\bis\s+(?:not\s+)?null|\bin\s*\(|--\s*$|#\s*$))|'\s*(?:or|and|xor)\b\s*'\s*(?:--|#)|",
-            r"\b(?:or|and)\b\s+(?:true|false|null|not\s+\d|\d)\d{0,9}\s*(?:--|#|/\*|;)|\b(?:or|and)\b\s*\(?\s*(?:true|1)\s*\)?\s*(?:--|#)[^\w]*$|^\W*\d+['\x22]?[\s)]+(?:or|and|xor)\s+(?:not\s+)*(?:true|false|null)[\s)]*$|^\W*\d+\s+xor\s+\d+\W*$|^\W*\d+['\x22]?[\s)]+(?:or|and|xor)\s+(?:not\s+)?(?:\d+|null)\s+(?:(?:not\s+)?between\s+\d+\s+and\s+\d|is\s+(?:not\s+)?(?:null|true|false)\W*$)|^\W*\d+['\x22]?\s+is\s+(?:not\s+)?(?:null|true|false)\W*$|^\W*\d+['\x22]?\s+(?:not\s+)?(?:r?like|regexp)\s+['\x22(]|\bhaving\b\s+\d+\s*[=<>]|\border\s+by\s+\d+\s*(?:--|#|/\*|,\s*\d)|\bgroup\s+by\s+[\w.,`\s]+\s*(?:--|#|having)|\blimit\s+\d+\s*(?:,|offset)\s*\d+\s*(?:--|#|$)"
+            r"\b(?:or|and)\b\s+(?:true|false|null|not\s+\d|\d)\d{0,9}\s*(?:--|#|/\*|;)|\b(?:or|and)\b\s*\(?\s*(?:true|1)\s*\)?\s*(?:--|#)[^\w]*$|^\W*\d+['\x22]?[\s)]+(?:or|and|xor)\s+(?:not\s+)+(?:true|false|null)[\s)]*$|^\W*\d+['\x22]?[\s)]+x?or\s+true[\s)]*$|^\W*\d+(?:['\x22]|\s*\))[\s)]*\b(?:or|and|xor)\s+(?:false|null|true)[\s)]*$|^\W*(?:[01]\s+xor\s+[01]|\d+(?:['\x22]|\s*\))[\s)]*\bxor\s+\d+)\W*$|^\W*\d+['\x22]?[\s)]+(?:or|and|xor)\s+(?:not\s+)?(?:\d+|null)\s+(?:(?:not\s+)?between\s+\d+\s+and\s+\d|is\s+(?:not\s+)?(?:null|true|false)\W*$)|^\W*\d+(?:['\x22]\s+is\s+|\s+is\s+not\s+)(?:null|true|false)\W*$|^\W*\d+['\x22]?\s+(?:not\s+)?(?:r?like|regexp)\s*\(?\s*'|\bhaving\b\s+\d+\s*[=<>]|\border\s+by\s+\d+\s*(?:--|#|/\*|,\s*\d)|\bgroup\s+by\s+[\w.,`\s]+\s*(?:--|#|having)|\blimit\s+\d+\s*(?:,|offset)\s*\d+\s*(?:--|#|$)"
         )
     ),
+    // So a text counts and compares as well.
+    weak(check!(
+        94213,
+        1,
+        Sqli,
+        ON,
+        BOTH,
+        "condition of a number without quote or comment",
+        r"^[\s(]*\d+\s+(?:or\s+(?:false|null)|and\s+(?:true|false|null)|xor\s+(?:false|null|\d+)|is\s+(?:null|true|false))[\s).!?]*$"
+    )),
     check!(
         94208,
         1,

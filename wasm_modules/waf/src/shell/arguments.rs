@@ -3,6 +3,7 @@
 use crate::names::Names;
 
 use super::{
+    ALONE,
     names::{RARE, WORDS},
     split_name,
 };
@@ -42,11 +43,21 @@ pub(super) fn argument(after: &[u8], address: bool, spoken: bool) -> bool {
     }
 }
 
-/// Whether the end of an HTML element stands here, behind its `</`.
+/// Whether the end of an HTML element stands here, behind its `</`, and no file is read and another one written.
 fn end_tag(text: &[u8]) -> bool {
     let name = text.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    name > 0 && text.get(name) == Some(&b'>')
+    let ends = |next: &u8| next.is_ascii_whitespace() || *next == b'<';
+    ELEMENTS.contains(&text[..name]) && text.get(name) == Some(&b'>') && text.get(name + 1).is_none_or(ends)
 }
+
+/// Elements that text ends in, sorted; none of them is a file in the root of a system.
+#[rustfmt::skip]
+static ELEMENTS: Names = Names::new(&[
+    b"a", b"article", b"b", b"blockquote", b"button", b"caption", b"cite", b"code", b"dd", b"del", b"div", b"dt",
+    b"em", b"figcaption", b"font", b"footer", b"h1", b"h2", b"h3", b"h4", b"h5", b"h6", b"header", b"i", b"ins",
+    b"kbd", b"label", b"legend", b"li", b"mark", b"option", b"p", b"pre", b"q", b"s", b"samp", b"section", b"small",
+    b"span", b"strong", b"sub", b"summary", b"sup", b"td", b"th", b"title", b"u",
+]);
 
 /// Whether a URL follows.
 pub(super) fn url(after: &[u8]) -> bool {
@@ -69,11 +80,11 @@ pub(super) fn names_file(word: &[u8]) -> bool {
 }
 
 /// As [`argument`], for a word that begins a value, as it may begin a sentence.
-pub(super) fn strong_argument(after: &[u8]) -> bool {
+pub(super) fn strong_argument(name: &[u8], after: &[u8]) -> bool {
     let text = after.trim_ascii_start();
     match text {
         [b'-', b'-', next, ..] => next.is_ascii_alphabetic(),
-        [b'-', next, ..] => next.is_ascii_alphabetic() && !left_out(&text[1..]),
+        [b'-', next, ..] => next.is_ascii_alphabetic() && !left_out(name, &text[1..]),
         [b'/', next, ..] => next.is_ascii_alphabetic() || b"*?.".contains(next),
         [b'.', b'/', ..] | [b'.', b'.', b'/', ..] | [b'~', b'/', ..] | [b'<', b'<', b'<', ..] => true,
         _ => {
@@ -89,11 +100,46 @@ pub(super) fn strong_argument(after: &[u8]) -> bool {
     }
 }
 
-/// Whether what follows a dash is words that a search leaves out (`python -snake`): longer than options are that stand together, and
-/// nothing of a command behind them.
-fn left_out(text: &[u8]) -> bool {
-    let word = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    word > 3 && text.iter().all(|byte| byte.is_ascii_alphabetic() || b" -".contains(byte) || *byte >= 0x80)
+/// Whether what follows `name` and a dash is one word that a search leaves out (`python -snake`): longer than options are that stand
+/// together, and alone. As an option it would bring no more than a word of code, which does nothing but in a shell.
+fn left_out(name: &[u8], text: &[u8]) -> bool {
+    let word = text.trim_ascii();
+    SEARCHED.contains(name)
+        && word.len() > 3
+        && !(name == b"fish" && word[0] == b'c')
+        && word.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+}
+
+/// Commands whose names are things that people look for, sorted.
+#[rustfmt::skip]
+static SEARCHED: Names = Names::new(&[
+    b"bridge", b"chef", b"docker", b"fish", b"gem", b"genie", b"lua", b"node", b"octave", b"perl", b"puppet", b"python",
+    b"rake", b"ruby", b"yarn",
+]);
+
+/// Whether an option is among the arguments that follow.
+pub(super) fn with_option(after: &[u8]) -> bool {
+    // A bound keeps many of them linear.
+    let after = &after[..after.len().min(200)];
+    let end = after.iter().position(|byte| b";|&\n\r".contains(byte)).unwrap_or(after.len());
+    after[..end].windows(2).enumerate().any(|(at, pair)| {
+        pair == b" -"
+            && (after[..at].trim_ascii().is_empty() || after.get(at + 2).is_some_and(u8::is_ascii_alphanumeric))
+    })
+}
+
+/// Whether a script of sed follows, and no sentence of Latin: a letter that is a command of sed, what no word has, or `e` and the
+/// command that it runs.
+pub(super) fn script(after: &[u8]) -> bool {
+    let Some(word) = after.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()) else { return false };
+    let word = word.iter().rposition(|byte| !b".,:;!?".contains(byte)).map_or(word, |end| &word[..=end]);
+    let letters = word.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80);
+    match word {
+        _ if !letters => true,
+        [letter] => *letter != b'a',
+        [b'e', command @ ..] => RARE.contains(command) || ALONE.contains(command),
+        _ => false,
+    }
 }
 
 /// Whether `|` or `&&` and a command follow.

@@ -4,7 +4,9 @@ mod arguments;
 mod names;
 
 use crate::{head::table, names::Names};
-use arguments::{argument, names_file, names_host, powershell_argument, strong_argument, url, windows_argument};
+use arguments::{
+    argument, names_file, names_host, powershell_argument, script, strong_argument, url, windows_argument, with_option,
+};
 use names::{ALIASES, RARE, REMOTE, SPOKEN, WINDOWS, WORDS};
 
 /// What kind of command was found.
@@ -46,6 +48,7 @@ pub(crate) fn command(text: &[u8], separators: bool) -> Option<(Kind, &[u8])> {
             }
             b'`' => begin(&text[at + 1..], Before::Substitution),
             b'{' if !text[..at].trim_ascii_end().ends_with(b")") => None,
+            b';' | b'|' if lone_w(text, at) => Some(Kind::Behind),
             _ => begin(&text[at + 1..], Before::Separator),
         };
         if let Some(kind) = kind {
@@ -90,6 +93,17 @@ fn bracketed(inner: &[u8], closed: &[u8], bracket: u8) -> bool {
             && !RARE.contains(split_name(code).0)
 }
 
+/// Whether the command `w` is all that follows the separator at `at`, the first one, and this is no list of single letters.
+fn lone_w(text: &[u8], at: usize) -> bool {
+    let behind = &text[at + 1..];
+    // Few bytes, so that a run of separators and white space stays linear.
+    if behind.len() >= 8 || behind.trim_ascii() != b"w" {
+        return false;
+    }
+    let before = text[..at].trim_ascii();
+    before.len() != 1 && !before.iter().any(|byte| b";|&".contains(byte))
+}
+
 /// Whether a command stands here that talks to a host, and a URL or a host among its arguments.
 fn reaches_a_host(text: &[u8]) -> bool {
     let (name, after) = split_name(text.trim_ascii_start());
@@ -124,6 +138,9 @@ static WRAPPERS: Names = Names::new(&[
 /// Words that alone behind a separator are a command.
 static ALONE: Names =
     Names::new(&[b"df", b"dir", b"env", b"hostname", b"id", b"ls", b"ps", b"set", b"su", b"uname", b"ver"]);
+
+/// Words of a text that as commands fetch the URL they are given.
+static FETCHERS: Names = Names::new(&[b"install", b"links"]);
 
 /// Whether a command begins here.
 fn begin(text: &[u8], before: Before) -> Option<Kind> {
@@ -213,12 +230,15 @@ fn named(name: &[u8], after: &[u8], before: Before) -> Option<Kind> {
     let spoken = || SPOKEN.contains(name);
     let kind = if before == Before::Nothing { Kind::Whole } else { Kind::Behind };
     let found = match before {
-        Before::Nothing => argument(after, true, true) && is(&RARE) || strong_argument(after) && is(&WORDS),
+        Before::Nothing => argument(after, true, true) && is(&RARE) || strong_argument(name, after) && is(&WORDS),
         Before::Separator => {
             is(&RARE)
-                || name == b"su" && next == Some(b'-')
+                || name == b"su" && with_option(after)
+                || name == b"sed" && script(after)
                 || name == b"sleep" && next.is_some_and(|byte| byte.is_ascii_digit())
-                || (argument(after, false, spoken()) && !(url(after) && spoken()) || alone()) && is(&WORDS)
+                || (argument(after, false, spoken()) && !(url(after) && spoken() && !FETCHERS.contains(name))
+                    || alone())
+                    && is(&WORDS)
         }
         Before::Substitution => is(&RARE) || is(&WORDS),
     };

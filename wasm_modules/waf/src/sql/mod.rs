@@ -43,30 +43,29 @@ fn found(text: &[u8]) -> bool {
 }
 
 /// What a quotation in a text may look like: text is quoted with the double quote and the backtick more than SQL is, and an
-/// inch is written so too.
+/// inch is written so too. With a condition and a comment behind it is none.
 fn quotation(print: &[u8], spaced: bool) -> bool {
     match print {
-        [b's', b'o' | b'=', b's' | b'v' | b'n' | b'1', ..] => true,
+        [b's', b'o' | b'=', b's' | b'v' | b'n' | b'1', rest @ ..] => !rest.contains(&b'c') || !rest.contains(&b'&'),
         [b's', b'&', b's'] => spaced,
         [b's', b'&', b'n', tail @ ..] => spaced && !matches!(tail, [b'=', ..] | [b'c']),
         _ => false,
     }
 }
 
-/// Whether the quote at `at` and the one that ends the text set one word apart, as in `the 'and'`: as SQL it would add an empty
-/// string to the condition, which is always false.
+/// Whether the quote at `at` and the one that ends the text set the word `and` apart, as in `the 'and'`: as SQL it would add an
+/// empty string to the condition, which is always false. With `or` the condition before it would count alone.
 fn quoted_word(text: &[u8], at: usize, quote: u8) -> bool {
-    let word = text[at + 1..].strip_suffix(&[quote]);
-    text[..at].ends_with(b" ") && word.is_some_and(|word| word.iter().all(u8::is_ascii_alphabetic))
+    text[..at].ends_with(b" ") && text[at + 1..].strip_suffix(&[quote]) == Some(b"and")
 }
 
-/// Whether what follows the string begins as an operation and has three names side by side before it ends: there is no
-/// expression of SQL that has.
+/// Whether what follows the string begins as an operation and has three names side by side, as a text does. SQL has them too
+/// (`interval id day`, `at time zone`, `natural left join`), so nothing else may make it a condition, a query or a comment.
 fn no_expression(print: &[u8]) -> bool {
     let [b's', rest @ ..] = print else { return false };
-    let operation = matches!(rest.first(), Some(b'o' | b'=' | b'T' | b'L'));
-    let end = rest.iter().position(|letter| matches!(letter, b';' | b'c')).unwrap_or(rest.len());
-    operation && rest[..end].windows(3).any(|three| three == b"nnn")
+    matches!(rest.first(), Some(b'o' | b'=' | b'T' | b'L'))
+        && rest.windows(3).any(|three| three == b"nnn")
+        && !rest.iter().any(|letter| b"&;cuE".contains(letter))
 }
 
 /// Whether the backtick at `at` opens what another one closes, as around code in a text.
@@ -115,6 +114,11 @@ mod tests {
             "a 'or'1",
             "a 'or' b",
             "x' and '",
+            "admin 'or'",
+            "admin 'xor'",
+            "x'=0 and created>current_date-interval id day-- ",
+            "x'=0 or 5 member of(tags)#",
+            "x'=0 union select 1 from users natural left outer join b where '1'='1",
         ] {
             assert!(
                 injection(text.as_bytes()).is_some(),

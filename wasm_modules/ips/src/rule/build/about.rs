@@ -138,7 +138,11 @@ impl Builder {
             Some(rest) => (true, rest.trim()),
             None => (false, value),
         };
-        let (name, mode) = name.split_once(',').map_or((name, ""), |(name, mode)| (name.trim(), mode.trim()));
+        let (name, mode) = match name.split_once(',') {
+            Some((_, mode)) if mode.trim().is_empty() => return invalid!("no mode behind the comma"),
+            Some((name, mode)) => (name.trim(), mode.trim()),
+            None => (name, ""),
+        };
         // A flow has one protocol here, which never becomes another and is no other's kin.
         if !matches!(mode, "" | "exact" | "final") {
             return unsupported!(
