@@ -1,5 +1,6 @@
 //! Services: where a destination lives, and how its device and MAC are found.
 
+mod ethtool;
 mod model;
 mod netlink;
 mod peer;
@@ -14,4 +15,6 @@ pub use place::{Placement, place};
 #[cfg(test)]
 pub(crate) use queues::set_queues;
 pub use queues::{Queues, queues};
+
+pub(crate) use ethtool::driver;
 pub use spec::{ServiceError, ServiceSpec};

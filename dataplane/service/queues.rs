@@ -1,11 +1,10 @@
 //! How many RX and TX queues a device really has, by `ETHTOOL_GCHANNELS` (linux/ethtool.h).
-#![expect(unsafe_code, reason = "an ioctl has no safe wrapper in the libraries used here")]
+#![expect(unsafe_code, reason = "what an ioctl writes is warranted")]
 
-use std::{io, os::fd::AsRawFd};
+use std::io;
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use super::ethtool::{Command, ask};
 
-const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 
 /// Active queues of a device, each at least 1.
@@ -32,6 +31,9 @@ struct Channels {
     combined: u32,
 }
 
+// SAFETY: `ETHTOOL_GCHANNELS` and `ETHTOOL_SCHANNELS` take nine numbers, their own first.
+unsafe impl Command for Channels {}
+
 /// Active queues of `dev`; one each where its driver does not tell (a single-queue device).
 ///
 /// # Errors
@@ -52,26 +54,6 @@ pub fn queues(dev: &str) -> io::Result<Queues> {
 pub(crate) fn set_queues(dev: &str, rx: u32, tx: u32) -> io::Result<()> {
     const ETHTOOL_SCHANNELS: u32 = 0x3d;
     ask(dev, &mut Channels { cmd: ETHTOOL_SCHANNELS, rx, tx, ..Channels::default() })
-}
-
-/// Have the driver carry out the command in `channels`.
-fn ask(dev: &str, channels: &mut Channels) -> io::Result<()> {
-    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    // SAFETY: ifreq is plain old data, for which all zeroes is a valid value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    if dev.len() >= request.ifr_name.len() {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    }
-    for (to, from) in request.ifr_name.iter_mut().zip(dev.bytes()) {
-        *to = from.cast_signed();
-    }
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(channels).cast();
-    // SAFETY: `request` is a valid ifreq whose data points to a live ethtool_channels of the size the command
-    // writes; both outlive the call.
-    if unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL, &raw mut request) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

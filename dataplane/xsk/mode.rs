@@ -13,6 +13,7 @@ use super::{
 use crate::{
     bpf,
     plane::{Mode, ModeRequest},
+    service,
 };
 
 /// How long a queue that is still in use is waited for: the kernel releases closed sockets a little later.
@@ -59,7 +60,9 @@ pub fn bind(umem: &Umem, id: PortId, spec: &PortSpec, request: ModeRequest) -> R
     let mut registrations = umem.registrations();
     let mut reason = String::new();
     let most = most_parts(spec, registrations.parts);
-    let defect = defect::of_zero_copy(Path::new(defect::SYSFS), &spec.dev);
+    // A device without a driver that tells its name has no zero-copy either.
+    let driver = service::driver(&spec.dev).unwrap_or_default();
+    let defect = defect::of_zero_copy(&driver, Path::new(defect::MODULES));
     let ((rings, parts), zero_copy) = match request {
         ModeRequest::ZeroCopy => {
             if let Some(defect) = defect {
