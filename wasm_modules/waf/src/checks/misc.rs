@@ -9,6 +9,9 @@ use crate::finding::Part;
 
 const USER_AGENT: u16 = Part::UserAgent.bit();
 
+/// How an HTTP request begins.
+const REQUEST_LINE: &str = r"^(?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock)\s(?:/|https?://)[^\s]*\shttp/[0-9]";
+
 pub(super) const CHECKS: &[Check] = &[
     check!(
         91301,
@@ -46,25 +49,9 @@ pub(super) const CHECKS: &[Check] = &[
         "HTTP request inside of a value",
         r"[\n\r](?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock|search)\s+(?:/|https?://)?[^\s]*(?:\s+http/[0-9]|[\r\n])"
     ),
-    check!(
-        92131,
-        1,
-        Smuggling,
-        VALUES & !Part::Body.bit(),
-        TEXT,
-        "value that begins as an HTTP request",
-        r"^(?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock)\s(?:/|https?://)[^\s]*\shttp/[0-9]"
-    ),
+    check!(92131, 1, Smuggling, VALUES & !Part::Body.bit(), TEXT, "value that begins as an HTTP request", REQUEST_LINE),
     // Programs for tests of HTTP send such bodies.
-    weak(check!(
-        92132,
-        1,
-        Smuggling,
-        Part::Body.bit(),
-        TEXT,
-        "body that begins as an HTTP request",
-        r"^(?:get|post|head|options|connect|put|delete|trace|track|patch|propfind|proppatch|mkcol|copy|move|lock|unlock)\s(?:/|https?://)[^\s]*\shttp/[0-9]"
-    )),
+    weak(check!(92132, 1, Smuggling, Part::Body.bit(), TEXT, "body that begins as an HTTP request", REQUEST_LINE)),
     check!(
         92122,
         1,
